@@ -1,0 +1,62 @@
+"""Who caused what: the context that every event carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+from uno_workflows.events.names import check_tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who caused an event. The id is opaque (never a name or an address), the kind says what it names."""
+
+    id: str
+    kind: str = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class EventContext:
+    """What an event inherits from the place where it is made.
+
+    Attributes:
+        correlation_id: The conversation it belongs to; `None` lets the first event of an append begin one with its own id.
+        causation_id: The id of the event that caused it, if one did.
+        principal: Who caused it.
+        tenant: Whose data it is; the empty string where there are no tenants.
+        traceparent: W3C trace context of the span that made it.
+    """
+
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    principal: Principal | None = None
+    tenant: str = ""
+    traceparent: str | None = None
+
+
+_current: ContextVar[EventContext] = ContextVar("uno_event_context", default=EventContext())  # noqa: B039 (frozen)
+
+
+def current_context() -> EventContext:
+    """The context that events appended here will carry."""
+    return _current.get()
+
+
+@contextmanager
+def event_context(**changes: Any) -> Iterator[EventContext]:
+    """Append under another context: `with event_context(principal=Principal("u-7"), tenant="acme"): …`.
+
+    Args:
+        changes: Fields of `EventContext`; the others stay as they are around this block.
+    """
+    made = replace(_current.get(), **changes)
+    check_tenant(made.tenant)
+    token = _current.set(made)
+    try:
+        yield made
+    finally:
+        _current.reset(token)

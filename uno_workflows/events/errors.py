@@ -1,0 +1,212 @@
+"""Every error that uno_workflows raises on purpose.
+
+One root, `UnoError`; subclasses name the fault, carry its fields and say whether trying again can help. A message tells
+what happened, to which event, stream, saga or setting, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+from uuid import UUID
+
+
+class UnoError(Exception):
+    """Something in uno_workflows went wrong."""
+
+    retryable: ClassVar[bool] = False
+    """Whether the same call may succeed later without a change by anybody."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+
+# -- declarations and settings
+
+
+class DeclarationError(UnoError, TypeError):
+    """An event, step, saga or projection is declared in a way that cannot work."""
+
+
+class ConfigurationError(UnoError):
+    """The settings are not usable."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+# -- events and streams
+
+
+class InvalidEvent(UnoError, ValueError):
+    """An event holds something that cannot be stored and read back unchanged."""
+
+    def __init__(self, event_type: str, path: str, reason: str) -> None:
+        self.event_type, self.path, self.reason = event_type, path, reason
+        super().__init__(f"{event_type}{'.' + path if path else ''}: {reason}")
+
+
+class InvalidStreamId(UnoError, ValueError):
+    """A stream id breaks the naming rules."""
+
+    def __init__(self, stream_id: str, reason: str) -> None:
+        self.stream_id, self.reason = stream_id, reason
+        super().__init__(f"stream id {stream_id[:80]!r}: {reason}")
+
+
+class InvalidKey(UnoError, ValueError):
+    """An event does not yield a usable saga key."""
+
+    def __init__(self, saga: str, reason: str) -> None:
+        self.saga, self.reason = saga, reason
+        super().__init__(f"key of saga {saga}: {reason}")
+
+
+class UnknownEventType(UnoError, LookupError):
+    """The log holds an event whose type no loaded module declares."""
+
+    def __init__(self, event_type: str, *, position: int | None = None) -> None:
+        self.event_type, self.position = event_type, position
+        at = "" if position is None else f" at position {position}"
+        super().__init__(
+            f"event type {event_type!r}{at} is not declared by any loaded module: load the module that declares it "
+            "(Uno.connect(modules=[…]) or uno worker MODULE)"
+        )
+
+
+class UndecodableEvent(UnoError, ValueError):
+    """A stored event does not fit its declared class any more."""
+
+    def __init__(self, event_type: str, *, position: int | None, reason: str) -> None:
+        self.event_type, self.position, self.reason = event_type, position, reason
+        super().__init__(f"event {event_type} at position {position} cannot be decoded: {reason}")
+
+
+class WrongExpectedVersion(UnoError):
+    """A stream is not at the version that the writer expected; nothing was written."""
+
+    def __init__(self, stream_id: str, expected: int, actual: int) -> None:
+        self.stream_id, self.expected, self.actual = stream_id, expected, actual
+        wanted = {-1: "an existing stream", 0: "no stream"}.get(expected, f"version {expected}")
+        super().__init__(f"stream {stream_id}: expected {wanted}, it is at version {actual}; nothing was written")
+
+
+class StreamClosed(UnoError):
+    """A stream was closed and takes no more events."""
+
+    def __init__(self, stream_id: str) -> None:
+        self.stream_id = stream_id
+        super().__init__(f"stream {stream_id} is closed and takes no more events")
+
+
+class DuplicateEventId(UnoError):
+    """An event id was used before for something else; nothing was written."""
+
+    def __init__(self, stream_id: str, event_ids: Sequence[UUID]) -> None:
+        self.stream_id, self.event_ids = stream_id, tuple(event_ids)
+        super().__init__(
+            f"stream {stream_id}: an event id of {', '.join(map(str, self.event_ids[:5]))} was used before for another "
+            "event or batch; a retry must send the same events with the same ids"
+        )
+
+
+# -- the store
+
+
+class StoreUnavailable(UnoError):
+    """Postgres cannot be reached right now."""
+
+    retryable = True
+
+
+class StoreContended(UnoError):
+    """Postgres gave up on a deadlock, a lock time-out or a serialization failure; nothing was written."""
+
+    retryable = True
+
+
+class SchemaMismatch(UnoError):
+    """The database schema is not the one that this version of uno_workflows needs."""
+
+    def __init__(self, schema: str, *, found: int, needed: int) -> None:
+        self.schema, self.found, self.needed = schema, found, needed
+        if found < needed:
+            super().__init__(f"schema {schema!r} is at migration {found}, this version needs {needed}: run `uno migrate`")
+        else:
+            super().__init__(f"schema {schema!r} is at migration {found}, newer than this version knows ({needed}): upgrade")
+
+
+class NotInTransaction(UnoError):
+    """`tx=` needs a handle that is inside a transaction; else the events would be committed on their own."""
+
+
+class UnsafeIsolation(UnoError):
+    """Positions may only be judged on the primary in READ COMMITTED; other ways lose events."""
+
+
+class StepSuperseded(UnoError):
+    """Another attempt of the same transactional step committed first; its result stands."""
+
+    retryable = True
+
+
+# -- subscriptions
+
+
+class LostLease(UnoError):
+    """Another pump took this subscription over; this one must stop."""
+
+    retryable = True
+
+
+class UnknownSubscription(UnoError, LookupError):
+    """No subscription of that name is registered."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no subscription {name!r} is registered; `uno subscriptions list` shows those that are")
+
+
+class SubscriptionHalted(UnoError):
+    """A subscription met something it may neither handle nor skip."""
+
+    def __init__(self, name: str, position: int | None, reason: str) -> None:
+        self.name, self.position, self.reason = name, position, reason
+        at = "" if position is None else f" at position {position}"
+        super().__init__(f"subscription {name} halted{at}: {reason}")
+
+
+# -- sagas and steps
+
+
+class Refused(UnoError):
+    """A step says no, for good: it is not retried, and the saga compensates unless it handles the refusal."""
+
+
+class NotYet(UnoError):
+    """A step cannot be done yet: it is retried by its policy."""
+
+    retryable = True
+
+
+class StepFailed(UnoError):
+    """A step failed for good: refused, or out of attempts."""
+
+    def __init__(self, step: str, error_type: str, reason: str) -> None:
+        self.step, self.error_type, self.reason = step, error_type, reason
+        super().__init__(f"step {step} failed: {error_type}: {reason}")
+
+
+class Expired(UnoError):
+    """An awaited event did not come in time, and the log confirmed it."""
+
+    def __init__(self, event_type: str, within: str) -> None:
+        self.event_type, self.within = event_type, within
+        super().__init__(f"{event_type} did not come within {within}")
+
+
+class TemporalUnavailable(UnoError):
+    """Temporal cannot be reached right now."""
+
+    retryable = True

@@ -1,0 +1,195 @@
+"""Every port: what a room asks of another without knowing it.
+
+Only `app`, `devstack`, `testing`, `tooling` and `workers` may name what implements them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from uuid import UUID
+
+from uno_workflows.events.calls import StepCall
+from uno_workflows.events.names import ANY, GlobalPosition
+from uno_workflows.events.recorded import Appended, StoredEvent, StreamAppend
+from uno_workflows.events.runs import Run, RunKey, RunState, Started, Undelivered
+from uno_workflows.events.subscriptions import Lease, Page, Start, SubscriptionStatus
+
+if TYPE_CHECKING:
+    from sqlalchemy import CursorResult, Executable
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from uno_workflows.events.base import Event
+
+
+@runtime_checkable
+class Transaction(Protocol):
+    """An open transaction of the store's database: what a transactional step or a projection works with.
+
+    Everything done through it commits together with the framework's own record that it was done.
+    """
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """The SQLAlchemy connection, for an ORM session (`AsyncSession(bind=tx.connection)`) or anything else it can do."""
+        ...
+
+    async def execute(
+        self, statement: Executable | str, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run one SQL statement: a SQLAlchemy construct, or text with `:named` parameters; many rows with a sequence."""
+        ...
+
+    async def append(self, stream_id: str, events: Event | Sequence[Event], *, expected_version: int = ANY) -> Appended:
+        """Append events in this transaction. Ids are derived from the step's key, so that a repeat appends nothing."""
+        ...
+
+
+class EventStore(Protocol):
+    """The log: appended to by anybody, changed by nobody."""
+
+    async def append(self, writes: Sequence[StreamAppend], *, tx: object | None = None) -> list[Appended]:
+        """Store all or none. `tx` is the caller's own transaction (asyncpg, SQLAlchemy AsyncSession/AsyncConnection, Transaction)."""
+        ...
+
+    def read_stream(
+        self,
+        tenant: str,
+        stream_id: str,
+        *,
+        from_version: int | None = None,
+        backwards: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[StoredEvent]:
+        """Events of one stream, in version order or its reverse, beginning with `from_version` (default: the first or last)."""
+        ...
+
+    def read_all(
+        self, *, after: int = 0, upto: int | None = None, types: Collection[str] | None = None, limit: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """Events of all streams after a position, in position order, never further than the bound of now."""
+        ...
+
+    async def load(self, positions: Sequence[int]) -> list[StoredEvent]:
+        """Single events by their positions, in position order; those that are not there are left out."""
+        ...
+
+    async def bound(self) -> GlobalPosition:
+        """How far readers may read now: every committed event up to it is visible to any later statement."""
+        ...
+
+    async def epoch(self) -> UUID:
+        """The life of the log between restores."""
+        ...
+
+
+class Tail(Protocol):
+    """The end of the log, watched once per process for all its subscriptions."""
+
+    async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
+        """Return the bound as soon as it is greater than `position`, or whatever it is after `seconds`."""
+        ...
+
+    def wake(self) -> None:
+        """Say that something was appended in this process."""
+        ...
+
+
+class Subscriptions(Protocol):
+    """Checkpoints and who may move them. One row a subscription; the truth of position, pause and term."""
+
+    async def register(self, name: str, *, start: Start) -> None:
+        """Make the row if there is none; an existing one is left as it is, whatever `start` says."""
+        ...
+
+    async def take_over(self, name: str, *, owner: str) -> Lease:
+        """Become the owner: the term grows by one, so whoever had it can move nothing any more.
+
+        Raises:
+            UnknownSubscription: it was never registered.
+        """
+        ...
+
+    async def check(self, lease: Lease) -> bool:
+        """Whether the lease may go on now: False while paused or halted.
+
+        Raises:
+            LostLease: another term, a reset, or another epoch of the log.
+        """
+        ...
+
+    async def page(self, lease: Lease, *, bound: int, types: Collection[str], limit: int) -> Page:
+        """The next window of positions after the lease's, at most `limit` matching events."""
+        ...
+
+    async def advance(self, lease: Lease, to: int, *, tx: Transaction | None = None) -> Lease:
+        """Move the checkpoint by compare-and-set on position, term and epoch: the first statement of a batch's transaction.
+
+        Raises:
+            LostLease: somebody else owns it now; the transaction must not commit.
+        """
+        ...
+
+    async def halt(self, lease: Lease, *, position: int | None, reason: str) -> None:
+        """Stand still, with a name, until `resume`."""
+        ...
+
+    async def pause(self, name: str) -> None: ...
+
+    async def resume(self, name: str, *, skip: bool = False) -> None:
+        """Go on after a pause or halt; with `skip`, pass the event that halted it, which is written down as skipped."""
+        ...
+
+    async def statuses(self) -> list[SubscriptionStatus]: ...
+
+    async def position(self, name: str) -> GlobalPosition: ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction whose time-outs are shorter than a pump's heartbeat, so that a frozen one cannot block its heir."""
+        ...
+
+
+class Runs(Protocol):
+    """The table of runs, with the events that found none."""
+
+    async def latest(self, keys: Collection[RunKey]) -> dict[RunKey, Run]:
+        """The newest generation of each given (saga, tenant, key) that was ever started, under the key asked for."""
+        ...
+
+    async def record_started(self, started: Sequence[Started], *, epoch: UUID, tx: Transaction) -> None: ...
+
+    async def record_end(self, key: RunKey, state: RunState, *, reason: str = "") -> None:
+        """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays."""
+        ...
+
+    async def count_open(self, saga: str) -> int: ...
+
+    async def open_workflow_ids(self, saga: str, among: Collection[str]) -> set[str]:
+        """Those of the given workflow ids whose row still says open."""
+        ...
+
+    async def find(self, *, saga: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
+        """Newest first, for `uno sagas list`."""
+        ...
+
+    async def add_pending(self, event: Undelivered) -> None: ...
+
+    async def pending(self, key: RunKey) -> list[GlobalPosition]: ...
+
+    async def drop_pending(self, key: RunKey, upto: int) -> None: ...
+
+    async def add_late(self, event: Undelivered, *, reason: str) -> None: ...
+
+    async def count_late(self, saga: str | None = None) -> int: ...
+
+
+class StepStore(Protocol):
+    """Transactional steps: effect, result and appended events commit together, exactly once."""
+
+    async def run_once(self, call: StepCall, work: Callable[[Transaction], Awaitable[bytes]]) -> bytes:
+        """Run `work` in a transaction and store its result under the call's key; a repeat returns the stored result.
+
+        What `work` appends carries the call's context, and ids that follow from its key.
+        """
+        ...

@@ -1,0 +1,67 @@
+"""The table of runs: whether a saga was ever started and how it ended. Postgres is the truth of it, for ever (DESIGN D5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from uno_workflows.events.names import GlobalPosition
+
+RunState = Literal["open", "compensation_failed", "done", "compensated", "cancelled", "terminated"]
+FINAL_STATES: frozenset[RunState] = frozenset({"done", "compensated", "cancelled", "terminated"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """One wanted run of one saga for one key."""
+
+    saga: str
+    tenant: str
+    key: str
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A row of the table of runs.
+
+    Attributes:
+        start_event_id: The event that started it; a repeated delivery of that event is not a second start.
+        start_position: Where that event stands, in the epoch `epoch`.
+        temporal_run_id: The first run Temporal gave it, if known.
+        reason: Why it ended as it did; empty for `done`.
+    """
+
+    key: RunKey
+    workflow_id: str
+    start_event_id: UUID
+    start_position: GlobalPosition
+    epoch: UUID
+    temporal_run_id: str | None
+    state: RunState
+    reason: str
+    started_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that the dispatcher started and has yet to write down."""
+
+    key: RunKey
+    workflow_id: str
+    start_event_id: UUID
+    start_position: GlobalPosition
+    temporal_run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """An event that found no open run: it came before its start (pending) or after the end (late)."""
+
+    key: RunKey
+    position: GlobalPosition
+    event_id: UUID
+    event_type: str

@@ -1,0 +1,70 @@
+"""What is known of a subscription: a named reader of the log and the last position it finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from uno_workflows.events.names import GlobalPosition
+from uno_workflows.events.recorded import StoredEvent
+
+Start = Literal["beginning", "now"] | datetime
+"""Where a new subscription begins: the first event, after the last one, or the first one recorded at or after a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one pump to move one checkpoint.
+
+    Attributes:
+        subscription: Its name, such as `saga:FulfilOrder`.
+        position: The last position that is finished.
+        term: Fencing token, +1 at each takeover: a pump with an older term can move nothing.
+        epoch: The life of the log that `position` belongs to.
+    """
+
+    subscription: str
+    position: GlobalPosition
+    term: int
+    epoch: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What lies between the checkpoint and `upto`, only the wanted types. `upto` may move although nothing matched."""
+
+    events: Sequence[StoredEvent]
+    upto: GlobalPosition
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why a subscription stands still until somebody acts."""
+
+    position: GlobalPosition | None
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionStatus:
+    """One row of `uno subscriptions list`.
+
+    Attributes:
+        lag: Positions between the checkpoint and the head of the log; an upper bound of the events to do.
+        owner: The worker that pumped last.
+        updated_at: When the checkpoint moved last.
+    """
+
+    name: str
+    position: GlobalPosition
+    head: GlobalPosition
+    lag: int
+    term: int
+    owner: str | None
+    paused: bool
+    halt: Halt | None
+    updated_at: datetime
