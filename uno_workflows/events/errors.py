@@ -66,11 +66,12 @@ class InvalidKey(UnoError, ValueError):
 class UnknownEventType(UnoError, LookupError):
     """The log holds an event whose type no loaded module declares."""
 
-    def __init__(self, event_type: str, *, position: int | None = None) -> None:
-        self.event_type, self.position = event_type, position
+    def __init__(self, event_type: str, *, position: int | None = None, similar: str | None = None) -> None:
+        self.event_type, self.position, self.similar = event_type, position, similar
         at = "" if position is None else f" at position {position}"
+        hint = "" if similar is None else f" (did you mean {similar!r}?)"
         super().__init__(
-            f"event type {event_type!r}{at} is not declared by any loaded module: load the module that declares it "
+            f"event type {event_type!r}{at} is not declared by any loaded module{hint}: load the module that declares it "
             "(Uno.connect(modules=[…]) or uno worker MODULE)"
         )
 
@@ -80,7 +81,8 @@ class UndecodableEvent(UnoError, ValueError):
 
     def __init__(self, event_type: str, *, position: int | None, reason: str) -> None:
         self.event_type, self.position, self.reason = event_type, position, reason
-        super().__init__(f"event {event_type} at position {position} cannot be decoded: {reason}")
+        at = "" if position is None else f" at position {position}"
+        super().__init__(f"event {event_type}{at} cannot be decoded: {reason}")
 
 
 class WrongExpectedVersion(UnoError):

@@ -26,6 +26,9 @@ def derived_event_id(source: UUID | datetime, *parts: str) -> UUID:
         source: The event that the new one follows from (its time part is taken over), or an aware business time.
         parts: What names the new event uniquely, such as a step's idempotency key, or a data set and an invoice number.
             Lengths are hashed before the texts, so `("ab", "c")` and `("a", "bc")` differ.
+
+    Raises:
+        ValueError: the business time is naive.
     """
     hashed = hashlib.sha256()
     for part in parts:
@@ -37,6 +40,8 @@ def derived_event_id(source: UUID | datetime, *parts: str) -> UUID:
 def _milliseconds(source: UUID | datetime) -> int:
     if isinstance(source, UUID):
         return source.int >> 80
+    if source.utcoffset() is None:
+        raise ValueError("a business time needs its time zone: a naive one gives other ids on another machine")
     return max(0, int(source.timestamp() * 1000))
 
 

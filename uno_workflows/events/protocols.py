@@ -159,8 +159,13 @@ class Runs(Protocol):
 
     async def record_started(self, started: Sequence[Started], *, epoch: UUID, tx: Transaction) -> None: ...
 
-    async def record_end(self, key: RunKey, state: RunState, *, reason: str = "") -> None:
-        """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays."""
+    async def record_end(
+        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None
+    ) -> None:
+        """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays.
+
+        The row of its start need not be there yet: a quick saga ends before the checkpoint that reports its start.
+        """
         ...
 
     async def count_open(self, saga: str) -> int: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -28,8 +29,8 @@ class Retry:
     def __post_init__(self) -> None:
         if self.attempts < 0:
             raise DeclarationError(f"Retry(attempts={self.attempts}): must be 0 (without limit) or more")
-        if self.factor < 1.0:
-            raise DeclarationError(f"Retry(factor={self.factor}): must be at least 1.0")
+        if not 1.0 <= self.factor < math.inf:
+            raise DeclarationError(f"Retry(factor={self.factor}): must be at least 1.0, and finite")
         first, longest = (
             duration(self.initial, what="Retry(initial=…)"),
             duration(self.maximum, what="Retry(maximum=…)"),

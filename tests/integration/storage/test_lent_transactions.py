@@ -1,0 +1,185 @@
+"""Appending inside a transaction that the caller has open."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from uno_workflows.events.errors import (
+    DuplicateEventId,
+    NotInTransaction,
+    StoreContended,
+    StreamClosed,
+    WrongExpectedVersion,
+)
+from uno_workflows.events.names import NO_STREAM
+
+KINDS = ["asyncpg", "asyncpg pool", "session", "connection", "own"]
+
+
+@pytest.fixture
+async def engine(database):
+    made = create_async_engine(database.replace("postgresql://", "postgresql+asyncpg://"))
+    yield made
+    await made.dispose()
+
+
+class Lent:
+    """A transaction of some kind, with one way to run SQL and to end it."""
+
+    def __init__(self, tx, execute, rollback, commit):
+        self.tx, self.execute, self.rollback, self.commit = tx, execute, rollback, commit
+
+
+@pytest.fixture
+def lend(database, engine, store):
+    @asynccontextmanager
+    async def opened(kind):
+        if kind == "asyncpg":
+            connection = await asyncpg.connect(database)
+            transaction = connection.transaction()
+            await transaction.start()
+            yield Lent(connection, connection.execute, transaction.rollback, transaction.commit)
+            await connection.close()
+        elif kind == "asyncpg pool":
+            async with asyncpg.create_pool(database, min_size=1, max_size=1) as pool, pool.acquire() as proxy:
+                transaction = proxy.transaction()
+                await transaction.start()
+                yield Lent(proxy, proxy.execute, transaction.rollback, transaction.commit)
+        elif kind == "session":
+            async with AsyncSession(engine) as session:
+                yield Lent(session, lambda sql: session.execute(text(sql)), session.rollback, session.commit)
+        elif kind == "connection":
+            async with engine.connect() as connection:
+                yield Lent(connection, lambda sql: connection.execute(text(sql)), connection.rollback, connection.commit)
+        else:
+            async with store.subscriptions.transaction() as tx:
+                yield Lent(tx, tx.execute, tx.connection.rollback, tx.connection.commit)
+
+    return opened
+
+
+async def types(store):
+    return [(event.stream_id, event.version) async for event in store.events.read_all()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_events_are_gone_with_a_callers_rollback(store, write, lend, kind):
+    """Scenario 11."""
+    async with lend(kind) as lent:
+        await store.events.append([write("order-1", 2), write("order-2")], tx=lent.tx)
+        await lent.rollback()
+    assert await types(store) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_events_and_the_callers_rows_commit_together(store, write, lend, connect, kind):
+    await (await connect()).execute("create table mine (id int)")
+    async with lend(kind) as lent:
+        await lent.execute("insert into mine values (1)")
+        await store.events.append([write("order-1", 2), write("order-2")], tx=lent.tx)
+        assert await types(store) == []
+        await lent.commit()
+    assert await types(store) == [("order-1", 1), ("order-1", 2), ("order-2", 1)]
+    assert await (await connect()).fetchval("select count(*) from mine") == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_conflict_leaves_the_callers_transaction_usable(store, write, event, lend, connect, kind):
+    known = event()
+    await store.events.append([write("order-1", [known])])
+    await store.events.append([write("closed-1")])
+    await (await connect()).execute("update uno.streams set closed_at = now() where stream_id = 'closed-1'")
+    async with lend(kind) as lent:
+        with pytest.raises(WrongExpectedVersion):
+            await store.events.append([write("order-1", expected=NO_STREAM)], tx=lent.tx)
+        with pytest.raises(DuplicateEventId):
+            await store.events.append([write("order-2", [known])], tx=lent.tx)
+        with pytest.raises(StreamClosed):
+            await store.events.append([write("closed-1")], tx=lent.tx)
+        with pytest.raises(WrongExpectedVersion):
+            await store.events.append([write("order-0"), write("order-1", expected=7)], tx=lent.tx)
+        await store.events.append([write("order-1", expected=1)], tx=lent.tx)
+        await lent.commit()
+    assert await types(store) == [("order-1", 1), ("closed-1", 1), ("order-1", 2)]
+
+
+async def test_appends_of_one_transaction_see_each_other(store, write, lend):
+    async with lend("session") as lent:
+        await store.events.append([write("order-1", expected=NO_STREAM)], tx=lent.tx)
+        batch = write("order-1", 2, expected=1)
+        first = await store.events.append([batch], tx=lent.tx)
+        again = await store.events.append([batch], tx=lent.tx)
+        await lent.commit()
+    assert again[0].replayed
+    assert first[0].positions == again[0].positions
+
+
+async def test_a_connection_outside_of_a_transaction_is_refused(store, write, connect, engine):
+    with pytest.raises(NotInTransaction, match="outside"):
+        await store.events.append([write("order-1")], tx=await connect())
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        with pytest.raises(NotInTransaction, match="AUTOCOMMIT"):
+            await store.events.append([write("order-1")], tx=connection)
+    with pytest.raises(NotInTransaction, match="int"):
+        await store.events.append([write("order-1")], tx=42)
+    assert await types(store) == []
+
+
+async def test_a_transaction_that_has_failed_is_refused_with_a_reason(store, write, connect):
+    connection = await connect()
+    transaction = connection.transaction()
+    await transaction.start()
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await connection.execute("select * from nowhere")
+    with pytest.raises(NotInTransaction, match="failed already"):
+        await store.events.append([write("order-1")], tx=connection)
+    await transaction.rollback()
+
+
+@pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
+async def test_append_works_in_stricter_isolation_or_says_it_was_overtaken(store, write, connect, isolation):
+    """The fence's writer is right in every isolation; Postgres refuses whoever would write on an old snapshot."""
+    connection = await connect()
+    async with connection.transaction(isolation=isolation):
+        await store.events.append([write("order-1", 2, expected=NO_STREAM)], tx=connection)
+    transaction = connection.transaction(isolation=isolation)
+    await transaction.start()
+    await connection.fetchval("select 1")
+    await connection.fetchval("select count(*) from uno.events")
+    await store.events.append([write("order-1", expected=2)])
+    with pytest.raises(StoreContended):
+        await store.events.append([write("order-1", expected=2)], tx=connection)
+    await transaction.rollback()
+    assert await types(store) == [("order-1", 1), ("order-1", 2), ("order-1", 3)]
+
+
+async def test_readers_wake_after_the_commit_of_a_session(store, write, lend):
+    async with store.tail() as tail, lend("session") as lent:
+        for wanted in (1, 2):
+            await store.events.append([write("order-1")], tx=lent.tx)
+            waiting = asyncio.create_task(tail.wait_beyond(wanted - 1, seconds=10))
+            await lent.commit()
+            assert await waiting == wanted
+
+
+async def test_a_cancelled_transaction_of_ours_is_rolled_back(store, write):
+    entered = asyncio.Event()
+
+    async def work() -> None:
+        async with store.subscriptions.transaction() as tx:
+            await store.events.append([write("order-1")], tx=tx)
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await store.events.append([write("order-1", expected=NO_STREAM)]))[0].first_version == 1

@@ -1,0 +1,264 @@
+"""Which fields an event may have: refused at class creation, with what to write instead."""
+
+import abc
+import collections
+import collections.abc
+import dataclasses
+import datetime as dt
+import enum
+import ipaddress
+import pathlib
+import uuid
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+
+import pytest
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    Json,
+    JsonValue,
+    NaiveDatetime,
+    PrivateAttr,
+    RootModel,
+    SecretBytes,
+    SecretStr,
+    computed_field,
+    model_validator,
+)
+
+from uno_workflows.events.base import Event
+from uno_workflows.events.encoding import decode, encode
+from uno_workflows.events.errors import DeclarationError
+
+T = TypeVar("T")
+NOON = dt.datetime(2026, 3, 29, 12, tzinfo=dt.UTC)
+
+
+class R1(BaseModel):
+    a: int
+
+
+class R2(BaseModel):
+    a: int
+    b: int | None = None
+
+
+class Card(BaseModel):
+    kind: Literal["card"] = "card"
+    number: str
+
+
+class Cash(BaseModel):
+    kind: Literal["cash"] = "cash"
+    amount: Decimal
+
+
+class Colour(enum.Enum):
+    RED = "r"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Odd(enum.Enum):
+    PAIR = (1, 2)
+
+
+@dataclasses.dataclass
+class Data:
+    a: int
+
+
+class Pair(NamedTuple):
+    a: int
+
+
+class Abstract(BaseModel, abc.ABC):
+    a: int
+
+    @abc.abstractmethod
+    def f(self) -> None: ...
+
+
+class Hidden(BaseModel):
+    a: int
+    _b: int = PrivateAttr(1)
+
+
+class Made(BaseModel):
+    a: int
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+
+
+class Excluded(BaseModel):
+    a: int = Field(1, exclude=True)
+
+
+class Generic1(BaseModel, Generic[T]):
+    x: T
+
+
+def event_with(annotation: Any) -> type[Event]:
+    return type("Made", (Event,), {"__annotations__": {"f": annotation}, "__module__": __name__})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        (R2 | R1, r"Made\.f is a union of two types that are both a JSON object.*discriminator"),
+        (str | dt.datetime, r"Made\.f is a union .* JSON string"),
+        (Decimal | str, r"both a JSON string"),
+        (int | float, r"both a JSON number"),
+        (list[int] | tuple[int, ...], r"both a JSON array"),
+        (JsonValue | R1, r"both a JSON"),
+        (R1 | dict[str, int], r"both a JSON object"),
+        (list[tuple[R1 | R2, ...]], r"Made\.f\[\]\[0\] is a union"),
+        (Any, r"Made\.f is Any.*pydantic\.JsonValue"),
+        (object, r"JsonValue"),
+        (list, r"Made\.f\[\] is Any.*JsonValue"),
+        (tuple, r"JsonValue"),
+        (dict, r"JsonValue"),
+        (dict[str, Any], r"Made\.f\{\} is Any"),
+        (Generic1, r"Made\.f\.x is Any"),
+        (BaseModel, r"Made\.f is BaseModel, whose subclasses would lose their fields"),
+        (Event, r"Made\.f is Event, whose subclasses"),
+        (Abstract, r"abstract Abstract"),
+        (SecretStr, r"Made\.f is a SecretStr"),
+        (list[SecretBytes], r"Made\.f\[\] is a SecretBytes"),
+        (Annotated[SecretStr, Field(description="x")] | None, r"SecretStr"),
+        (set[str], r"Made\.f is a set.*use tuple"),
+        (frozenset[int], r"is a set.*use tuple"),
+        (dict[Decimal, int], r"Made\.f has keys"),
+        (dict[tuple[int, int], str], r"has keys"),
+        (dict[bool, int], r"has keys"),
+        (dict[Literal[1], int], r"has keys"),
+        (dict[float, int], r"has keys"),
+        (dict[dt.datetime, int], r"has keys"),
+        (collections.abc.Callable[[], int], r"callable"),
+        (type[int], r"class, which is not data"),
+        (Data, r"dataclass; use a pydantic BaseModel"),
+        (Pair, r"NamedTuple; use a pydantic BaseModel"),
+        (NaiveDatetime, r"NaiveDatetime.*use datetime"),
+        (collections.abc.Sequence[int], r"comes back as a list; use tuple"),
+        (collections.abc.Iterable[int], r"read once"),
+        (complex, r"complex"),
+        (Json[int], r"JSON inside a string"),
+        (Odd, r"stored by str or int values"),
+        (Hidden, r"Made\.f\._b is private"),
+        (Made, r"own __init__"),
+        (Excluded, r"Made\.f\.a has exclude"),
+        (RootModel[list[Any]], r"Any"),
+    ],
+    ids=str,
+)
+def test_what_could_come_back_as_something_else_is_refused(annotation, message):
+    with pytest.raises(DeclarationError, match=message):
+        event_with(annotation)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "stored"),
+    [
+        (int | str | None, 5, "5"),
+        (bool | int, True, "true"),
+        (R1 | str, R1(a=1), '{"a":1}'),
+        (Annotated[Card | Cash, Field(discriminator="kind")], Cash(amount=Decimal("1.10")), '{"kind":"cash","amount":"1.10"}'),
+        (dict[int, str], {-5: "b"}, '{"-5":"b"}'),
+        (dict[Colour, int], {Colour.RED: 1}, '{"r":1}'),
+        (dict[Level, int], {Level.LOW: 1}, '{"1":1}'),
+        (dict[Literal["a", "b"], int], {"a": 1}, '{"a":1}'),
+        (dict[dt.date, int], {dt.date(2026, 1, 2): 1}, '{"2026-01-02":1}'),
+        (dict[uuid.UUID, int], {uuid.UUID(int=1): 1}, '{"00000000-0000-0000-0000-000000000001":1}'),
+        (dict[str, JsonValue], {"a": {"x": [1.5, None]}}, '{"a":{"x":[1.5,null]}}'),
+        (AwareDatetime, NOON, '"2026-03-29T12:00:00Z"'),
+        (dt.date, dt.date(2026, 3, 29), '"2026-03-29"'),
+        (dt.time, dt.time(2, 30, 0, 1), '"02:30:00.000001"'),
+        (dt.timedelta, dt.timedelta(days=-1, microseconds=1), '"-PT23H59M59.999999S"'),
+        (Colour, Colour.RED, '"r"'),
+        (Level, Level.LOW, "1"),
+        (Literal[1, "a", None], "a", '"a"'),
+        (HttpUrl, HttpUrl("https://a.example/b"), '"https://a.example/b"'),
+        (pathlib.PurePosixPath, pathlib.PurePosixPath("/a"), '"/a"'),
+        (ipaddress.IPv4Address, ipaddress.IPv4Address("1.2.3.4"), '"1.2.3.4"'),
+        (bytes, b"\xff\xfb", '"__s="'),
+        (float, 0.1, "0.1"),
+        (Generic1[R1 | None], Generic1[R1 | None](x=R1(a=1)), '{"x":{"a":1}}'),
+        (RootModel[int], RootModel[int](3), "3"),
+        (Annotated[Decimal, Field(gt=0, max_digits=5)], Decimal("1E+3"), '"1E+3"'),
+        (Annotated[int, Field(le=2**80)], 2**80, str(2**80)),
+        (tuple[int, str], (1, "a"), '[1,"a"]'),
+        (JsonValue, [1, "a", {"b": None}], '[1,"a",{"b":null}]'),
+    ],
+    ids=str,
+)
+def test_what_comes_back_equal_is_allowed(annotation, value, stored):
+    cls = event_with(annotation)
+    payload = encode(cls(f=value))
+    assert payload.decode() == f'{{"f":{stored}}}'
+    again = decode(cls, payload, schema_version=1)
+    assert again == cls(f=value)
+    assert type(again.f) is type(cls(f=value).f)
+    assert encode(again) == payload
+
+
+def test_aliases_are_for_the_constructor_and_never_stored():
+    class Renamed(Event):
+        order_id: str = Field(alias="orderId")
+
+    event = Renamed(orderId="1")
+    assert encode(event) == b'{"order_id":"1"}'
+    assert decode(Renamed, encode(event), schema_version=1) == event
+
+
+def test_computed_fields_are_not_stored():
+    class Area(Event):
+        width: int
+        height: int
+
+        @computed_field
+        @property
+        def area(self) -> int:
+            return self.width * self.height
+
+    event = Area(width=2, height=3)
+    assert encode(event) == b'{"width":2,"height":3}'
+    assert decode(Area, encode(event), schema_version=1).area == 6
+
+
+def test_validators_of_the_user_run_and_their_refusal_is_the_reason():
+    class Range(Event):
+        low: int
+        high: int
+
+        @model_validator(mode="after")
+        def ordered(self) -> "Range":
+            if self.low > self.high:
+                raise ValueError("low must not be above high")
+            return self
+
+    assert decode(Range, encode(Range(low=1, high=2)), schema_version=1) == Range(low=1, high=2)
+    with pytest.raises(ValueError, match="low must not be above high"):
+        Range(low=2, high=1)
+
+
+def test_settings_of_a_nested_model_do_not_loosen_the_event():
+    class Loose(BaseModel):
+        model_config = ConfigDict(strict=False, extra="ignore", ser_json_bytes="utf8", allow_inf_nan=True)
+        data: bytes
+        x: float = 1.0
+
+    class Holds(Event):
+        loose: Loose
+
+    event = Holds(loose=Loose(data=b"\xff"))
+    assert encode(event) == b'{"loose":{"data":"_w==","x":1.0}}'
+    assert decode(Holds, encode(event), schema_version=1) == event
+    with pytest.raises(ValueError, match="finite"):
+        Holds(loose=Loose(data=b"", x=float("nan")))

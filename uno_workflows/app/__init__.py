@@ -1,0 +1,1 @@
+"""The composition root: settings in, wired parts out. `Uno` for programs, the worker for processes."""

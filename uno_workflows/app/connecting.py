@@ -1,0 +1,51 @@
+"""Connecting to Temporal, by the settings that the SDK itself reads (`TEMPORAL_*` and its profiles)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError
+
+from uno_workflows.events.errors import ConfigurationError, TemporalUnavailable
+
+CONNECT_SECONDS = 10
+
+
+async def connect_temporal() -> Client:
+    """A client with our data converter; its namespace exists and lets us in.
+
+    Raises:
+        ConfigurationError: the settings cannot be read, or the namespace or the credentials are not accepted.
+        TemporalUnavailable: nobody answers at the address.
+    """
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except (RuntimeError, ValueError, OSError) as err:
+        raise ConfigurationError([f"the TEMPORAL_* settings cannot be read: {err}"]) from err
+    address = config.setdefault("target_host", "localhost:7233")
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            client = await Client.connect(**config, data_converter=pydantic_data_converter)
+    except (RuntimeError, TimeoutError) as err:
+        raise TemporalUnavailable(f"Temporal does not answer at {address} (TEMPORAL_ADDRESS): {_short(err)}") from err
+    await _check_namespace(client, address)
+    return client
+
+
+async def _check_namespace(client: Client, address: str) -> None:
+    try:
+        await client.count_workflows("WorkflowId = 'uno'")
+    except RPCError as err:
+        where = f"namespace {client.namespace!r} at {address}"
+        if err.status.name in ("NOT_FOUND", "INVALID_ARGUMENT"):
+            raise ConfigurationError([f"{where} does not exist: set TEMPORAL_NAMESPACE, or create it"]) from err
+        if err.status.name in ("PERMISSION_DENIED", "UNAUTHENTICATED"):
+            raise ConfigurationError([f"{where} does not let us in: check TEMPORAL_API_KEY or the TLS settings"]) from err
+        raise TemporalUnavailable(f"{where}: {err.status.name}: {err.message}") from err
+
+
+def _short(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

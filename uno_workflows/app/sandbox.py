@@ -1,0 +1,60 @@
+"""Which modules pass through Temporal's sandbox, and which are loaded anew for each run (DESIGN D7, ADR 0007).
+
+Sagas stay sandboxed: there the clock, randomness and I/O are refused. The framework, installed libraries, and the user's
+modules that declare events, steps or projections but no saga pass through: they are either data or run outside of the
+workflow, and loading them anew would cost 10 ms a run and break libraries that bear it only once.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from uno_workflows.app.catalogue import Catalogue
+from uno_workflows.events.base import Event
+from uno_workflows.projections.projection import Projection
+from uno_workflows.sagas.steps import Step
+
+
+def workflow_runner(catalogue: Catalogue, *, sandbox: bool) -> WorkflowRunner:
+    """What runs the app's workflows.
+
+    Args:
+        sandbox: False for none at all.
+    """
+    if not sandbox:
+        return UnsandboxedWorkflowRunner()
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*passed_through(catalogue)))
+
+
+def passed_through(catalogue: Catalogue) -> set[str]:
+    """Names of the modules that pass through. A package that holds a saga anywhere cannot, because its name would cover it."""
+    workflows = {cls.__module__ for cls in (*catalogue.sagas.values(), *catalogue.workflows.values())}
+    data = {m.__name__ for m in catalogue.modules if m.__name__ not in workflows and _declares_data_or_steps(m)}
+    return {"uno_workflows", *_installed(workflows), *(name for name in data if not _covers(name, workflows))}
+
+
+def _declares_data_or_steps(module: ModuleType) -> bool:
+    return any(
+        isinstance(value, Step) or (isinstance(value, type) and issubclass(value, (Event, Projection)))
+        for value in vars(module).values()
+    )
+
+
+def _covers(name: str, workflows: set[str]) -> bool:
+    return any(workflow == name or workflow.startswith(name + ".") for workflow in workflows)
+
+
+def _installed(workflows: set[str]) -> set[str]:
+    """Top-level names of loaded libraries; the SDK already passes the standard library through, with its guards."""
+    found = set()
+    for name, module in list(sys.modules.items()):
+        if "." in name or name in sys.stdlib_module_names or _covers(name, workflows):
+            continue
+        origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
+        if "site-packages" in origin or "dist-packages" in origin:
+            found.add(name)
+    return found

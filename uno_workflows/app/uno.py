@@ -1,0 +1,200 @@
+"""`Uno`: the event store as a program sees it. It needs only Postgres; Temporal is the workers' business."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+from opentelemetry import propagate
+
+from uno_workflows.app.catalogue import Catalogue, discover
+from uno_workflows.config import Settings
+from uno_workflows.events.base import Event
+from uno_workflows.events.context import EventContext, current_context
+from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.ids import new_event_id
+from uno_workflows.events.names import ANY, GlobalPosition, check_stream_id
+from uno_workflows.events.protocols import Transaction
+from uno_workflows.events.recorded import Appended, Recorded, StreamAppend
+from uno_workflows.storage.settings import StoreSettings
+from uno_workflows.storage.store import PostgresStore
+
+
+class Uno:
+    """An open event store.
+
+    ```python
+    async with Uno.connect() as uno:
+        await uno.append("order-42", OrderPlaced(...), expected_version=NO_STREAM)
+    ```
+    """
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, store: PostgresStore) -> None:
+        """Use `Uno.connect`."""
+        self.settings, self.catalogue, self.store = settings, catalogue, store
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        settings: Settings | None = None,
+        *,
+        database_url: str | None = None,
+        modules: Iterable[str | ModuleType] = (),
+    ) -> AsyncIterator[Uno]:
+        """Open the store.
+
+        Args:
+            settings: All settings; by default those of the environment.
+            database_url: Where Postgres is, if the environment does not say.
+            modules: Modules that declare the events to be read; appending needs none.
+
+        Raises:
+            ConfigurationError: settings are missing or wrong, or a module does not import.
+            StoreUnavailable: Postgres cannot be reached.
+            SchemaMismatch: `uno migrate` was not run.
+        """
+        given = {} if database_url is None else {"database_url": database_url}
+        settings = settings or Settings.from_env(**given)
+        catalogue = discover(modules)
+        async with open_store(settings) as store:
+            yield cls(settings, catalogue, store)
+
+    async def append(
+        self,
+        stream_id: str,
+        events: Event | Sequence[Event],
+        *,
+        expected_version: int = ANY,
+        event_ids: UUID | Sequence[UUID] | None = None,
+        tx: object | None = None,
+    ) -> Appended:
+        """Append events to one stream, all or none. What follows from them happens by itself.
+
+        Args:
+            stream_id: Such as `order-42`: a category, `-`, and what it is.
+            events: One event or several, in order; at most 10,000.
+            expected_version: The version that the stream must be at, or `ANY`, `NO_STREAM`, `STREAM_EXISTS`.
+            event_ids: Their ids, one each, if a repeat of this call must append nothing; fresh ones by default.
+            tx: The caller's own transaction (asyncpg connection, SQLAlchemy AsyncSession or AsyncConnection, or ours), to
+                commit with its other changes. Append last: readers wait for whoever has appended and not committed.
+
+        Raises:
+            WrongExpectedVersion, DuplicateEventId, StreamClosed: nothing was written; a `tx` stays usable.
+            InvalidEvent, InvalidStreamId: something cannot be stored, and where.
+            NotInTransaction: `tx` is not inside a transaction.
+            StoreUnavailable, StoreContended: without `tx` it was tried several times; the same ids may be sent again.
+        """
+        write = self._write(stream_id, events, expected_version, event_ids)
+        return (await self.store.events.append([write], tx=tx))[0]
+
+    async def append_streams(
+        self,
+        events: Mapping[str, Event | Sequence[Event]],
+        *,
+        expected_versions: Mapping[str, int] | None = None,
+        tx: object | None = None,
+    ) -> dict[str, Appended]:
+        """Append to several streams, all or none; they are taken in sorted order, so that two such calls never deadlock.
+
+        Args:
+            events: One event or several for each stream.
+            expected_versions: Versions that streams must be at; `ANY` for those left out.
+            tx: As for `append`.
+        """
+        wanted = expected_versions or {}
+        writes = [self._write(stream, some, wanted.get(stream, ANY), None) for stream, some in events.items()]
+        appended = await self.store.events.append(writes, tx=tx)
+        return {result.stream_id: result for result in appended}
+
+    async def read(
+        self, stream_id: str, *, from_version: int | None = None, backwards: bool = False, limit: int | None = None
+    ) -> AsyncIterator[Recorded[Event]]:
+        """Events of one stream.
+
+        Args:
+            from_version: Begin with this version; by default the first, or backwards the last.
+            backwards: Newest first.
+            limit: At most so many.
+
+        Raises:
+            UnknownEventType: no loaded module declares it; see `modules` of `connect`.
+        """
+        checked, tenant = check_stream_id(stream_id), current_context().tenant
+        found = self.store.events.read_stream(tenant, checked, from_version=from_version, backwards=backwards, limit=limit)
+        async for event in found:
+            yield self.catalogue.events.decode(event)
+
+    async def read_all(
+        self, *, after: int = 0, types: Collection[type[Event]] | None = None, limit: int | None = None
+    ) -> AsyncIterator[Recorded[Event]]:
+        """Events of all streams and tenants, in log order, up to what is safely committed now.
+
+        Args:
+            after: Begin behind this position; 0 is the beginning.
+            types: Only these; by default all, and each must be declared by a loaded module.
+            limit: At most so many.
+        """
+        async for event in self.store.events.read_all(after=after, types=_names(types), limit=limit):
+            yield self.catalogue.events.decode(event)
+
+    async def follow(self, *, after: int = 0, types: Collection[type[Event]] | None = None) -> AsyncIterator[Recorded[Event]]:
+        """As `read_all`, and then every later event as it comes, for ever.
+
+        The caller keeps the position of the last event it finished, and gives it as `after` next time.
+        """
+        position = GlobalPosition(after)
+        async with self.store.tail() as tail:
+            while True:
+                bound = await tail.wait_beyond(position, seconds=60)
+                async for event in self.store.events.read_all(after=position, upto=bound, types=_names(types)):
+                    yield self.catalogue.events.decode(event)
+                position = max(position, bound)
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction of the store's database: `tx.execute(…)` and `tx.append(…)` commit together."""
+        return self.store.transaction()
+
+    def _write(
+        self, stream_id: str, events: Event | Sequence[Event], expected: int, ids: UUID | Sequence[UUID] | None
+    ) -> StreamAppend:
+        batch = [events] if isinstance(events, Event) else list(events)
+        given = [ids] if isinstance(ids, UUID) else list(ids or [new_event_id() for _ in batch])
+        if len(given) != len(batch):
+            raise ValueError(f"{len(batch)} events, but {len(given)} event ids")
+        context = _complete(current_context(), given)
+        stored = [to_new_event(event, event_id, context) for event, event_id in zip(batch, given, strict=True)]
+        return StreamAppend(context.tenant, check_stream_id(stream_id), expected, stored, context.correlation_id or "")
+
+
+def open_store(settings: Settings) -> AbstractAsyncContextManager[PostgresStore]:
+    """The store that the settings name, its schema checked."""
+    options = StoreSettings(
+        pool_size=settings.pool_size,
+        transactions=settings.pool_size,
+        statement_cache_size=settings.statement_cache,
+        listen_dsn=settings.listen_url,
+        poll=settings.poll.total_seconds(),
+        application_name=f"uno {settings.app}",
+    )
+    return PostgresStore.open(settings.database_url, schema=settings.schema, settings=options, encode=to_new_event)
+
+
+def _complete(context: EventContext, ids: Sequence[UUID]) -> EventContext:
+    """A conversation begins with its first event; the trace is that of the span at work."""
+    correlation = context.correlation_id or (str(ids[0]) if ids else None)
+    return replace(context, correlation_id=correlation, traceparent=context.traceparent or _traceparent())
+
+
+def _traceparent() -> str | None:
+    carrier: dict[str, Any] = {}
+    propagate.inject(carrier)
+    return carrier.get("traceparent")
+
+
+def _names(types: Collection[type[Event]] | None) -> list[str] | None:
+    return None if types is None else [event.event_type for event in types]

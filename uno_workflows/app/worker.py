@@ -1,0 +1,241 @@
+"""The worker: runs what the user's modules declare, until it is told to stop.
+
+One process has up to three parts, each a Temporal Worker on its own task queue: sagas and steps; dispatch, whose pumps share
+the sagas' client so that starts can be eager (append to first step in a third of the time); and projections, whose user code
+runs in a thread with an event loop of its own, because one blocked loop would stall every saga of the process (ADR 0008).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from uno_workflows.app.catalogue import Catalogue
+from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.sandbox import workflow_runner
+from uno_workflows.app.threads import in_thread
+from uno_workflows.app.uno import open_store
+from uno_workflows.config import Settings
+from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
+from uno_workflows.dispatch.hosting import PumpHost, keep_subscriptions
+from uno_workflows.dispatch.reconciler import Reconciler
+from uno_workflows.dispatch.search_attributes import ensure_search_attributes
+from uno_workflows.dispatch.subscription import SubscriptionWorkflow
+from uno_workflows.dispatch.temporal import SagaClient
+from uno_workflows.events.protocols import Tail
+from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
+from uno_workflows.projections.folder import ProjectionFolder
+from uno_workflows.sagas.activities import FrameworkActivities, step_activity
+from uno_workflows.sagas.saga import Saga
+from uno_workflows.storage.store import PostgresStore
+
+logger = logging.getLogger("uno_workflows.worker")
+
+THROTTLE: Final = timedelta(seconds=2)
+"""How often heartbeats reach the server at most: bounds how long a cancel takes to arrive."""
+STICKY: Final = timedelta(seconds=1)
+"""How long a workflow task waits for a dead worker's cache before another takes it (10 s by default: 13.5 s to recover)."""
+
+
+class Role(StrEnum):
+    """What a worker process does."""
+
+    ALL = "all"
+    SAGAS = "sagas"
+    DISPATCH = "dispatch"
+    PROJECTIONS = "projections"
+
+
+async def run_worker(
+    settings: Settings,
+    catalogue: Catalogue,
+    *,
+    role: Role = Role.ALL,
+    stop: asyncio.Event,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Run until `stop` is set; then what is at hand is finished or handed over.
+
+    Args:
+        ready: Called once everything polls.
+
+    Raises:
+        UnoError: a server is missing or refuses us, or the schema is not ours.
+    """
+    catalogue.events.freeze()
+    identity = f"{os.getpid()}@{socket.gethostname()}-{secrets.token_hex(2)}"
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings))
+        client = await connect_temporal()
+        await register_subscriptions(store, catalogue)
+        watch: list[asyncio.Future[Any]] = []
+        if role in (Role.ALL, Role.SAGAS):
+            watch.append(await stack.enter_async_context(_sagas(settings, catalogue, store, client, identity)))
+        if role in (Role.ALL, Role.DISPATCH):
+            watch.append(await stack.enter_async_context(_dispatch(settings, catalogue, store, client, identity)))
+        if role in (Role.ALL, Role.PROJECTIONS) and catalogue.projections:
+            part = partial(_projections_alone, settings, catalogue, identity)
+            watch.append(await stack.enter_async_context(in_thread(part, name="projections")))
+        ready()
+        await _until(stop, watch)
+
+
+async def register_subscriptions(store: PostgresStore, catalogue: Catalogue) -> None:
+    """Make the rows of all subscriptions: a saga that begins "now" begins at this moment, the first time."""
+    for saga in catalogue.sagas.values():
+        dispatcher = saga.__uno_saga__
+        assert dispatcher is not None
+        await store.subscriptions.register(f"saga:{dispatcher.name}", start=dispatcher.since or "now")
+    for projection in catalogue.projections.values():
+        definition = projection.__uno_projection__
+        assert definition is not None
+        await store.subscriptions.register(f"projection:{definition.name}", start=definition.start)
+
+
+async def _until(stop: asyncio.Event, watch: Sequence[asyncio.Future[Any]]) -> None:
+    """Wait for the stop; a part that dies before stops its owner, with its error."""
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([stopping, *watch], return_when=asyncio.FIRST_COMPLETED)
+        for part in watch:
+            if part.done():
+                part.result()
+    finally:
+        stopping.cancel()
+
+
+@asynccontextmanager
+async def _sagas(
+    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str
+) -> AsyncIterator[asyncio.Future[None]]:
+    """Sagas, steps, plain workflows and activities."""
+    async with store.tail() as tail:
+        framework = FrameworkActivities(store.events, store.runs, store.subscriptions, tail)
+        worker = Worker(
+            client,
+            task_queue=settings.app,
+            identity=f"{identity}/sagas",
+            workflows=[*catalogue.sagas.values(), *catalogue.workflows.values()],
+            activities=[
+                *(step_activity(step, store.steps) for step in catalogue.steps.values()),
+                *framework.all(),
+                *catalogue.activities.values(),
+            ],
+            workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
+            max_concurrent_activities=settings.steps,
+            graceful_shutdown_timeout=settings.grace,
+            max_heartbeat_throttle_interval=THROTTLE,
+            sticky_queue_schedule_to_start_timeout=STICKY,
+        )
+        async with _running(worker) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _dispatch(
+    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str
+) -> AsyncIterator[asyncio.Future[None]]:
+    """The pumps of the sagas."""
+    temporal = SagaClient(client, settings.app, searchable=await ensure_search_attributes(client))
+    consumers = [_dispatcher(settings, saga, temporal, store) for saga in catalogue.sagas.values()]
+    async with store.tail() as tail, _pumps(settings, client, store, tail, consumers, identity, "dispatch") as running:
+        reconcilers = [
+            asyncio.create_task(Reconciler(client, store.runs, c.saga.name).run(), name=f"reconciler of {c.saga.name}")
+            for c in consumers
+        ]
+        try:
+            yield running
+        finally:
+            await _cancel(reconcilers)
+
+
+def _dispatcher(settings: Settings, saga: type[Saga], temporal: SagaClient, store: PostgresStore) -> Dispatcher:
+    definition = saga.__uno_saga__
+    assert definition is not None
+    return Dispatcher(
+        definition,
+        temporal,
+        events=store.events,
+        runs=store.runs,
+        subscriptions=store.subscriptions,
+        settings=DispatchSettings(window=settings.window, max_open=settings.max_open),
+    )
+
+
+@asynccontextmanager
+async def _projections_alone(settings: Settings, catalogue: Catalogue, identity: str) -> AsyncIterator[asyncio.Future[None]]:
+    """The pumps of the projections, with connections of their own: they run in another thread's event loop."""
+    client = await connect_temporal()
+    async with open_store(settings) as store, store.tail() as tail:
+        consumers = [ProjectionFolder(p, catalogue.events, store.subscriptions) for p in catalogue.projections.values()]
+        async with _pumps(settings, client, store, tail, consumers, identity, "projections") as running:
+            yield running
+
+
+@asynccontextmanager
+async def _pumps(
+    settings: Settings,
+    client: Client,
+    store: PostgresStore,
+    tail: Tail,
+    consumers: Sequence[Consumer],
+    identity: str,
+    kind: str,
+) -> AsyncIterator[asyncio.Future[None]]:
+    """A Worker for pumps, with a slot for each: on shared slots, pumps that last minutes would keep steps from running."""
+    queue = f"{settings.app}.{kind}"
+    options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page)
+    owner = f"{identity}/{kind}"
+    host = PumpHost(
+        {c.subscription: partial(Pump, store.subscriptions, tail, c, owner=owner, settings=options) for c in consumers}
+    )
+    worker = Worker(
+        client,
+        task_queue=queue,
+        identity=owner,
+        workflows=[SubscriptionWorkflow],
+        activities=[host.pump],
+        workflow_runner=workflow_runner(Catalogue(), sandbox=settings.sandbox),
+        max_concurrent_activities=max(len(consumers), 1),
+        graceful_shutdown_timeout=settings.grace,
+        max_heartbeat_throttle_interval=THROTTLE,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+    )
+    names = [consumer.subscription for consumer in consumers]
+    keeping = asyncio.create_task(keep_subscriptions(client, app=settings.app, task_queue=queue, names=names))
+    try:
+        async with _running(worker) as running:
+            yield running
+    finally:
+        await _cancel([keeping])
+
+
+@asynccontextmanager
+async def _running(worker: Worker) -> AsyncIterator[asyncio.Future[None]]:
+    """A Temporal Worker at work; the future ends with its error if it dies."""
+    running = asyncio.create_task(worker.run(), name=f"worker of {worker.task_queue}")
+    try:
+        yield running
+    finally:
+        if not running.done():
+            await worker.shutdown()
+        await asyncio.wait([running])
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

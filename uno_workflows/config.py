@@ -1,0 +1,147 @@
+"""Settings: one frozen model, read from the environment in one place, every problem reported at once.
+
+`TEMPORAL_*` variables and profiles are read by the Temporal SDK's own loader, under its own names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, Final
+
+from uno_workflows.events.durations import duration
+from uno_workflows.events.errors import ConfigurationError, UnoError
+from uno_workflows.events.names import check_name
+
+_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_TRUTHS: Final = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _database_url(text: str) -> str:
+    scheme = text.partition("://")[0]
+    if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise ValueError("must begin with postgresql://")
+    return text
+
+
+def _schema(text: str) -> str:
+    if not _SCHEMA.fullmatch(text):
+        raise ValueError("must be 1 to 63 of a-z, 0-9 and _, and not begin with a digit")
+    return text
+
+
+def _app(text: str) -> str:
+    return check_name(text, "app")
+
+
+def _span(text: str) -> timedelta:
+    return duration(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise ValueError("must be a whole number from 1 to 1,000,000")
+    return int(text)
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in _TRUTHS:
+        raise ValueError("must be true or false")
+    return _TRUTHS[text.lower()]
+
+
+def _setting(variable: str, parse: Callable[[str], Any], default: Any, help: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"variable": variable, "parse": parse, "help": help, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set, with the reasons for its defaults. Each field is an environment variable."""
+
+    database_url: str = _setting(
+        "UNO_DATABASE_URL", _database_url, "", "where the event store is: postgresql://user:password@host/database", secret=True
+    )
+    listen_url: str | None = _setting(
+        "UNO_LISTEN_URL",
+        _database_url,
+        None,
+        "a direct address for LISTEN, where UNO_DATABASE_URL leads through a transaction pooler, which never delivers it",
+        secret=True,
+    )
+    schema: str = _setting("UNO_SCHEMA", _schema, "uno", "the database schema of the store; two schemas are two stores")
+    app: str = _setting("UNO_APP", _app, "uno", "name of the application: its task queues and subscriptions are its own")
+    pool_size: int = _setting("UNO_POOL_SIZE", _count, 10, "database connections of one process, per kind of use")
+    statement_cache: int = _setting(
+        "UNO_STATEMENT_CACHE", int, 100, "prepared statements a connection keeps; 0 behind a transaction pooler"
+    )
+    sandbox: bool = _setting(
+        "UNO_SANDBOX", _truth, True, "run sagas in Temporal's sandbox; off halves the price of a saga and guards nothing"
+    )
+    grace: timedelta = _setting(
+        "UNO_GRACE", _span, timedelta(seconds=20), "how long a stopping worker lets steps finish before it hands them over"
+    )
+    lease: timedelta = _setting(
+        "UNO_LEASE", _span, timedelta(minutes=5), "after how long a pump returns, so that deployments can move it"
+    )
+    poll: timedelta = _setting(
+        "UNO_POLL", _span, timedelta(seconds=0.5), "how often a pump looks at its lease, and at the log if a wake-up got lost"
+    )
+    page: int = _setting("UNO_PAGE", _count, 500, "how many events a pump reads at once")
+    window: int = _setting("UNO_WINDOW", _count, 20, "how many starts and signals a dispatcher has in flight")
+    max_open: int = _setting(
+        "UNO_MAX_OPEN", _count, 2000, "how many runs of one saga may be open before new starts are held back while runs end"
+    )
+    steps: int = _setting("UNO_STEPS", _count, 50, "how many steps a worker runs at once")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+        """Read the settings.
+
+        Args:
+            environ: Where from; the process's environment by default.
+            given: Settings that are given in code; they win.
+
+        Raises:
+            ConfigurationError: with every problem: missing, malformed and unknown variables.
+        """
+        source = os.environ if environ is None else environ
+        problems: list[str] = []
+        values: dict[str, Any] = {}
+        for setting in fields(cls):
+            text = source.get(setting.metadata["variable"])
+            if text is None or setting.name in given:
+                continue
+            try:
+                values[setting.name] = setting.metadata["parse"](text)
+            except (ValueError, UnoError) as err:
+                shown = "" if setting.metadata["secret"] else f"={text!r}"
+                problems.append(f"{setting.metadata['variable']}{shown}: {err}")
+        problems += _unknown(source)
+        if not problems and not (given.get("database_url") or values.get("database_url")):
+            problems.append(
+                "UNO_DATABASE_URL is not set: say where Postgres is, such as postgresql://user@host/database (or use `uno dev`)"
+            )
+        if problems:
+            raise ConfigurationError(problems)
+        return cls(**{**values, **given})
+
+
+def variables() -> dict[str, tuple[str, str]]:
+    """Every environment variable, with its default and its purpose: the documentation is made of it."""
+    return {
+        s.metadata["variable"]: ("" if s.default in ("", None) else str(s.default), s.metadata["help"]) for s in fields(Settings)
+    }
+
+
+def _unknown(source: Mapping[str, str]) -> list[str]:
+    known = [s.metadata["variable"] for s in fields(Settings)]
+    found = []
+    for name in source:
+        if name.startswith("UNO_") and name not in known:
+            close = get_close_matches(name, known, n=1)
+            found.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
+    return found

@@ -1,0 +1,128 @@
+"""One delivery: what happens to one event for one run.
+
+Postgres keeps whether a run was ever started and how it ended, because Temporal forgets closed runs with its retention and
+then accepts their ids again; REJECT_DUPLICATE covers the moments between a start and its row (ADR 0004).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from temporalio.common import RawValue
+
+from uno_workflows.dispatch.temporal import SagaClient, make_envelope
+from uno_workflows.events.encoding import parse_metadata
+from uno_workflows.events.errors import UnoError
+from uno_workflows.events.names import workflow_id
+from uno_workflows.events.protocols import EventStore, Runs
+from uno_workflows.events.recorded import StoredEvent
+from uno_workflows.events.runs import FINAL_STATES, Run, RunKey, Started, Undelivered
+from uno_workflows.sagas.definition import SagaDefinition
+
+REMEMBERED: Final = 20_000  # runs known without asking Postgres
+OVER: Final = "the saga was over"
+
+
+class RunLost(UnoError):
+    """Temporal does not know a run that the table of runs calls open."""
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"Temporal does not know the open run {workflow_id}: was its namespace lost or restored?")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRun:
+    """What is known of a run without asking."""
+
+    workflow_id: str
+    start_event_id: UUID
+    over: bool
+
+
+class Delivery:
+    """Delivers events to the runs of one saga, under one epoch of the log.
+
+    Attributes:
+        started: Runs that were started and are not yet in the table of runs.
+    """
+
+    def __init__(self, saga: SagaDefinition, temporal: SagaClient, events: EventStore, runs: Runs, epoch: UUID) -> None:
+        self._saga, self._temporal, self._events, self._runs, self._epoch = saga, temporal, events, runs, epoch
+        self._known: OrderedDict[RunKey, KnownRun] = OrderedDict()
+        self.started: list[Started] = []
+
+    async def look_up(self, keys: Collection[RunKey]) -> None:
+        """Learn of a page's runs in one query; those at work here are known better than Postgres knows them."""
+        asked = {key for key in keys if key not in self._known}
+        for key, run in (await self._runs.latest(asked) if asked else {}).items():
+            self._remember(key, _known(run))
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    async def deliver(self, event: StoredEvent, key: RunKey) -> None:
+        """Start the run, feed it, or write down why not. Doing it again after a crash changes nothing.
+
+        Raises:
+            TemporalUnavailable, StoreUnavailable, StoreContended: it may work later.
+            UnoError: it never will.
+        """
+        run = self._known.get(key)
+        if run is None and event.type in self._saga.starts_on:
+            await self._start(event, key)
+        elif run is None:
+            await self._runs.add_pending(_undelivered(event, key))  # its start may still come
+        elif event.id == run.start_event_id:
+            await self._deliver_pending(run, key)  # started before; whoever did it may have died here
+        elif run.over:
+            await self._runs.add_late(_undelivered(event, key), reason=OVER)
+        elif not await self._temporal.signal(run.workflow_id, self._envelope(event)):
+            await self._not_found(event, key, run)
+
+    async def _start(self, event: StoredEvent, key: RunKey) -> None:
+        made = workflow_id(key.saga, key.key, tenant=key.tenant)
+        correlation = parse_metadata(event.metadata).correlation_id
+        summary = f"{event.type} in {event.stream_id}"
+        run_id = await self._temporal.start(key.saga, made, self._envelope(event), summary=summary, correlation_id=correlation)
+        run = KnownRun(made, event.id, over=False)
+        self._remember(key, run)
+        self.started.append(Started(key, made, event.id, event.position, run_id))
+        await self._deliver_pending(run, key)
+
+    async def _deliver_pending(self, run: KnownRun, key: RunKey) -> None:
+        """Events that came before their start follow it, in log order, before any later one."""
+        positions = await self._runs.pending(key)
+        for event in await self._events.load(positions) if positions else ():
+            if not await self._temporal.signal(run.workflow_id, self._envelope(event)):
+                await self._runs.add_late(_undelivered(event, key), reason=OVER)
+        if positions:
+            await self._runs.drop_pending(key, max(positions))
+
+    async def _not_found(self, event: StoredEvent, key: RunKey, run: KnownRun) -> None:
+        """Temporal has no open run of it: it ended just now, was closed by the server, or was lost."""
+        row = (await self._runs.latest([key])).get(key)
+        if row is not None and row.state not in FINAL_STATES:
+            status = await self._temporal.status(run.workflow_id)
+            if status is None:
+                raise RunLost(run.workflow_id)
+            await self._runs.record_end(row.key, "terminated", reason=f"closed by the server: {status.name.lower()}")
+        self._remember(key, KnownRun(run.workflow_id, run.start_event_id, over=True))
+        await self._runs.add_late(_undelivered(event, key), reason=OVER)
+
+    def _envelope(self, event: StoredEvent) -> RawValue:
+        return make_envelope(event, epoch=self._epoch, searchable=self._temporal.searchable)
+
+    def _remember(self, key: RunKey, run: KnownRun) -> None:
+        self._known[key] = run
+        self._known.move_to_end(key)
+
+
+def _known(run: Run) -> KnownRun:
+    return KnownRun(run.workflow_id, run.start_event_id, run.state in FINAL_STATES)
+
+
+def _undelivered(event: StoredEvent, key: RunKey) -> Undelivered:
+    return Undelivered(key, event.position, event.id, event.type)

@@ -1,0 +1,97 @@
+"""What hosts pumps on Temporal: the activity that lends one a lease, and the caller that keeps the workflows alive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError
+
+from uno_workflows.dispatch.subscription import PUMP, SubscriptionInput, SubscriptionWorkflow
+from uno_workflows.events.errors import LostLease
+from uno_workflows.processing.pump import Pump
+
+logger = logging.getLogger("uno_workflows.dispatch")
+
+BEAT_SECONDS: Final = 1.0
+ENSURE_SECONDS: Final = 60.0
+
+
+class PumpHost:
+    """The activity `uno.pump` of one worker.
+
+    Args:
+        pumps: Makes a pump for a subscription, by its name.
+    """
+
+    def __init__(self, pumps: Mapping[str, Callable[[], Pump]]) -> None:
+        self._pumps = pumps
+
+    @activity.defn(name=PUMP)
+    async def pump(self, subscription: SubscriptionInput) -> str:
+        """Pump one lease long. On shutdown the page at hand is finished and the lease handed over at once."""
+        if (make := self._pumps.get(subscription.name)) is None:
+            raise ApplicationError(
+                f"no loaded module declares {subscription.name}; remove it or load its module", type="Unloaded"
+            )
+        pump = make()
+        beating = asyncio.create_task(_beat(pump), name=f"heartbeat of {subscription.name}")
+        watching = asyncio.create_task(_watch(pump), name=f"shutdown of {subscription.name}")
+        try:
+            await pump.run()
+        except LostLease as err:
+            raise _quietly(str(err), timedelta(seconds=1)) from err
+        finally:
+            for task in (beating, watching):
+                task.cancel()
+            await asyncio.wait([beating, watching])
+        if pump.leaving.is_set():
+            # zero would mean "not set": one millisecond starts it at once on another worker
+            raise _quietly("handed over", timedelta(milliseconds=1))
+        return "the lease is over"
+
+
+async def keep_subscriptions(client: Client, *, app: str, task_queue: str, names: Iterable[str]) -> None:
+    """Start the subscriptions' workflows, and look every minute that nobody has closed them. Runs until cancelled."""
+    names = list(names)
+    while True:
+        for name in names:
+            try:
+                await ensure_subscription(client, app=app, task_queue=task_queue, name=name)
+            except RPCError as err:
+                logger.warning("subscription %s could not be started yet: %s", name, err.message)
+        await asyncio.sleep(ENSURE_SECONDS)
+
+
+async def ensure_subscription(client: Client, *, app: str, task_queue: str, name: str) -> None:
+    """Start one subscription's workflow unless it runs."""
+    await client.start_workflow(
+        SubscriptionWorkflow.run,
+        SubscriptionInput(name=name),
+        id=f"uno/{app}/{name}",
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=f"reads the log for {name}",
+    )
+
+
+async def _beat(pump: Pump) -> None:
+    while True:
+        activity.heartbeat(pump.position)  # for liveness and display only: the SDK throttles it, Postgres has the truth
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _watch(pump: Pump) -> None:
+    await activity.wait_for_worker_shutdown()
+    pump.leaving.set()
+
+
+def _quietly(message: str, delay: timedelta) -> ApplicationError:
+    return ApplicationError(message, next_retry_delay=delay, category=ApplicationErrorCategory.BENIGN)

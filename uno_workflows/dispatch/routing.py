@@ -1,0 +1,40 @@
+"""Which runs an event belongs to: by its saga's key rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pydantic_core
+
+from uno_workflows.events.encoding import decode
+from uno_workflows.events.errors import InvalidKey
+from uno_workflows.events.names import workflow_id
+from uno_workflows.events.recorded import StoredEvent
+from uno_workflows.events.runs import RunKey
+from uno_workflows.sagas.definition import SagaDefinition
+
+
+def run_keys(saga: SagaDefinition, event: StoredEvent) -> list[RunKey]:
+    """The runs of a saga that an event names: one, several, or none if a key function says so.
+
+    Raises:
+        InvalidKey: the field is missing or null, or the key cannot be part of a workflow id.
+        UnoError: the event cannot be decoded for a key function.
+    """
+    rule = saga.keys[event.type]
+    if isinstance(rule, str):
+        keys: Sequence[str] = [_field(saga, event, rule)]
+    else:
+        found = rule(decode(saga.events[event.type], event.payload, schema_version=event.schema_version))
+        keys = [found] if isinstance(found, str) else list(found)
+    for key in keys:
+        workflow_id(saga.name, key, tenant=event.tenant)  # refused here, with the reason, and not by the server
+    return [RunKey(saga.name, event.tenant, key) for key in dict.fromkeys(keys)]
+
+
+def _field(saga: SagaDefinition, event: StoredEvent, field: str) -> str:
+    value: Any = pydantic_core.from_json(event.payload).get(field)
+    if value is None or isinstance(value, (dict, list, float)):
+        raise InvalidKey(saga.name, f"field {field!r} of {event.type} is {'missing or null' if value is None else 'no key'}")
+    return str(value)

@@ -1,0 +1,48 @@
+"""A subscription as a Temporal workflow: leader election, failover and visibility for nothing.
+
+Its activity, the pump, is a lease of a few minutes that returns and is taken again: an eternal activity can neither be
+deployed past nor rebalanced, and its attempts never reset (dispatch.md P1, P7, P10). No versioning behaviour is set here: on
+an unversioned worker it would fail every workflow task; the Worker's default decides (P2).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+SUBSCRIPTION: Final = "uno.subscription"
+PUMP: Final = "uno.pump"
+LEASES_A_RUN: Final = 400  # six history events a lease: far from every limit; a new run about every 33 hours
+LEASE_LIMIT: Final = timedelta(minutes=10)
+HEARTBEAT: Final = timedelta(seconds=10)
+
+
+class SubscriptionInput(BaseModel):
+    """Only the name: a running workflow ignores changed input, so settings are read by the pump."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+
+
+@workflow.defn(name=SUBSCRIPTION)
+class SubscriptionWorkflow:
+    """Has one pump at a time read for a subscription, for ever."""
+
+    @workflow.run
+    async def run(self, subscription: SubscriptionInput) -> None:
+        workflow.set_current_details(f"Reads the log for **{subscription.name}**, one lease after another.")
+        for _ in range(LEASES_A_RUN):
+            await workflow.execute_activity(
+                PUMP,
+                subscription,
+                summary=subscription.name,
+                start_to_close_timeout=LEASE_LIMIT,
+                heartbeat_timeout=HEARTBEAT,
+                retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=1.0),
+            )
+        workflow.continue_as_new(subscription)

@@ -1,0 +1,139 @@
+"""Starting and feeding sagas on Temporal: the calls, and what their errors mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import pydantic_core
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import RawValue, SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from uno_workflows.events.context import Principal
+from uno_workflows.events.encoding import parse_metadata
+from uno_workflows.events.errors import TemporalUnavailable, UnoError
+from uno_workflows.events.recorded import StoredEvent
+from uno_workflows.sagas.driver import CORRELATION_ATTRIBUTE, STATE_ATTRIBUTE
+from uno_workflows.sagas.envelope import INLINE_BYTES, SIGNAL
+
+REFUSED: Final = frozenset({RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE})
+"""Statuses that another attempt would meet again. Everything else is waited out: an endless halt for a rate limit, an
+expired certificate or a missing permission would be worse than a warning that repeats."""
+
+
+class DeliveryRefused(UnoError):
+    """Temporal refuses a start or signal for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class SagaClient:
+    """Temporal, as the dispatcher of one app needs it.
+
+    Attributes:
+        task_queue: Where the app's sagas run.
+        searchable: Whether `UnoState` and `UnoCorrelation` are registered in this namespace.
+    """
+
+    client: Client
+    task_queue: str
+    searchable: bool
+
+    async def start(self, saga: str, workflow_id: str, envelope: RawValue, *, summary: str, correlation_id: str) -> str | None:
+        """Start a run and return the id Temporal gave it; one that was started before is left alone.
+
+        Raises:
+            TemporalUnavailable: it may work later.
+            DeliveryRefused: it never will.
+        """
+        try:
+            handle = await self.client.start_workflow(
+                saga,
+                envelope,
+                id=workflow_id,
+                task_queue=self.task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                request_eager_start=True,
+                static_summary=summary[:200],
+                search_attributes=self._attributes(correlation_id),
+            )
+        except WorkflowAlreadyStartedError as err:
+            return err.run_id
+        except RPCError as err:
+            raise _translated(err, f"start of {workflow_id}") from err
+        return handle.first_execution_run_id
+
+    async def signal(self, workflow_id: str, envelope: RawValue) -> bool:
+        """Send an event to a run; False if Temporal has no open run of that id.
+
+        Raises:
+            TemporalUnavailable: it may work later.
+            DeliveryRefused: it never will.
+        """
+        try:
+            await self.client.get_workflow_handle(workflow_id).signal(SIGNAL, envelope)
+        except RPCError as err:
+            if err.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise _translated(err, f"signal to {workflow_id}") from err
+        return True
+
+    async def status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+        """How a run stands, or `None` if Temporal does not know it (any more).
+
+        Raises:
+            TemporalUnavailable: it may work later.
+        """
+        try:
+            return (await self.client.get_workflow_handle(workflow_id).describe()).status
+        except RPCError as err:
+            if err.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise _translated(err, f"description of {workflow_id}") from err
+
+    def _attributes(self, correlation_id: str) -> TypedSearchAttributes | None:
+        if not self.searchable:
+            return None
+        pairs: list[SearchAttributePair[Any]] = [
+            SearchAttributePair(STATE_ATTRIBUTE, "open"),
+            SearchAttributePair(CORRELATION_ATTRIBUTE, correlation_id),
+        ]
+        return TypedSearchAttributes(pairs)
+
+
+def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, generation: int = 0) -> RawValue:
+    """The envelope of an event, its JSON put in as it is: no decoding on the way, readable in the Temporal UI."""
+    metadata = parse_metadata(event.metadata)
+    head = pydantic_core.to_json(
+        {
+            "type": event.type,
+            "schema_version": event.schema_version,
+            "event_id": event.id,
+            "stream": event.stream_id,
+            "version": event.version,
+            "position": event.position,
+            "epoch": epoch,
+            "tenant": event.tenant,
+            "correlation_id": metadata.correlation_id,
+            "principal": metadata.principal and _principal(metadata.principal),
+            "traceparent": metadata.traceparent,
+            "generation": generation,
+            "searchable": searchable,
+        }
+    )
+    inline = len(event.payload) <= INLINE_BYTES
+    data = head[:-1] + b',"data":' + (event.payload if inline else b"null") + b"}"
+    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+
+
+def _principal(principal: Principal) -> dict[str, str]:
+    return {"id": principal.id, "kind": principal.kind}
+
+
+def _translated(error: RPCError, what: str) -> UnoError:
+    if error.status in REFUSED:
+        return DeliveryRefused(f"Temporal refuses the {what}: {error.message}")
+    return TemporalUnavailable(f"{what}: {error.status.name}: {error.message}")

@@ -1,0 +1,149 @@
+"""The event: an immutable fact with a name and a version that are stored for ever."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import PrivateAttr
+from pydantic_core import SchemaSerializer
+
+from uno_workflows.events.building import build
+from uno_workflows.events.declaration import strict_schema
+from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.names import check_name
+
+_SCHEMA_VERSIONS = range(1, 32768)
+_RESERVED = ("event_type", "schema_version")
+
+
+if TYPE_CHECKING:
+    # Only for type checkers, so that they know fields as frozen without a plugin. PEP 681: the class that names the
+    # metaclass is neither frozen nor not, so it may derive from BaseModel while its subclasses are frozen.
+    from pydantic._internal._model_construction import ModelMetaclass
+
+    @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr))
+    class _EventClass(ModelMetaclass): ...
+
+else:
+    _EventClass = type(BaseModel)
+
+
+class Event(BaseModel, metaclass=_EventClass):
+    """A fact that happened: immutable, typed, versioned.
+
+        class OrderPlaced(Event):
+            order_id: str
+            total: Decimal
+
+    It is stored as `OrderPlaced`, schema version 1. `class OrderPlaced(Event, type="OrderPlaced", schema_version=2)` pins
+    the name or says that the shape has changed. A subclass has its own name, never its parent's. A class whose name begins
+    with `_`, an abstract one and a generic one with open parameters are bases: they have no name and are not stored.
+
+    Types are taken as written: no text for a number, no float for a Decimal, no naive datetime (aware ones are turned to UTC).
+    Errors never show values. Fields that this code does not know are refused when made, and kept when read.
+
+    Attributes:
+        event_type: The name it is stored under; empty for a base.
+        schema_version: The version of its shape, 1–32767.
+
+    Raises:
+        DeclarationError: when a class is made whose fields cannot be stored and read back unchanged.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        hide_input_in_errors=True,
+        revalidate_instances="always",
+    )
+
+    event_type: ClassVar[str] = ""
+    schema_version: ClassVar[int] = 1
+    __uno_serializer__: ClassVar[SchemaSerializer]
+    """How `encoding.encode` writes it: field names, base64, no computed fields, whatever nested models say."""
+
+    def __init_subclass__(cls, *, type: str | None = None, schema_version: int = 1, **config: Any) -> None:
+        super().__init_subclass__(**config)
+        for name in _RESERVED:
+            if name in cls.__dict__ or name in _own_annotations(cls):
+                raise DeclarationError(
+                    f"{cls.__name__}.{name}: events have this attribute already; rename the field, or set it in the class line: "
+                    f"class {cls.__name__}(Event, type=…, schema_version=…)"
+                )
+        if isinstance(schema_version, bool) or schema_version not in _SCHEMA_VERSIONS:
+            raise DeclarationError(f"{cls.__name__}: schema_version {schema_version!r} must be an integer from 1 to 32767")
+        named = cls.__name__ if type is None else type
+        is_base = type is None and (cls.__name__.startswith("_") or "[" in cls.__name__)
+        cls.event_type = "" if is_base else check_name(named, f"event type of {cls.__qualname__}")
+        cls.schema_version = schema_version
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__()
+        if not cls.model_config.get("frozen"):
+            raise DeclarationError(f"{cls.__name__}: events are immutable; remove frozen=False")
+        if cls.__pydantic_generic_metadata__["parameters"] or cls.__abstractmethods__:
+            cls.event_type = ""
+        if cls.__pydantic_complete__:
+            _make_strict(cls)
+
+    @classmethod
+    def model_rebuild(
+        cls,
+        *,
+        force: bool = False,
+        raise_errors: bool = True,
+        _parent_namespace_depth: int = 2,
+        _types_namespace: Any = None,
+    ) -> bool | None:
+        """Complete a class whose annotations named classes that did not exist yet; its fields are judged now."""
+        done = super().model_rebuild(
+            force=force,
+            raise_errors=raise_errors,
+            _parent_namespace_depth=_parent_namespace_depth + 1,
+            _types_namespace=_types_namespace,
+        )
+        if done:
+            _make_strict(cls)
+        return done
+
+
+def complete(cls: type[Event]) -> type[Event]:
+    """The class, its forward references resolved and its fields judged.
+
+    Raises:
+        DeclarationError: it is a base, an annotation names nothing, or a field cannot be stored.
+    """
+    if not cls.event_type:
+        raise DeclarationError(
+            f"{cls.__qualname__} is a base for events, not an event: derive a class with a name, "
+            f"such as class OrderPlaced({cls.__name__})"
+        )
+    if not cls.__pydantic_complete__:
+        try:
+            cls.model_rebuild(raise_errors=True)
+        except NameError as error:
+            raise DeclarationError(f"{cls.__qualname__}: an annotation cannot be resolved: {error}") from error
+    return cls
+
+
+def _make_strict(cls: type[Event]) -> None:
+    """Replace what pydantic validates the class by; its own schema stays, for JSON Schema and for outer models."""
+    if not cls.__pydantic_generic_metadata__["parameters"]:
+        schema, models = strict_schema(cls, cls.__pydantic_core_schema__)
+        cls.__pydantic_validator__, cls.__uno_serializer__ = build(schema, models, title=cls.__name__)
+
+
+def _own_annotations(cls: type) -> Any:
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    return inspect.get_annotations(cls)

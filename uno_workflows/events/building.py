@@ -1,0 +1,66 @@
+"""Validators and serializers made from a strict core schema, for every pydantic from 2.12."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import SchemaSerializer, SchemaValidator
+from pydantic_core.core_schema import CoreSchema
+
+from uno_workflows.events.strictness import CONFIG
+
+_OPAQUE: Final = frozenset({"metadata", "default", "expected", "members", "serialization"})
+_lock = threading.Lock()
+
+
+def build(schema: CoreSchema, models: Collection[type[BaseModel]], *, title: str) -> tuple[SchemaValidator, SchemaSerializer]:
+    """Validator and serializer of exactly this schema.
+
+    pydantic-core would put each nested model's own, tolerant validator in place of the strict one ("prebuilt"). Since 2.13 it
+    can be told not to; before, it looks whether the class is complete.
+    """
+    config: Any = {**CONFIG, "title": title}
+    with nullcontext() if _CAN_BE_TOLD else _seen_as_incomplete(models):
+        return SchemaValidator(schema, config, **_AS_WRITTEN), SchemaSerializer(_keeping(schema), config, **_AS_WRITTEN)
+
+
+def _keeping(node: Any) -> Any:
+    """The same schema for writing: fields that were kept by a read are written again."""
+    if isinstance(node, dict):
+        return {
+            key: {**value, "extra_fields_behavior": "allow"} if key == "config" else value if key in _OPAQUE else _keeping(value)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_keeping(item) for item in node]
+    return (_keeping(node[0]), node[1]) if isinstance(node, tuple) and len(node) == 2 else node
+
+
+@contextmanager
+def _seen_as_incomplete(models: Collection[type[BaseModel]]) -> Iterator[None]:
+    """Only what is being built looks at this mark; instances can be made meanwhile."""
+    with _lock:
+        complete = [cls for cls in models if cls.__dict__.get("__pydantic_complete__")]
+        try:
+            for cls in complete:
+                cls.__pydantic_complete__ = False
+            yield
+        finally:
+            for cls in complete:
+                cls.__pydantic_complete__ = True
+
+
+def _can_be_told() -> bool:
+    try:
+        SchemaValidator({"type": "none"}, None, _use_prebuilt=False)
+    except TypeError:
+        return False
+    return True
+
+
+_CAN_BE_TOLD: Final = _can_be_told()
+_AS_WRITTEN: Final[dict[str, Any]] = {"_use_prebuilt": False} if _CAN_BE_TOLD else {}

@@ -1,0 +1,126 @@
+"""`@on`: which events a method of a saga or a projection takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeVar, overload
+
+from uno_workflows.events.base import Event
+from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.protocols import Transaction
+from uno_workflows.events.recorded import Recorded
+
+E1 = TypeVar("E1", bound=Event)
+E2 = TypeVar("E2", bound=Event)
+E3 = TypeVar("E3", bound=Event)
+E4 = TypeVar("E4", bound=Event)
+E = TypeVar("E", bound=Event)
+S = TypeVar("S")
+
+_MARK = "__uno_on__"
+_SHAPES = {1: "(self, event)", 2: "(self, events, tx)"}
+
+
+class On(Generic[E]):
+    """What `on(…)` returns: it marks a handler, and type checkers refuse a handler of other events."""
+
+    def __init__(self, events: tuple[type[Event], ...]) -> None:
+        self._events = events
+
+    @overload
+    def __call__(
+        self, handler: Callable[[S, E], Coroutine[Any, Any, None]], /
+    ) -> Callable[[S, E], Coroutine[Any, Any, None]]: ...
+    @overload
+    def __call__(
+        self, handler: Callable[[S, Sequence[Recorded[E]], Transaction], Coroutine[Any, Any, None]], /
+    ) -> Callable[[S, Sequence[Recorded[E]], Transaction], Coroutine[Any, Any, None]]: ...
+    def __call__(self, handler: Any, /) -> Any:
+        if not callable(handler):
+            raise DeclarationError("@on(…) stands on a method")
+        marked = getattr(handler, _MARK, ())
+        setattr(handler, _MARK, (*marked, *(event for event in self._events if event not in marked)))
+        return handler
+
+
+@overload
+def on(e1: type[E1], /) -> On[E1]: ...
+@overload
+def on(e1: type[E1], e2: type[E2], /) -> On[E1 | E2]: ...
+@overload
+def on(e1: type[E1], e2: type[E2], e3: type[E3], /) -> On[E1 | E2 | E3]: ...
+@overload
+def on(e1: type[E1], e2: type[E2], e3: type[E3], e4: type[E4], /) -> On[E1 | E2 | E3 | E4]: ...
+def on(*events: type[Event]) -> On[Any]:
+    """Mark a method as the handler of these events, exactly: an event's subclasses are other events.
+
+    In a saga it takes one event: `async def cancelled(self, event: OrderCancelled) -> None`. In a projection it takes a batch
+    and the transaction that also moves the checkpoint:
+    `async def add(self, events: Sequence[Recorded[OrderFulfilled]], tx: Transaction) -> None`.
+
+    Args:
+        events: One to four event classes; the handler must take each of them.
+
+    Raises:
+        DeclarationError: one of them is not a named event.
+    """
+    if not events:
+        raise DeclarationError("@on() names no event: write @on(OrderPlaced)")
+    for event in events:
+        if not (isinstance(event, type) and issubclass(event, Event)):
+            raise DeclarationError(f"@on takes event classes, not {event!r}: write @on(OrderPlaced)")
+        if not event.event_type:
+            raise DeclarationError(f"@on({event.__name__}): it is a base for events; name the events themselves")
+    return On(events)
+
+
+def handlers_of(cls: type, *, takes: int | None = None) -> dict[str, tuple[type[Event], str]]:
+    """Which attribute of a class handles which event type.
+
+    A subclass wins over its parents: by overriding the method (the mark need not be repeated; `None` takes the handler
+    away), or by another method for the same event.
+
+    Args:
+        takes: How many arguments a handler has besides `self`: 1 in a saga, 2 in a projection; `None` allows both.
+
+    Raises:
+        DeclarationError: two handlers of one class for one type, a handler that is not async, or with other parameters.
+    """
+    found: dict[str, tuple[type[Event], str]] = {}
+    for owner in reversed(cls.__mro__):
+        here: dict[str, str] = {}
+        for attribute, value in vars(owner).items():
+            events = _events_of(value)
+            if events:
+                found = {name: handler for name, handler in found.items() if handler[1] != attribute}
+            for event in events:
+                if (other := here.get(event.event_type)) is not None:
+                    raise DeclarationError(
+                        f"{owner.__qualname__}: {other} and {attribute} both handle {event.event_type}; keep one"
+                    )
+                here[event.event_type] = attribute
+                found[event.event_type] = (event, attribute)
+    found = {name: handler for name, handler in found.items() if getattr(cls, handler[1], None) is not None}
+    for _, attribute in found.values():
+        _check_handler(cls, attribute, takes)
+    return found
+
+
+def _events_of(value: object) -> tuple[type[Event], ...]:
+    marked: tuple[type[Event], ...] = getattr(value, _MARK, ()) if inspect.isfunction(value) else ()
+    return marked
+
+
+def _check_handler(cls: type, attribute: str, takes: int | None) -> None:
+    handler = inspect.getattr_static(cls, attribute)
+    name = f"{cls.__qualname__}.{attribute}"
+    if not inspect.isfunction(handler) or not inspect.iscoroutinefunction(handler):
+        raise DeclarationError(f"{name} handles events, so it must be a method declared with async def")
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = list(inspect.signature(handler).parameters.values())
+    count = len(parameters) - 1
+    allowed = _SHAPES if takes is None else {takes: _SHAPES[takes]}
+    if any(parameter.kind not in positional for parameter in parameters) or count not in allowed:
+        wanted = " or ".join(allowed.values())
+        raise DeclarationError(f"{name} must take {wanted}")

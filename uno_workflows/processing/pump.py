@@ -1,0 +1,164 @@
+"""The pump: reads for one subscription under a lease, and hands each page to its consumer.
+
+Plain code; an activity only hosts it (`dispatch/pump.py`), and a test needs no Temporal. Postgres owns the truth: whether the
+lease still holds, is paused or halted is asked with every page, so pause, reset and takeover work at once and while Temporal
+is down. Outages of Postgres are waited out inside the lease (ADR 0004).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final, Protocol
+
+from uno_workflows.events.errors import StoreContended, StoreUnavailable, SubscriptionHalted
+from uno_workflows.events.names import GlobalPosition
+from uno_workflows.events.protocols import Subscriptions, Tail
+from uno_workflows.events.subscriptions import Lease, Page, Start
+
+logger = logging.getLogger("uno_workflows.pump")
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PumpSettings:
+    """How a pump reads.
+
+    Attributes:
+        lease: After how long the pump returns and is started anew, so that deployments and rebalancing can move it.
+        poll: How long to wait for a wake-up before looking whether the lease still holds; the safety net for lost wake-ups.
+        page: How many events a page may hold.
+    """
+
+    lease: timedelta = timedelta(minutes=5)
+    poll: timedelta = timedelta(seconds=0.5)
+    page: int = 500
+
+
+class Session(Protocol):
+    """One consumer at work under one lease."""
+
+    @property
+    def lease(self) -> Lease:
+        """What is finished: its position only moves in Postgres first."""
+        ...
+
+    @property
+    def read(self) -> GlobalPosition:
+        """Where to read on; ahead of the lease's position while events are in flight."""
+        ...
+
+    def verify(self) -> None:
+        """Raise what went wrong since, as `take` would."""
+        ...
+
+    async def take(self, page: Page) -> None:
+        """Handle a page, or begin to.
+
+        Raises:
+            SubscriptionHalted: an event can neither be handled nor skipped; the pump writes it down.
+            LostLease: another pump took over.
+        """
+        ...
+
+
+class Consumer(Protocol):
+    """What a subscription is for."""
+
+    @property
+    def subscription(self) -> str: ...
+
+    @property
+    def types(self) -> frozenset[str]: ...
+
+    @property
+    def start(self) -> Start: ...
+
+    def open(self, lease: Lease, leaving: asyncio.Event) -> AbstractAsyncContextManager[Session]:
+        """Begin to work; leaving the block waits for what is in flight, briefly once `leaving` is set."""
+        ...
+
+
+class Pump:
+    """One subscription's reader.
+
+    Args:
+        owner: Who holds the lease, for operators: host, process and a random part.
+    """
+
+    def __init__(
+        self, subscriptions: Subscriptions, tail: Tail, consumer: Consumer, *, owner: str, settings: PumpSettings
+    ) -> None:
+        self._subscriptions, self._tail, self._consumer = subscriptions, tail, consumer
+        self._owner, self._settings = owner, settings
+        self.leaving = asyncio.Event()
+        """Set it to hand over: the page at hand is finished, then `run` returns."""
+        self.position = GlobalPosition(0)
+        """How far it got; for display only."""
+
+    async def run(self) -> None:
+        """Pump until the lease is over or `leaving` is set.
+
+        Raises:
+            LostLease: another pump took over.
+        """
+        end = time.monotonic() + self._settings.lease.total_seconds()
+        pause = FIRST_PAUSE
+        while not self.leaving.is_set() and time.monotonic() < end:
+            try:
+                lease = await self._subscriptions.take_over(self._consumer.subscription, owner=self._owner)
+                pause = FIRST_PAUSE
+                async with self._consumer.open(lease, self.leaving) as session:
+                    await self._pump(session, end)
+            except SubscriptionHalted:
+                continue  # written down; the next turn rests until somebody resumes it
+            except (StoreUnavailable, StoreContended) as err:
+                logger.warning("%s waits for Postgres: %s", self._consumer.subscription, err)
+                await self._rest(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _pump(self, session: Session, end: float) -> None:
+        while not self.leaving.is_set() and time.monotonic() < end:
+            self.position = session.lease.position
+            if not await self._subscriptions.check(session.lease):
+                await self._rest(self._settings.poll.total_seconds())  # paused or halted
+                continue
+            try:
+                session.verify()
+                await self._turn(session)
+            except SubscriptionHalted as halt:
+                logger.error("%s", halt)  # noqa: TRY400 (the reason is the message; a stack adds nothing)
+                await self._subscriptions.halt(session.lease, position=halt.position, reason=halt.reason)
+                raise
+
+    async def _turn(self, session: Session) -> None:
+        bound = await self._wait(session.read)
+        if bound <= session.read or self.leaving.is_set():
+            return
+        at = replace(session.lease, position=session.read)
+        page = await self._subscriptions.page(at, bound=bound, types=self._consumer.types, limit=self._settings.page)
+        await session.take(page)
+
+    async def _wait(self, position: int) -> GlobalPosition:
+        """Wait for the log to grow, or for the next look at the lease; returns at once when leaving."""
+        growth = asyncio.ensure_future(self._tail.wait_beyond(position, seconds=self._settings.poll.total_seconds()))
+        leaving = asyncio.ensure_future(self.leaving.wait())
+        try:
+            await asyncio.wait({growth, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            return growth.result() if growth.done() else GlobalPosition(position)
+        finally:
+            growth.cancel()
+            leaving.cancel()
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self.leaving.wait()
+        except TimeoutError:
+            pass

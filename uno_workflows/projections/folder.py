@@ -1,0 +1,130 @@
+"""The folder: the consumer that has one projection fold the log, its read model and checkpoint in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
+from typing import Any, Final
+
+from uno_workflows.events.errors import LostLease, StoreContended, StoreUnavailable, SubscriptionHalted, UnoError
+from uno_workflows.events.names import GlobalPosition
+from uno_workflows.events.protocols import Subscriptions, Transaction
+from uno_workflows.events.recorded import Recorded, StoredEvent
+from uno_workflows.events.registry import EventRegistry
+from uno_workflows.events.subscriptions import Lease, Page, Start
+from uno_workflows.projections.projection import Projection, subscription_name
+
+logger = logging.getLogger("uno_workflows.projections")
+
+ATTEMPTS: Final = 3
+FIRST_PAUSE: Final = 0.2
+
+
+class ProjectionFolder:
+    """The consumer of the subscription `projection:<Name>`."""
+
+    def __init__(self, projection: type[Projection], registry: EventRegistry, subscriptions: Subscriptions) -> None:
+        definition = projection.__uno_projection__
+        assert definition is not None
+        self.projection, self.definition = projection, definition
+        self.registry, self.subscriptions = registry, subscriptions
+
+    @property
+    def subscription(self) -> str:
+        return subscription_name(self.definition.name)
+
+    @property
+    def types(self) -> frozenset[str]:
+        return frozenset(self.definition.handlers)
+
+    @property
+    def start(self) -> Start:
+        return self.definition.start
+
+    @asynccontextmanager
+    async def open(self, lease: Lease, leaving: asyncio.Event) -> AsyncIterator[FolderSession]:
+        """Begin to fold; nothing stays in flight between two pages."""
+        yield FolderSession(self, lease)
+
+
+class FolderSession:
+    """A projection at work under one lease."""
+
+    def __init__(self, folder: ProjectionFolder, lease: Lease) -> None:
+        self._folder, self.lease = folder, lease
+        self._instance = folder.projection()
+
+    @property
+    def read(self) -> GlobalPosition:
+        return self.lease.position
+
+    def verify(self) -> None:
+        """Nothing goes wrong between two pages."""
+
+    async def take(self, page: Page) -> None:
+        """Fold a page, a batch a transaction; a batch that keeps failing is folded one by one, to name the event."""
+        size = self._folder.definition.batch
+        for first in range(0, max(len(page.events), 1), size):
+            batch = page.events[first : first + size]
+            upto = page.upto if first + size >= len(page.events) else batch[-1].position
+            try:
+                await self._insist(batch, upto)
+            except _HandlerFailed as err:
+                logger.warning("%s: a batch of %d failed, now one by one: %s", self._folder.subscription, len(batch), err)
+                await self._one_by_one(batch, upto)
+
+    async def _one_by_one(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> None:
+        for event in batch:
+            try:
+                await self._insist([event], event.position)
+            except _HandlerFailed as err:
+                raise SubscriptionHalted(self._folder.subscription, event.position, f"{event.type}: {err}") from err
+        await self._insist([], upto)
+
+    async def _insist(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> None:
+        """Fold with a few attempts; outages of Postgres are the pump's to wait out, and do not count."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._fold(batch, upto)
+            except _HandlerFailed as err:
+                if attempt == ATTEMPTS:
+                    raise
+                logger.warning("%s: attempt %d failed: %s", self._folder.subscription, attempt, err)
+                await asyncio.sleep(FIRST_PAUSE * 2**attempt)
+        return None
+
+    async def _fold(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> None:
+        if upto == self.lease.position:
+            return
+        async with self._folder.subscriptions.transaction() as tx:
+            # first in its transaction: two pumps would otherwise deadlock over the read model (20 of 45 did)
+            lease = await self._folder.subscriptions.advance(self.lease, upto, tx=tx)
+            for method, events in self._runs(batch):
+                await self._call(method, events, tx)
+        self.lease = lease
+
+    def _runs(self, batch: Sequence[StoredEvent]) -> Iterator[tuple[str, Sequence[Recorded[Any]]]]:
+        handlers = self._folder.definition.handlers
+        for method, events in groupby(batch, key=lambda event: handlers[event.type][1]):
+            yield method, [self._decode(event) for event in events]
+
+    def _decode(self, event: StoredEvent) -> Recorded[Any]:
+        try:
+            return self._folder.registry.decode(event)
+        except UnoError as err:
+            raise SubscriptionHalted(self._folder.subscription, event.position, str(err)) from err
+
+    async def _call(self, method: str, events: Sequence[Recorded[Any]], tx: Transaction) -> None:
+        try:
+            await getattr(self._instance, method)(events, tx)
+        except (StoreUnavailable, StoreContended, LostLease):
+            raise
+        except Exception as err:
+            raise _HandlerFailed(f"{method}: {type(err).__name__}: {err}") from err
+
+
+class _HandlerFailed(UnoError):
+    """A handler of a projection raised."""

@@ -1,0 +1,79 @@
+"""The class that users derive their projections from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from uno_workflows.events.base import Event
+from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.handlers import handlers_of
+from uno_workflows.events.names import check_name
+from uno_workflows.events.subscriptions import Start
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionDefinition:
+    """What the folder needs to know of a projection class.
+
+    Attributes:
+        handlers: Event class and method name, by event type.
+        start: Where a new subscription begins; the first event, unless said.
+        batch: How many events one transaction may fold.
+    """
+
+    name: str
+    handlers: Mapping[str, tuple[type[Event], str]]
+    start: Start
+    batch: int
+
+
+class Projection:
+    """Folds events into a read model, in batches.
+
+    ```python
+    class RevenueByDay(Projection):
+        @on(OrderFulfilled)
+        async def add(self, events: Sequence[Recorded[OrderFulfilled]], tx: Transaction) -> None:
+            await tx.execute(...)
+    ```
+
+    A handler gets events in log order, as many at once as came together; what it writes through `tx` commits with the
+    checkpoint, so each event is folded exactly once. Handlers run in log order: events of another handler in between end a
+    batch, so one handler for several types (`@on(OrderFulfilled, RefundPaid)`) makes larger ones.
+    """
+
+    __uno_projection__: ClassVar[ProjectionDefinition | None] = None
+
+    def __init_subclass__(
+        cls, *, name: str | None = None, since: datetime | None = None, batch: int = 500, abstract: bool = False, **kwargs: Any
+    ) -> None:
+        """Declare a projection.
+
+        Args:
+            name: The stored name; pin it before you rename the class.
+            since: Begin with the first event recorded at or after this time, and not with the first of all.
+            batch: How many events one transaction may fold, 1 to 10,000.
+            abstract: A base for others, never run itself.
+
+        Raises:
+            DeclarationError: it has no handler, or something does not fit.
+        """
+        super().__init_subclass__(**kwargs)
+        cls.__uno_projection__ = None
+        if abstract:
+            return
+        if not 1 <= batch <= 10_000:
+            raise DeclarationError(f"projection {cls.__name__}: batch must be 1 to 10,000, not {batch}")
+        handlers = handlers_of(cls, takes=2)
+        if not handlers:
+            raise DeclarationError(f"projection {cls.__name__} has no @on handler; give it one, or say abstract=True")
+        stored = check_name(name or cls.__name__, "projection")
+        cls.__uno_projection__ = ProjectionDefinition(stored, handlers, since or "beginning", batch)
+
+
+def subscription_name(projection: str) -> str:
+    """The subscription that a projection reads by."""
+    return f"projection:{projection}"

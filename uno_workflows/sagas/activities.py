@@ -1,0 +1,147 @@
+"""The activities behind a saga's words: user steps with key, heartbeat and transaction, and the framework's own calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from uno_workflows.events.calls import CurrentStep, StepCall, running_step
+from uno_workflows.events.context import EventContext, event_context
+from uno_workflows.events.encoding import metadata_bytes
+from uno_workflows.events.errors import NotYet, UnoError
+from uno_workflows.events.ids import derived_event_id
+from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
+from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Tail, Transaction
+from uno_workflows.events.recorded import NewEvent, StreamAppend
+from uno_workflows.events.runs import RunKey, Undelivered
+from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequest, EmitRequest, LoadRequest, LookRequest
+from uno_workflows.sagas.steps import Step
+
+BEAT_SECONDS: Final = 2.0
+"""How often a running step beats, so that a cancel arrives and a dead worker is noticed. Short steps never do."""
+LOOK_SECONDS: Final = 0.05
+
+Activity = Callable[..., Coroutine[Any, Any, Any]]
+
+
+def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
+    """The activity that runs a step.
+
+    Its errors reach the saga by their class names: a refusal is final, a "not yet" is quietly tried again.
+    """
+    adapter: TypeAdapter[Any] = TypeAdapter(step.result_type)
+
+    async def in_transaction(argument: Any, call: StepCall) -> Any:
+        async def work(tx: Transaction) -> bytes:
+            return adapter.dump_json(await step.function(argument, tx))
+
+        return adapter.validate_json(await steps.run_once(call, work))
+
+    async def run(argument: Any, call: StepCall) -> Any:
+        current = CurrentStep(call.key, activity.info().attempt, call)
+        with _failures(), _beating(), running_step(current), event_context(**_inherited(call)):
+            if step.transactional:
+                return await in_transaction(argument, call)
+            return await step.function(argument)
+
+    run.__annotations__ = {"argument": step.argument_type, "call": StepCall, "return": step.result_type}
+    run.__qualname__ = run.__name__ = step.name
+    return activity.defn(name=step.name)(run)
+
+
+class FrameworkActivities:
+    """What sagas ask of the log and of the table of runs."""
+
+    def __init__(self, events: EventStore, runs: Runs, subscriptions: Subscriptions, tail: Tail) -> None:
+        self._events, self._runs, self._subscriptions, self._tail = events, runs, subscriptions, tail
+
+    def all(self) -> list[Activity]:
+        """Every one, for the worker."""
+        return [self.emit, self.load, self.caught_up, self.close]
+
+    @activity.defn(name=EMIT)
+    async def emit(self, request: EmitRequest) -> None:
+        """Append one event; its id follows from the call's key, so a repeat appends nothing."""
+        call = request.call
+        event = NewEvent(
+            id=derived_event_id(call.start_event_id, call.key),
+            type=EventType(request.type),
+            schema_version=request.schema_version,
+            payload=request.payload.encode(),
+            metadata=metadata_bytes(EventContext(**_inherited(call))),
+        )
+        write = StreamAppend(call.tenant, StreamId(request.stream), ANY, [event], call.correlation_id)
+        with _failures():
+            await self._events.append([write])
+
+    @activity.defn(name=LOAD)
+    async def load(self, request: LoadRequest) -> str:
+        """The JSON text of an event that was too large to travel."""
+        found = await self._events.load([request.position])
+        if not found:
+            raise ApplicationError(f"no event at position {request.position}", type="EventNotFound")
+        return found[0].payload.decode()
+
+    @activity.defn(name=CAUGHT_UP)
+    async def caught_up(self, request: LookRequest) -> None:
+        """Return once the subscription has passed everything that was committed when this attempt began."""
+        bound = await self._events.bound()
+        with _beating():
+            while await self._subscriptions.position(request.subscription) < bound:
+                await asyncio.sleep(LOOK_SECONDS)  # noqa: ASYNC110 (another process moves the checkpoint)
+
+    @activity.defn(name=CLOSE)
+    async def close(self, request: CloseRequest) -> None:
+        """Write how a run stands, and the events that nobody took."""
+        key = RunKey(request.saga, request.tenant, request.key, request.generation)
+        with _failures():
+            await self._runs.record_end(key, request.state, reason=request.reason, start_event_id=request.start_event_id)
+            for unread in request.unread:
+                event = Undelivered(key, GlobalPosition(unread.position), unread.event_id, unread.type)
+                await self._runs.add_late(event, reason="arrived, and was not taken before the end")
+
+
+def _inherited(call: StepCall) -> dict[str, Any]:
+    return {
+        "correlation_id": call.correlation_id,
+        "causation_id": call.causation_id,
+        "principal": call.principal,
+        "tenant": call.tenant,
+        "traceparent": call.traceparent,
+    }
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Our errors in Temporal's words: retryable or not, by their own declaration."""
+    try:
+        yield
+    except NotYet as err:
+        category = ApplicationErrorCategory.BENIGN  # it is expected: no warning in the log for it
+        raise ApplicationError(str(err), type=type(err).__name__, category=category) from err
+    except UnoError as err:
+        raise ApplicationError(str(err), type=type(err).__name__, non_retryable=not err.retryable) from err
+
+
+@contextmanager
+def _beating() -> Iterator[None]:
+    """Heartbeat while the block runs. By timer, not by task: a step shorter than the first beat costs nothing."""
+    loop = asyncio.get_running_loop()
+    handle: asyncio.TimerHandle | None = None
+
+    def beat() -> None:
+        nonlocal handle
+        activity.heartbeat()
+        handle = loop.call_later(BEAT_SECONDS, beat)
+
+    handle = loop.call_later(BEAT_SECONDS, beat)
+    try:
+        yield
+    finally:
+        handle.cancel()

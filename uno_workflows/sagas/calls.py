@@ -1,0 +1,178 @@
+"""Everything a run asks Temporal to do: steps as activities, the framework's own small calls as local ones.
+
+Keys are made here. A key is the workflow id, the step's name and how often that name was called: the same over retries,
+`workflow reset`, a lost Temporal and an inserted step, where run ids and counters over all calls change (ADR 0006).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final, TypeVar, cast
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
+
+from uno_workflows.events.base import Event
+from uno_workflows.events.calls import StepCall
+from uno_workflows.events.durations import duration
+from uno_workflows.events.encoding import encode
+from uno_workflows.events.errors import StepFailed
+from uno_workflows.events.names import check_stream_id, parse_workflow_id
+from uno_workflows.events.retry import Retry
+from uno_workflows.events.runs import RunState
+from uno_workflows.sagas import envelope
+from uno_workflows.sagas.envelope import CloseRequest, Delivery, EmitRequest, LoadRequest, LookRequest, Unread
+from uno_workflows.sagas.steps import Step
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+SUMMARY_LENGTH: Final = 200  # the server refuses more than 400
+LOCAL_TIMEOUT: Final = timedelta(seconds=10)
+PATIENT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30))
+LOOK_TIMEOUT: Final = timedelta(days=3650)  # it waits for the dispatcher, however long that takes
+LOOK_HEARTBEAT: Final = timedelta(seconds=30)
+
+
+class Calls:
+    """The calls of one run, numbered.
+
+    Attributes:
+        start: The delivery that started the run.
+        cause: The delivery that the saga took last: the cause of what it does next.
+    """
+
+    def __init__(self, saga: str, start: Delivery) -> None:
+        self._saga, self.start, self.cause = saga, start, start
+        self._counts: dict[str, int] = {}
+        self._workflow_id = workflow.info().workflow_id
+
+    def number(self, name: str) -> str:
+        """The id of the next call of this name, such as `charge_card#1`."""
+        self._counts[name] = count = self._counts.get(name, 0) + 1
+        return f"{name}#{count}"
+
+    async def step(self, step: Step[A, R], argument: A) -> R:
+        """Run a step as an activity."""
+        return await self.run(step, argument, self.number(step.name), label=step.name)
+
+    async def run(self, step: Step[A, R], argument: A, activity_id: str, *, label: str) -> R:
+        """Run a step under a given id; the same id again is the same call again.
+
+        Raises:
+            StepFailed: refused or out of attempts.
+            asyncio.CancelledError: it was cancelled, and has settled.
+        """
+        options = step.options
+        try:
+            result = await workflow.execute_activity(
+                step.name,
+                args=[argument, self._call(activity_id)],
+                result_type=step.result_type,
+                activity_id=activity_id,
+                summary=label[:SUMMARY_LENGTH],
+                start_to_close_timeout=options.timeout,
+                heartbeat_timeout=options.heartbeat,
+                retry_policy=retry_policy(options.retry),
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            )
+        except ActivityError as err:
+            raise _failed(step.name, err) from err
+        return cast(R, result)
+
+    async def emit(self, event: Event, stream: str | None) -> None:
+        """Append an event, in a local activity: no round trip of its own."""
+        target = self.start.stream if stream is None else check_stream_id(stream)
+        number = self.number(f"emit:{event.event_type}")
+        request = EmitRequest(
+            call=self._call(number),
+            type=event.event_type,
+            schema_version=event.schema_version,
+            payload=encode(event).decode(),
+            stream=target,
+        )
+        try:
+            await self._local(envelope.EMIT, request, None, number, summary=f"{event.event_type} → {target}")
+        except ActivityError as err:
+            raise _failed(f"emit {event.event_type}", err) from err
+
+    async def load(self, position: int) -> str:
+        """The JSON text of an event that was too large to travel."""
+        number = self.number(envelope.LOAD)
+        return cast(
+            str, await self._local(envelope.LOAD, LoadRequest(position=position), str, number, summary=f"event {position}")
+        )
+
+    async def last_look(self) -> None:
+        """Wait until dispatch has passed everything that is committed now."""
+        await workflow.execute_activity(
+            envelope.CAUGHT_UP,
+            LookRequest(subscription=envelope.subscription_name(self._saga)),
+            activity_id=self.number(envelope.CAUGHT_UP),
+            summary="last look: has dispatch passed the log?",
+            start_to_close_timeout=LOOK_TIMEOUT,
+            heartbeat_timeout=LOOK_HEARTBEAT,
+            retry_policy=PATIENT,
+        )
+
+    async def record(self, state: RunState, reason: str, unread: Sequence[Delivery]) -> None:
+        """Write into the table of runs how this run stands."""
+        request = CloseRequest(
+            saga=self._saga,
+            tenant=self.start.tenant,
+            key=parse_workflow_id(self._workflow_id)[2],
+            generation=self.start.generation,
+            start_event_id=self.start.event_id,
+            state=state,
+            reason=reason[:1000],
+            unread=tuple(Unread(position=d.position, event_id=d.event_id, type=d.type) for d in unread),
+        )
+        await self._local(envelope.CLOSE, request, None, self.number(envelope.CLOSE), summary=state)
+
+    async def _local(self, name: str, request: Any, result_type: type | None, activity_id: str, *, summary: str) -> Any:
+        return await workflow.execute_local_activity(
+            name,
+            request,
+            result_type=result_type,
+            activity_id=activity_id,
+            summary=summary[:SUMMARY_LENGTH],
+            start_to_close_timeout=LOCAL_TIMEOUT,
+            retry_policy=PATIENT,
+        )
+
+    def _call(self, number: str) -> StepCall:
+        return StepCall(
+            key=f"{self._workflow_id}/{number}",
+            start_event_id=self.start.event_id,
+            stream=self.start.stream,
+            tenant=self.start.tenant,
+            correlation_id=self.start.correlation_id,
+            causation_id=str(self.cause.event_id),
+            principal=self.cause.principal,
+            traceparent=self.start.traceparent,
+        )
+
+
+def retry_policy(retry: Retry) -> RetryPolicy:
+    """Our policy in Temporal's words."""
+    return RetryPolicy(
+        initial_interval=duration(retry.initial),
+        backoff_coefficient=retry.factor,
+        maximum_interval=duration(retry.maximum),
+        maximum_attempts=retry.attempts,
+    )
+
+
+def _failed(step: str, error: ActivityError) -> BaseException:
+    cause = error.cause
+    if isinstance(cause, CancelledError):
+        return asyncio.CancelledError(f"{step} was cancelled")
+    if isinstance(cause, ApplicationError):
+        return StepFailed(step, cause.type or "ApplicationError", cause.message)
+    if isinstance(cause, TimeoutError):
+        kind = cause.type or TimeoutType.START_TO_CLOSE
+        return StepFailed(step, "Timeout", f"{kind.name.lower().replace('_', ' ')} timeout")
+    return StepFailed(step, type(cause).__name__, str(cause))

@@ -1,0 +1,335 @@
+"""What runs a saga inside its Temporal workflow: receive, run, stop, undo, close.
+
+The order of a run's life, and the rules that hold in it (each was a failure once; ADR 0005):
+
+1. `drive` starts the user's `run` and a task that handles events one by one, in order.
+2. It waits until `run` has ended and no event is left to handle, or until something stops the saga: a failure, a cancel,
+   an abort, the deadline. A stop sticks: it is checked again at every word of the vocabulary, because the SDK swallows a
+   cancel whose activity completes anyway, and because user code may catch what it likes.
+3. Both tasks settle before anything is undone. Undo runs in reverse, shielded. A failing undo is written down, does not stop
+   the others, and is tried again with patience until it succeeds: the run stays open as `compensation_failed`.
+4. The last command writes the end into the table of runs.
+
+A bug (any exception that is not a failure) is raised as it is: the workflow task fails and waits for a fix; nothing is undone.
+Whatever this file commands (timers, upserts, markers, activities) is part of our users' histories: golden histories replay
+in the tests, and a change needs `workflow.patched`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, NoReturn, TypeVar
+
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ApplicationError, FailureError
+
+from uno_workflows.events.base import Event
+from uno_workflows.events.durations import spell
+from uno_workflows.events.errors import Expired, Refused, StepFailed
+from uno_workflows.events.runs import RunState
+from uno_workflows.sagas.calls import Calls
+from uno_workflows.sagas.decoding import decode_delivery
+from uno_workflows.sagas.definition import SagaDefinition
+from uno_workflows.sagas.envelope import Delivery
+from uno_workflows.sagas.inbox import Inbox
+from uno_workflows.sagas.journal import Entry, Journal, public_state
+from uno_workflows.sagas.settling import settle, shielded
+from uno_workflows.sagas.steps import Step
+
+A = TypeVar("A")
+R = TypeVar("R")
+E = TypeVar("E", bound=Event)
+
+STATE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("UnoState")
+CORRELATION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("UnoCorrelation")
+FIRST_PAUSE: Final = timedelta(minutes=1)
+LONGEST_PAUSE: Final = timedelta(hours=1)
+
+
+class Aborted(Exception):
+    """Raised by `abort`; the stop that it leaves behind is what counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A compensation that was registered, with the argument of the step that it takes back."""
+
+    step: Step[Any, Any]
+    argument: Any
+
+
+class Driver:
+    """One run of one saga."""
+
+    def __init__(self, saga: Any, definition: SagaDefinition) -> None:
+        self._saga, self._definition = saga, definition
+        self._inbox = Inbox(frozenset(definition.handlers), frozenset(definition.expects))
+        self._undos: list[Undo] = []
+        self._stop: tuple[RunState, str] | None = None
+        self._past_deadline = False
+        self._calls: Calls | None = None
+        self._journal = Journal(f"{definition.name} {workflow.info().workflow_id.partition('/')[2]}")
+        self._malformed: list[str] = []
+
+    # -- from outside
+
+    def receive(self, delivery: Any) -> None:
+        """Take a signal in. Never raises: an exception in a signal handler would fail the workflow without undo."""
+        try:
+            self._inbox.accept(Delivery.model_validate(delivery))
+        except ValidationError as err:
+            self._malformed.append(f"{err.error_count()} faults, first at {err.errors(include_input=False)[0]['loc']}")
+            workflow.logger.error(
+                "a signal to %s is no delivery and was set aside: %s", workflow.info().workflow_id, self._malformed[-1]
+            )
+
+    def state(self) -> dict[str, Any]:
+        """What the state query answers."""
+        return {
+            "saga": self._definition.name,
+            "outcome": self._journal.outcome,
+            "state": public_state(self._saga),
+            "done": self._journal.labels("done", "emitted"),
+            "undone": self._journal.labels("undone"),
+            "failed": self._journal.labels("failed"),
+            "waiting_for": self._journal.labels("running", "waiting", "undoing"),
+            "unread": [d.type for d in self._inbox.unread()],
+            "malformed": self._malformed,
+        }
+
+    # -- the vocabulary
+
+    async def step(self, step: Step[A, R], argument: A, undo: Step[A, Any] | None) -> R:
+        self._check()
+        if undo is not None:
+            self._undos.append(Undo(undo, argument))  # before the call: a call that failed may have happened
+        entry = self._journal.begin(step.name)
+        result = await self._recorded(entry, self._running.step(step, argument))
+        self._check()
+        return result
+
+    async def emit(self, event: Event, stream: str | None) -> None:
+        self._check()
+        entry = self._journal.begin(f"emit {event.event_type}")
+        await self._recorded(entry, self._running.emit(event, stream), mark="emitted")
+        self._check()
+
+    async def expect(self, event_type: type[E], within: timedelta | None) -> E:
+        name = event_type.event_type
+        if name not in self._definition.expects:
+            raise TypeError(f"{self._definition.name} must declare expects={name}: only what is declared is sent to it")
+        self._check()
+        if self._inbox.first(name) is None:
+            await self._await(name, within)
+        self._check()
+        delivery = self._inbox.first(name)
+        assert delivery is not None
+        self._inbox.waiting.remove(delivery)
+        return await self._take(delivery, event_type)
+
+    def abort(self, reason: str) -> NoReturn:
+        self._stop = self._stop or ("compensated", f"aborted: {reason}")
+        raise Aborted(reason)
+
+    # -- the run
+
+    async def drive(self, start: Any) -> None:
+        """Run the saga to its end."""
+        delivery = _started_by(start)
+        self._inbox.mark(delivery)
+        self._calls = Calls(self._definition.name, delivery)
+        body = asyncio.create_task(self._body(delivery))
+        hands = asyncio.create_task(self._handle())
+        await self._until_over(body, hands)
+        hands.cancel()
+        body.cancel()
+        await settle(hands, body)
+        failure = _failure(body) or _failure(hands)
+        if failure is not None and not is_failure(failure):
+            raise failure
+        if self._stop is None and failure is None and not body.cancelled():
+            await shielded(self._finish("done", ""))
+            return
+        state, reason = self._stop or ("compensated", _spell_failure(failure))
+        self._stop = (state, reason)
+        await shielded(self._compensate(state, reason))
+        if state == "cancelled":
+            raise asyncio.CancelledError
+        raise ApplicationError(
+            reason, {"undone": self._journal.labels("undone")}, type="SagaFailed", non_retryable=True
+        ) from failure
+
+    async def _body(self, delivery: Delivery) -> None:
+        event = await self._take(delivery, self._definition.starts_on[delivery.type])
+        run: Callable[[Event], Coroutine[Any, Any, None]] = self._saga.run
+        await run(event)
+
+    async def _handle(self) -> None:
+        """Handle events one at a time, in order; the first stays in `work` until it is done, so that the run waits for it."""
+        while True:
+            await workflow.wait_condition(lambda: bool(self._inbox.work))
+            delivery = self._inbox.work[0]
+            event_type, method = self._definition.handlers[delivery.type]
+            event = await self._take(delivery, event_type)
+            entry = self._journal.begin(f"on {delivery.type}")
+            await self._recorded(entry, getattr(self._saga, method)(event))
+            self._inbox.work.pop(0)
+
+    async def _until_over(self, body: asyncio.Task[None], hands: asyncio.Task[None]) -> None:
+        def over() -> bool:
+            ended = body.done() and (not self._inbox.work or body.cancelled() or body.exception() is not None)
+            return self._stop is not None or hands.done() or ended
+
+        try:
+            await workflow.wait_condition(over, timeout=self._definition.deadline, timeout_summary="deadline of the saga")
+        except TimeoutError:
+            await self._deadline(over)
+        except asyncio.CancelledError:
+            self._stop = self._stop or ("cancelled", "cancelled")
+
+    async def _deadline(self, over: Callable[[], bool]) -> None:
+        """Stop at the deadline, but not before an awaited event that was committed in time could be delivered."""
+        assert self._definition.deadline is not None
+        reason = f"deadline of {spell(self._definition.deadline)} passed"
+        waiting = {e.label.removeprefix("expect ") for e in self._journal.entries if e.mark == "waiting"}
+        try:
+            if waiting:
+                await self._running.last_look()
+                if any(self._inbox.first(name) for name in waiting):
+                    self._past_deadline = True  # it goes on until it waits for something that is not there
+                    await workflow.wait_condition(over)
+                    return
+        except asyncio.CancelledError:
+            self._stop = self._stop or ("cancelled", "cancelled")
+        self._stop = self._stop or ("compensated", reason)
+
+    async def _await(self, name: str, within: timedelta | None) -> None:
+        if self._past_deadline:
+            self._stop = self._stop or ("compensated", f"deadline passed while waiting for {name}")
+            self._check()
+        until = "" if within is None else f"until {workflow.now() + within:%Y-%m-%d %H:%M:%S} UTC"
+        entry = self._journal.begin(f"expect {name}", "waiting", until)
+
+        def here() -> bool:
+            return self._inbox.first(name) is not None
+
+        try:
+            await workflow.wait_condition(here, timeout=within, timeout_summary=f"expect {name}")
+        except TimeoutError:
+            await self._running.last_look()  # the dispatcher may be behind: ask the log
+        except asyncio.CancelledError:
+            self._journal.settle(entry, "stopped")
+            raise
+        if not here():
+            assert within is not None
+            self._journal.settle(entry, "failed", f"did not come within {spell(within)}")
+            self._check()
+            raise Expired(name, spell(within))
+        self._journal.settle(entry, "done")
+
+    async def _take(self, delivery: Delivery, event_type: type[E]) -> E:
+        """Decode a delivery; from here on it is the cause of what the saga does."""
+        data = delivery.data if delivery.data is not None else await self._running.load(delivery.position)
+        event = decode_delivery(event_type, delivery, data)
+        self._running.cause = delivery
+        return event
+
+    # -- stopping and undoing
+
+    def _check(self) -> None:
+        if workflow.cancellation_reason() is not None:  # the reason may be an empty string
+            self._stop = self._stop or ("cancelled", "cancelled")
+        if self._stop is not None:
+            raise asyncio.CancelledError(self._stop[1])
+
+    async def _recorded(self, entry: Entry, work: Coroutine[Any, Any, R], *, mark: str = "done") -> R:
+        try:
+            result = await work
+        except asyncio.CancelledError:
+            self._journal.settle(entry, "stopped")
+            raise
+        except StepFailed as err:
+            self._journal.settle(entry, "failed", err.reason)
+            self._check()
+            raise
+        except BaseException as err:
+            self._journal.settle(entry, "failed", type(err).__name__)
+            raise
+        self._journal.settle(entry, mark)
+        return result
+
+    async def _compensate(self, state: RunState, reason: str) -> None:
+        self._journal.conclude(f"undoing — {reason}")
+        failed: list[tuple[Undo, str, Entry]] = []
+        while self._undos:
+            undo = self._undos.pop()
+            key = self._running.number(undo.step.name)
+            entry = self._journal.begin(undo.step.name, "undoing")
+            if not await self._undo(undo, key, entry):
+                failed.append((undo, key, entry))
+        if failed:
+            await self._insist(failed, reason)
+        await self._finish(state, reason)
+
+    async def _undo(self, undo: Undo, key: str, entry: Entry) -> bool:
+        try:
+            await self._running.run(undo.step, undo.argument, key, label=f"undo: {undo.step.name}")
+        except StepFailed as err:
+            self._journal.settle(entry, "failed", err.reason)
+            return False
+        self._journal.settle(entry, "undone")
+        return True
+
+    async def _insist(self, failed: list[tuple[Undo, str, Entry]], reason: str) -> None:
+        """Some undo failed: say so where an operator looks, and try again until it succeeds. Same key, so nothing doubles."""
+        pause = FIRST_PAUSE
+        while failed:
+            names = ", ".join(undo.step.name for undo, _, _ in failed)
+            self._journal.conclude(f"compensation failed: {names} — after {reason}")
+            await self._running.record("compensation_failed", f"{reason}; undo failed: {names}", ())
+            self._upsert("compensation_failed")
+            await workflow.sleep(pause, summary=f"try again to undo: {names}"[:200])
+            pause = min(pause * 2, LONGEST_PAUSE)
+            failed = [item for item in failed if not await self._undo(*item)]
+
+    async def _finish(self, state: RunState, reason: str) -> None:
+        self._journal.conclude(state if not reason else f"{state} — {reason}")
+        self._upsert(state)
+        await self._running.record(state, reason, self._inbox.unread())
+
+    def _upsert(self, state: RunState) -> None:
+        if self._running.start.searchable:
+            workflow.upsert_search_attributes([STATE_ATTRIBUTE.value_set(state)])
+
+    @property
+    def _running(self) -> Calls:
+        assert self._calls is not None  # nothing but `receive` and `state` can come before `drive`
+        return self._calls
+
+
+def _started_by(start: Any) -> Delivery:
+    try:
+        return Delivery.model_validate(start)
+    except ValidationError:
+        hint = "a saga is started by appending one of its starts_on events, not by starting the workflow"
+        raise ApplicationError(hint, type="NotADelivery", non_retryable=True) from None
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether an exception is a saga's failure, to be undone, and not a bug, to be fixed."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_failure(one) for one in error.exceptions)
+    return isinstance(error, (FailureError, StepFailed, Expired, Refused, Aborted, TimeoutError, asyncio.CancelledError))
+
+
+def _failure(task: asyncio.Task[None]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()
+
+
+def _spell_failure(failure: BaseException | None) -> str:
+    return "cancelled from inside" if failure is None else str(failure) or type(failure).__name__

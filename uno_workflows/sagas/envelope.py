@@ -1,0 +1,111 @@
+"""What travels between the dispatcher and a saga: one envelope for starts and signals, and the framework's own calls."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from uno_workflows.events.calls import StepCall
+from uno_workflows.events.context import Principal
+from uno_workflows.events.runs import RunState
+
+SIGNAL: Final = "uno.event"
+STATE_QUERY: Final = "uno.state"
+EMIT: Final = "uno.emit"
+LOAD: Final = "uno.load"
+CAUGHT_UP: Final = "uno.caught_up"
+CLOSE: Final = "uno.close"
+FRAMEWORK_STEPS: Final = frozenset({EMIT, LOAD, CAUGHT_UP, CLOSE})
+
+INLINE_BYTES: Final = 128 * 1024
+"""Larger payloads travel as a reference to their position: Temporal refuses 2 MB, and 4 MB answers like a rate limit."""
+
+
+class Delivery(BaseModel):
+    """An event on its way to a saga. Tolerant: unknown fields are ignored, so that a newer dispatcher may add some.
+
+    Attributes:
+        data: The event's JSON; `None` when it is too large to travel and must be read at `position`.
+        epoch: The life of the log that `version` and `position` belong to.
+        redelivered: It was set aside before and comes again: only its id tells whether it is new.
+        generation: Of the run that it starts.
+        searchable: Whether the search attributes are registered; decided once, when the run starts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: str
+    schema_version: int = 1
+    data: Any = None
+    event_id: UUID
+    stream: str
+    version: int
+    position: int
+    epoch: UUID
+    tenant: str = ""
+    correlation_id: str
+    principal: Principal | None = None
+    traceparent: str | None = None
+    redelivered: bool = False
+    generation: int = 0
+    searchable: bool = False
+
+
+class EmitRequest(BaseModel):
+    """Append one event for a saga. `payload` is the event's JSON text, exactly as it will be stored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    call: StepCall
+    type: str
+    schema_version: int
+    payload: str
+    stream: str
+
+
+class LoadRequest(BaseModel):
+    """Read an event that was too large to travel."""
+
+    model_config = ConfigDict(frozen=True)
+
+    position: int
+
+
+class LookRequest(BaseModel):
+    """Wait until a subscription has passed everything that was committed when this began: the last look."""
+
+    model_config = ConfigDict(frozen=True)
+
+    subscription: str
+
+
+class Unread(BaseModel):
+    """An event that reached a saga and was not taken before it ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    position: int
+    event_id: UUID
+    type: str
+
+
+class CloseRequest(BaseModel):
+    """Write down how a run stands: the last thing a saga does, or that its compensation failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    saga: str
+    tenant: str
+    key: str
+    generation: int
+    start_event_id: UUID
+    state: RunState
+    reason: str = ""
+    unread: tuple[Unread, ...] = ()
+
+
+def subscription_name(saga: str) -> str:
+    """The subscription that feeds a saga."""
+    return f"saga:{saga}"

@@ -1,0 +1,68 @@
+"""What has reached a saga: each event once, in order.
+
+A high-water mark per stream decides within one epoch of the log (tens of bytes, right under crashes and repartitioning:
+dispatch.md E5 modelled it). In a new epoch, and for events that were set aside, versions may lie: there the id decides,
+from a ring of the last ids.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+from uuid import UUID
+
+from uno_workflows.sagas.envelope import Delivery
+
+RING: Final = 200
+
+
+class Inbox:
+    """Deliveries that wait to be taken: `work` by handlers, `waiting` by `expect`."""
+
+    def __init__(self, handled: frozenset[str], expected: frozenset[str]) -> None:
+        self._handled, self._expected = handled, expected
+        self._epoch: UUID | None = None
+        self._marks: dict[str, int] = {}
+        self._ids: deque[UUID] = deque(maxlen=RING)
+        self.work: list[Delivery] = []
+        self.waiting: list[Delivery] = []
+        self.unclaimed: list[Delivery] = []
+
+    def accept(self, delivery: Delivery) -> bool:
+        """Take a delivery in unless it was here before; a type that is both handled and expected goes to both."""
+        if not self._is_new(delivery):
+            return False
+        if delivery.type in self._handled:
+            self.work.append(delivery)
+        if delivery.type in self._expected:
+            self.waiting.append(delivery)
+        if delivery.type not in self._handled and delivery.type not in self._expected:
+            self.unclaimed.append(delivery)
+        return True
+
+    def first(self, event_type: str) -> Delivery | None:
+        """The oldest waiting delivery of a type."""
+        return next((d for d in self.waiting if d.type == event_type), None)
+
+    def unread(self) -> list[Delivery]:
+        """What nobody took, each once, in log order."""
+        left = {d.event_id: d for d in (*self.unclaimed, *self.work, *self.waiting)}
+        return sorted(left.values(), key=lambda d: d.position)
+
+    def mark(self, delivery: Delivery) -> None:
+        """Remember the start event, so that it is not taken again as an ordinary one."""
+        self._is_new(delivery)
+
+    def _is_new(self, delivery: Delivery) -> bool:
+        if self._epoch is None:
+            self._epoch = delivery.epoch
+        seen = delivery.event_id in self._ids
+        if delivery.epoch == self._epoch and not delivery.redelivered:
+            seen = seen or delivery.version <= self._marks.get(delivery.stream, 0)
+        elif not seen and delivery.epoch != self._epoch:
+            self._epoch, self._marks = delivery.epoch, {}
+        if not seen:
+            self._ids.append(delivery.event_id)
+            if not delivery.redelivered:
+                self._marks[delivery.stream] = delivery.version
+        return not seen

@@ -1,0 +1,92 @@
+"""What a run did so far, for people: the state query and the Markdown that the Temporal UI shows as current details."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pydantic_core
+from temporalio import workflow
+
+REASON_LENGTH = 300
+SHOWN_LINES = 60
+
+
+@dataclass(slots=True)
+class Entry:
+    """One step, undo, wait or emitted event. `mark` is one of the keys of `_MARKS`."""
+
+    label: str
+    mark: str
+    note: str = ""
+
+
+_MARKS = {
+    "done": "✔",
+    "running": "▶",
+    "waiting": "⏳",
+    "failed": "✘",
+    "undone": "↩",
+    "undoing": "↶",
+    "emitted": "✉",
+    "stopped": "■",
+}
+
+
+@dataclass(slots=True)
+class Journal:
+    """Kept in order; written to the workflow's current details after every change (no history event is made of it)."""
+
+    title: str
+    entries: list[Entry] = field(default_factory=list)
+    outcome: str = "running"
+
+    def begin(self, label: str, mark: str = "running", note: str = "") -> Entry:
+        """Add a line."""
+        entry = Entry(label, mark, note)
+        self.entries.append(entry)
+        self.show()
+        return entry
+
+    def settle(self, entry: Entry, mark: str, note: str = "") -> None:
+        """Say how a line ended."""
+        entry.mark, entry.note = mark, _short(note)
+        self.show()
+
+    def conclude(self, outcome: str) -> None:
+        """Say how the run stands."""
+        self.outcome = outcome
+        self.show()
+
+    def show(self) -> None:
+        """Write the current details."""
+        workflow.set_current_details(self.markdown())
+
+    def markdown(self) -> str:
+        """The whole journal as Markdown."""
+        shown = self.entries[-SHOWN_LINES:]
+        lines = [f"- {_MARKS[e.mark]} {_escape(e.label)}{f' — {_escape(e.note)}' if e.note else ''}" for e in shown]
+        if hidden := len(self.entries) - len(shown):
+            lines.insert(0, f"- … {hidden} earlier")
+        return "\n".join([f"**{_escape(self.title)}**: {_escape(self.outcome)}", "", *lines])
+
+    def labels(self, *marks: str) -> list[str]:
+        """Labels of the lines with one of these marks, in order."""
+        return [e.label if not e.note or e.mark != "failed" else f"{e.label}: {e.note}" for e in self.entries if e.mark in marks]
+
+
+def public_state(saga: object) -> dict[str, Any]:
+    """The run's own attributes: what its class annotates, and whatever `run` set besides."""
+    shown = {name: value for name, value in vars(saga).items() if not name.startswith("_")}
+    return dict(pydantic_core.to_jsonable_python(shown, fallback=repr, bytes_mode="base64", inf_nan_mode="strings"))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= REASON_LENGTH else text[: REASON_LENGTH - 1] + "…"
+
+
+def _escape(text: str) -> str:
+    """Keep user text from being read as Markdown or HTML."""
+    for char in "\\`*_[]<>":
+        text = text.replace(char, "\\" + char)
+    return text.replace("\n", " ")

@@ -1,0 +1,198 @@
+"""The class that users derive their sagas from: declaration and vocabulary. What happens below it is in `driver`."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Any, ClassVar, NoReturn, TypeVar, overload
+
+from temporalio import workflow
+
+from uno_workflows.events.base import Event
+from uno_workflows.events.durations import Duration, duration
+from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.handlers import handlers_of
+from uno_workflows.sagas.definition import EventTypes, Key, SagaDefinition, check_run, event_types, key_rules, saga_name
+from uno_workflows.sagas.driver import Driver
+from uno_workflows.sagas.envelope import SIGNAL, STATE_QUERY
+from uno_workflows.sagas.settling import in_parallel
+from uno_workflows.sagas.steps import Step
+
+A = TypeVar("A")
+R = TypeVar("R")
+E = TypeVar("E", bound=Event)
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+
+
+class Saga:
+    """A process that events start and feed, whose steps are undone in reverse when it fails.
+
+    ```python
+    class FulfilOrder(Saga, starts_on=OrderPlaced, expects=OrderShipped, key="order_id"):
+        async def run(self, order: OrderPlaced) -> None:
+            await self.step(reserve_stock, order, undo=release_stock)
+    ```
+
+    Annotated class attributes are the state of a run: each run gets its own copies, a query and the Temporal UI show them.
+    A class without `starts_on` is a base for others: its state, handlers and `expects` are inherited, `starts_on` never is.
+    `run` and handlers must be deterministic: no clock, randomness or I/O in them; that is what steps are for.
+    """
+
+    deadline: ClassVar[Duration | None] = None
+    """How long a whole run may take before it is undone; `None` is without limit."""
+
+    __uno_saga__: ClassVar[SagaDefinition | None] = None
+    _inherited_expects: ClassVar[dict[str, type[Event]]] = {}
+    _inherited_key: ClassVar[Key | None] = None
+
+    def __init_subclass__(
+        cls,
+        *,
+        starts_on: EventTypes | None = None,
+        expects: EventTypes | None = None,
+        key: Key | None = None,
+        name: str | None = None,
+        since: datetime | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Declare a saga.
+
+        Args:
+            starts_on: The event type, union or tuple of types that start a run.
+            expects: Those that `run` may wait for with `expect`; types with an `@on` handler need not be named.
+            key: The field that names the saga's key in every declared event, or a function of the event (which may
+                return several keys), or a mapping from event class to either.
+            name: The stored name; pin it before you rename the class, or every run's id changes.
+            since: Also take events recorded since then, when the saga is first registered; by default only later ones.
+
+        Raises:
+            DeclarationError: with what is missing or does not fit.
+        """
+        super().__init_subclass__(**kwargs)
+        cls._inherited_expects = {**cls._inherited_expects, **event_types(expects, where=f"{cls.__name__}, expects=")}
+        cls._inherited_key = key if key is not None else cls._inherited_key
+        cls.__uno_saga__ = None
+        if starts_on is not None:
+            cls.__uno_saga__ = _define(cls, starts_on, name, since)
+            _make_workflow(cls, cls.__uno_saga__)
+
+    def __init__(self) -> None:
+        definition = type(self).__uno_saga__
+        if definition is None:
+            raise DeclarationError(f"{type(self).__name__} declares no starts_on= and cannot run")
+        for attribute, default in _state_defaults(type(self)).items():
+            setattr(self, attribute, copy.deepcopy(default))  # a mutable default must not be shared between runs
+        self._uno = Driver(self, definition)
+
+    @workflow.signal(name=SIGNAL)
+    def _uno_event(self, delivery: Any) -> None:
+        self._uno.receive(delivery)
+
+    @workflow.query(name=STATE_QUERY)
+    def _uno_state(self) -> dict[str, Any]:
+        return self._uno.state()
+
+    # -- the vocabulary of `run` and of handlers
+
+    async def step(self, step: Step[A, R], argument: A, *, undo: Step[A, Any] | None = None) -> R:
+        """Run a step and return its result.
+
+        Args:
+            step: A function declared with `@step`.
+            argument: What it takes; also what `undo` is given.
+            undo: The step that takes it back. It is registered before the call, because a call that failed may have
+                happened; so it must bear that there is nothing to undo.
+
+        Raises:
+            StepFailed: it was refused, or is out of attempts. Uncaught, the saga is undone.
+        """
+        return await self._uno.step(step, argument, undo)
+
+    async def expect(self, event_type: type[E], *, within: Duration | None = None) -> E:
+        """Wait for the next event of a type; one that came before counts.
+
+        Args:
+            event_type: One of `expects=` of the class.
+            within: How long to wait; `None` waits for ever. Before it gives up, the log is asked: an event that was
+                committed in time is never missed because of a slow dispatcher.
+
+        Raises:
+            Expired: it did not come. Uncaught, the saga is undone.
+        """
+        return await self._uno.expect(event_type, None if within is None else duration(within, what="within"))
+
+    async def emit(self, event: Event, *, stream: str | None = None) -> None:
+        """Append an event, once whatever happens.
+
+        Args:
+            event: The event.
+            stream: Where to; by default the stream of the event that started this saga.
+        """
+        await self._uno.emit(event, stream)
+
+    @overload
+    async def parallel(self, a: Awaitable[T1], b: Awaitable[T2], /) -> tuple[T1, T2]: ...
+    @overload
+    async def parallel(self, a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], /) -> tuple[T1, T2, T3]: ...
+    @overload
+    async def parallel(
+        self, a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], d: Awaitable[T4], /
+    ) -> tuple[T1, T2, T3, T4]: ...
+    async def parallel(self, *awaitables: Awaitable[Any]) -> tuple[Any, ...]:
+        """Run up to four at once, all of them or none: when one fails, the others are cancelled and settle before any undo."""
+        return await in_parallel(awaitables)
+
+    def abort(self, reason: str) -> NoReturn:
+        """Stop the saga and undo what it did. It sticks: code that catches the exception cannot outlive it."""
+        self._uno.abort(reason)
+
+
+def _define(cls: type[Saga], starts_on: EventTypes, name: str | None, since: datetime | None) -> SagaDefinition:
+    check_run(cls)
+    stored, starts = saga_name(cls, name), event_types(starts_on, where=f"{cls.__name__}, starts_on=")
+    handlers = handlers_of(cls, takes=1)
+    events = {**starts, **cls._inherited_expects, **{n: event for n, (event, _) in handlers.items()}}
+    return SagaDefinition(
+        name=stored,
+        starts_on=starts,
+        expects=cls._inherited_expects,
+        handlers=handlers,
+        keys=key_rules(cls.__name__, cls._inherited_key, events),
+        deadline=None if cls.deadline is None else duration(cls.deadline, what=f"{cls.__name__}.deadline"),
+        since=since,
+    )
+
+
+def _make_workflow(cls: type[Saga], definition: SagaDefinition) -> None:
+    """Make the class a Temporal workflow in place; the user's `run` is left alone, so that `super().run()` works."""
+
+    async def _uno_main(self: Saga, start: Any) -> None:
+        await self._uno.drive(start)
+
+    # The SDK wants the run method's qualified name to begin with the class's, and its module to be the class's.
+    _uno_main.__qualname__, _uno_main.__module__ = f"{cls.__name__}._uno_main", cls.__module__
+    setattr(cls, "_uno_main", workflow.run(_uno_main))  # noqa: B010 (no such attribute to type)
+    workflow.defn(name=definition.name)(cls)
+
+
+def _state_defaults(cls: type[Saga]) -> dict[str, Any]:
+    """Annotated public attributes with a value, the most derived class last."""
+    found: dict[str, Any] = {}
+    for owner in reversed(cls.__mro__[: cls.__mro__.index(Saga)]):
+        annotated = _own_annotations(owner)
+        found.update({k: v for k, v in vars(owner).items() if k in annotated and not k.startswith("_") and k != "deadline"})
+    return found
+
+
+def _own_annotations(cls: type) -> dict[str, Any]:
+    if sys.version_info >= (3, 14):  # annotations are lazy there, and a TYPE_CHECKING name must not raise
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    return inspect.get_annotations(cls)

@@ -1,0 +1,152 @@
+"""A step: one action of a saga, run as a Temporal activity."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar, overload
+
+from uno_workflows.events.durations import Duration, duration
+from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.names import check_name
+from uno_workflows.events.protocols import Transaction
+from uno_workflows.events.retry import Retry
+
+A = TypeVar("A")
+R = TypeVar("R")
+A_contra = TypeVar("A_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """How a step is run.
+
+    Attributes:
+        timeout: How long one attempt may take.
+        heartbeat: After how long of silence an attempt counts as dead; the framework beats for the step.
+        retry: When an attempt is followed by another.
+    """
+
+    timeout: timedelta
+    heartbeat: timedelta
+    retry: Retry
+
+
+class Step(Generic[A_contra, R_co]):
+    """A declared step. A saga calls it with `await self.step(charge_card, order)`; a test may call it directly.
+
+    Attributes:
+        name: Its name for ever: the activity's type, and part of its idempotency keys.
+        transactional: Whether it takes a `Transaction`, and so is exactly once.
+    """
+
+    def __init__(self, function: Callable[..., Coroutine[Any, Any, R_co]], name: str, options: StepOptions) -> None:
+        self.function, self.options = function, options
+        self.name = check_name(name, "step")
+        self.transactional = len(_parameters(function)) == 2
+        functools.update_wrapper(self, function)
+
+    def __call__(self, argument: A_contra, /, tx: Transaction | None = None) -> Coroutine[Any, Any, R_co]:
+        """Run the step's own code, without Temporal: for tests."""
+        if not self.transactional:
+            return self.function(argument)
+        if tx is None:
+            raise TypeError(f"step {self.name} takes a transaction: {self.name}(argument, tx)")
+        return self.function(argument, tx)
+
+    def __repr__(self) -> str:
+        return f"<step {self.name}>"
+
+    @functools.cached_property
+    def argument_type(self) -> Any:
+        """The declared type of the one argument."""
+        return self._hints[_parameters(self.function)[0].name]
+
+    @functools.cached_property
+    def result_type(self) -> Any:
+        """The declared type of the result."""
+        return self._hints["return"]
+
+    @functools.cached_property
+    def _hints(self) -> dict[str, Any]:
+        try:
+            return typing.get_type_hints(self.function)
+        except NameError as err:
+            raise DeclarationError(
+                f"step {self.name}: {err}; its annotations must be importable when it runs, not only under TYPE_CHECKING"
+            ) from err
+
+
+@overload
+def step(function: Callable[[A, Transaction], Coroutine[Any, Any, R]], /) -> Step[A, R]: ...
+@overload
+def step(function: Callable[[A], Coroutine[Any, Any, R]], /) -> Step[A, R]: ...
+@overload
+def step(*, name: str | None = ..., timeout: Duration = ..., heartbeat: Duration = ..., retry: Retry = ...) -> _StepDecorator: ...
+def step(
+    function: Callable[..., Coroutine[Any, Any, Any]] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    timeout: Duration = timedelta(seconds=30),
+    heartbeat: Duration = timedelta(seconds=10),
+    retry: Retry = Retry(),  # noqa: B008 (frozen)
+) -> Any:
+    """Declare a step: an async function of one argument, and of a `Transaction` if it works on the store's database.
+
+    With a transaction it is exactly once: effect, result and appended events commit together, and a repeat returns the
+    stored result. Without one it is at least once: give `current_step().idempotency_key` to the system it calls.
+
+    Args:
+        function: The function, when used as `@step` without options.
+        name: Its stored name, if not the function's own.
+        timeout: How long one attempt may take.
+        heartbeat: After how long of silence an attempt counts as dead, and another begins.
+        retry: When a failed attempt is followed by another; by default without limit, as Temporal does.
+
+    Raises:
+        DeclarationError: it is not async, takes something else, or lacks annotations.
+    """
+    options = StepOptions(duration(timeout, what="timeout"), duration(heartbeat, what="heartbeat"), retry)
+
+    def declare(f: Callable[..., Coroutine[Any, Any, Any]]) -> Step[Any, Any]:
+        _check(f)
+        return Step(f, name or f.__name__, options)
+
+    return declare if function is None else declare(function)
+
+
+class _StepDecorator(typing.Protocol):
+    @overload
+    def __call__(self, function: Callable[[A, Transaction], Coroutine[Any, Any, R]], /) -> Step[A, R]: ...
+    @overload
+    def __call__(self, function: Callable[[A], Coroutine[Any, Any, R]], /) -> Step[A, R]: ...
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function).parameters.values())
+
+
+def _check(function: Callable[..., Any]) -> None:
+    name = getattr(function, "__name__", repr(function))
+    if not inspect.iscoroutinefunction(function):
+        raise DeclarationError(f"step {name} must be an `async def` function")
+    parameters = _parameters(function)
+    if not 1 <= len(parameters) <= 2 or any(p.kind not in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY) for p in parameters):
+        raise DeclarationError(f"step {name} must take one argument, and a `tx: Transaction` as the second if it needs one")
+    if len(parameters) == 2 and not _is_transaction(parameters[1].annotation):
+        raise DeclarationError(f"step {name}: the second parameter must be annotated as `Transaction`")
+    if (
+        parameters[0].annotation is inspect.Parameter.empty
+        or inspect.signature(function).return_annotation is inspect.Signature.empty
+    ):
+        raise DeclarationError(f"step {name} must annotate its argument and its result: they are decoded by these types")
+
+
+def _is_transaction(annotation: Any) -> bool:
+    return annotation is Transaction or (isinstance(annotation, str) and annotation.rpartition(".")[2] == "Transaction")

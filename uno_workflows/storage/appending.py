@@ -1,0 +1,209 @@
+"""Appending: one call of one SQL function, in the caller's transaction or in one of ours (ADR: append as one function)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from uno_workflows.events.errors import (
+    DuplicateEventId,
+    InvalidEvent,
+    StoreContended,
+    StoreUnavailable,
+    StreamClosed,
+    WrongExpectedVersion,
+)
+from uno_workflows.events.names import ANY, Version, bucket
+from uno_workflows.events.recorded import Appended, StreamAppend
+from uno_workflows.storage.handles import AsyncpgHandle, Handle, lent
+from uno_workflows.storage.pool import Database
+from uno_workflows.storage.statements import Statement
+
+APPEND_EVENTS: Final = 10_000
+"""Events in one append: a transaction with more would hold all readers back for too long."""
+
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between attempts: a restart of Postgres fits in
+_PATIENCE: Final = 15.0  # seconds after which no further attempt is begun
+
+
+class Appending:
+    """The writing half of the log.
+
+    Args:
+        committed: Called after each commit of events that we hear of.
+    """
+
+    def __init__(self, database: Database, *, committed: Callable[[], None]) -> None:
+        self._database = database
+        self._committed = committed
+
+    async def append(self, writes: Sequence[StreamAppend], *, tx: object | None = None) -> list[Appended]:
+        """Store all or none.
+
+        Without `tx` the events are durable on return; when the answer is lost, the append is sent again with the same ids
+        until it is known. With `tx` they become so by the caller's commit, and a conflict leaves that transaction usable.
+
+        Args:
+            writes: At most 10,000 events in all. Streams are taken in sorted order, so that appends cannot deadlock.
+            tx: A transaction that the caller has open: asyncpg's connection, SQLAlchemy's AsyncSession or AsyncConnection,
+                or a `Transaction`.
+
+        Returns:
+            What was done, in the order of `writes`.
+
+        Raises:
+            WrongExpectedVersion: the stream is at another version.
+            DuplicateEventId: an id was used for something else. In a caller's transaction this one conflict aborts it in
+                the rare case that both uses were written at the same moment to different streams.
+            StreamClosed: the stream takes no more events.
+            InvalidEvent: there are none, or too many.
+            NotInTransaction: `tx` is not inside a transaction.
+            StoreUnavailable: not known to be stored; the same ids may be sent again.
+            StoreContended: nothing was stored.
+        """
+        if not writes:
+            return []
+        check_writes(writes)
+        if tx is None:
+            return await self._append_until_known(writes)
+        with self._database.errors():
+            handle = await lent(tx)
+        made = await self.write(handle, writes)
+        if isinstance(tx, AsyncSession):
+            _call_after_commit(tx.sync_session, self._committed)
+        return made
+
+    async def write(self, handle: Handle, writes: Sequence[StreamAppend]) -> list[Appended]:
+        """Append through a handle, all or none: several streams under a savepoint."""
+        if len(writes) == 1:
+            return [await self._write_one(handle, writes[0])]
+        made: dict[int, Appended] = {}
+        async with handle.savepoint():
+            for place in sorted(range(len(writes)), key=lambda n: (writes[n].tenant, writes[n].stream_id)):
+                made[place] = await self._write_one(handle, writes[place])
+        return [made[place] for place in range(len(writes))]
+
+    async def _write_one(self, handle: Handle, write: StreamAppend) -> Appended:
+        with self._database.errors(writing=write):
+            rows = await handle.fetch(self._statement, **append_values(write))
+        return read_outcome(write, rows[0])
+
+    async def _append_until_known(self, writes: Sequence[StreamAppend]) -> list[Appended]:
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + _PATIENCE
+        for pause in (*_PAUSES, None):
+            try:
+                made = await self._append_once(writes)
+            except (StoreUnavailable, StoreContended) as error:
+                if pause is None or loop.time() + pause > latest:
+                    raise _given_up(error) from error
+            else:
+                self._committed()
+                return made
+            await asyncio.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _append_once(self, writes: Sequence[StreamAppend]) -> list[Appended]:
+        with self._database.errors(writing=writes[0]):
+            async with self._database.connection() as connection:
+                handle = AsyncpgHandle(connection)
+                if len(writes) == 1:
+                    statement = self._statement
+                    row = await connection.fetchrow(statement.numbered, *statement.arguments(append_values(writes[0])))
+                    return [read_outcome(writes[0], row)]
+                async with connection.transaction(isolation="read_committed"):
+                    return await self.write(handle, writes)
+
+    @property
+    def _statement(self) -> Statement:
+        return self._database.statements["append"]
+
+
+def check_writes(writes: Sequence[StreamAppend]) -> None:
+    """Make sure that an append holds 1 to 10,000 events, each under an id of its own.
+
+    Raises:
+        InvalidEvent: it is empty or too large.
+        DuplicateEventId: an id comes twice.
+    """
+    if (size := sum(len(write.events) for write in writes)) > APPEND_EVENTS:
+        raise InvalidEvent("append", "", f"holds {size:,} events; at most {APPEND_EVENTS:,} go into one: send several")
+    for write in writes:
+        if not write.events:
+            raise InvalidEvent("append", "", f"holds no event for stream {write.stream_id}")
+        if write.expected_version < ANY:
+            raise InvalidEvent("append", "", f"expected version {write.expected_version} is neither a version nor a constant")
+        times = Counter(event.id for event in write.events)
+        if len(times) != len(write.events):
+            raise DuplicateEventId(write.stream_id, [id_ for id_, count in times.items() if count > 1])
+
+
+def append_values(write: StreamAppend) -> dict[str, Any]:
+    """The parameters of the statement `append`."""
+    events = write.events
+    return {
+        "tenant": write.tenant,
+        "stream_id": write.stream_id,
+        "expected": write.expected_version,
+        "bucket": bucket(write.stream_id),
+        "correlation_id": write.correlation_id,
+        "event_ids": [event.id for event in events],
+        "types": [event.type for event in events],
+        "schema_versions": [event.schema_version for event in events],
+        "payloads": [event.payload for event in events],
+        "metadata": [event.metadata for event in events],
+    }
+
+
+def read_outcome(write: StreamAppend, row: Sequence[Any]) -> Appended:
+    """What the row that the function returned means.
+
+    Raises:
+        WrongExpectedVersion, DuplicateEventId, StreamClosed: as it says.
+    """
+    outcome, first, positions, actual, known = row
+    if outcome == "wrong_expected_version":
+        raise WrongExpectedVersion(write.stream_id, write.expected_version, actual)
+    if outcome == "duplicate_event_id":
+        raise DuplicateEventId(write.stream_id, known)
+    if outcome == "stream_closed":
+        raise StreamClosed(write.stream_id)
+    return Appended(
+        stream_id=write.stream_id,
+        first_version=Version(first),
+        last_version=Version(first + len(positions) - 1),
+        positions=tuple(positions),
+        event_ids=tuple(event.id for event in write.events),
+        replayed=outcome == "replayed",
+    )
+
+
+def _given_up(error: StoreUnavailable | StoreContended) -> StoreUnavailable | StoreContended:
+    if isinstance(error, StoreContended):
+        return error
+    return StoreUnavailable(
+        f"{error}; whether the events were stored is not known, and sending them again with the same ids is safe: they "
+        "are stored once"
+    )
+
+
+_PENDING: Final = "uno_workflows.appended"
+
+
+def _call_after_commit(session: Session, committed: Callable[[], None]) -> None:
+    """Call once after the session's commit. A rollback leaves the mark, so the next commit wakes readers for nothing."""
+    if session.info.get(_PENDING) is None:
+        session.info[_PENDING] = committed
+        if not event.contains(session, "after_commit", _after_commit):
+            event.listen(session, "after_commit", _after_commit)
+
+
+def _after_commit(session: Session) -> None:
+    if not session.in_nested_transaction() and (committed := session.info.pop(_PENDING, None)) is not None:
+        committed()

@@ -1,0 +1,131 @@
+"""The one place where errors of the drivers become ours, by SQLSTATE and constraint name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from uno_workflows.events.errors import (
+    ConfigurationError,
+    DuplicateEventId,
+    NotInTransaction,
+    SchemaMismatch,
+    StoreContended,
+    StoreUnavailable,
+    UnoError,
+    UnsafeIsolation,
+)
+from uno_workflows.events.recorded import StreamAppend
+
+# SQLSTATEs, PostgreSQL manual appendix A; UN… are raised by our own functions.
+_CONTENDED: Final = {
+    "40001": "a serialization failure",
+    "40P01": "a deadlock",
+    "55P03": "a lock time-out",
+    "57014": "a statement time-out",
+}
+_UNAVAILABLE: Final = {
+    "25006": "the server is read-only (a replica, or default_transaction_read_only)",
+    "25P03": "the transaction was idle too long, and the server closed it",
+    "40003": "the connection was lost at the commit: it may or may not have happened",
+    "53100": "the server's disk is full",
+    "53200": "the server is out of memory or of room for locks",
+    "53300": "the server has no connection left",
+}
+_UNAVAILABLE_CLASSES: Final = ("08", "53", "57P", "58")
+_NO_SCHEMA: Final = ("3F000", "42P01", "42703", "42883")
+_REFUSED: Final = {
+    "28000": "check user and password of the URL, and pg_hba.conf",
+    "28P01": "check user and password of the URL",
+    "3D000": "create the database, or correct the URL",
+    "42501": "grant it to the role, or use another one",
+}
+
+
+def translate(
+    error: BaseException, *, schema: str, needed: int = 0, writing: StreamAppend | None = None, foreign: bool = False
+) -> UnoError | None:
+    """Our error for one of asyncpg's, SQLAlchemy's or the operating system's; `None` if it is not for us to explain.
+
+    Args:
+        needed: The migration that this version needs, for the message when a table is missing.
+        writing: What was being appended, if something was.
+        foreign: Whether the statement may be a user's own: then only outages and contention are ours to explain.
+    """
+    cause = _driver_error(error)
+    if isinstance(cause, asyncpg.PostgresError):
+        return _of_server(cause, schema=schema, needed=needed, writing=writing, foreign=foreign)
+    if isinstance(cause, asyncpg.DataError) or (foreign and not isinstance(error, DBAPIError)):
+        return None
+    if isinstance(cause, asyncpg.ClientConfigurationError):
+        return ConfigurationError([f"the database URL cannot be used: {cause}"])
+    if isinstance(cause, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, PoolTimeoutError)):
+        # asyncpg says so when two tasks share one connection; that is a mistake to show, not an outage to wait for.
+        return None if "another operation" in str(cause) else StoreUnavailable(f"Postgres cannot be reached: {_said(cause)}")
+    return None
+
+
+def _of_server(
+    error: asyncpg.PostgresError, *, schema: str, needed: int, writing: StreamAppend | None, foreign: bool
+) -> UnoError | None:
+    state, said = error.sqlstate or "", _said(error)
+    if state in _CONTENDED:
+        return StoreContended(f"Postgres gave up on {_CONTENDED[state]}, and nothing was written: {said}")
+    if state in _UNAVAILABLE or state.startswith(_UNAVAILABLE_CLASSES):
+        return StoreUnavailable(f"Postgres is not available: {_UNAVAILABLE.get(state, 'it said')}: {said}")
+    if foreign:
+        return None
+    if state == "UN011":
+        return UnsafeIsolation(said)
+    if state == "25P02":
+        return NotInTransaction("the transaction given as tx= has failed already: roll it back, then append again")
+    if state in _REFUSED:
+        return ConfigurationError([f"Postgres refuses: {said}; {_REFUSED[state]}"])
+    if state in _NO_SCHEMA:
+        return SchemaMismatch(schema, found=0, needed=needed)
+    if state == "23505" and writing is not None:
+        return _of_unique_key(error, writing)
+    return None
+
+
+def _of_unique_key(error: asyncpg.PostgresError, writing: StreamAppend) -> UnoError | None:
+    if error.constraint_name == "events_event_id_key":
+        return DuplicateEventId(writing.stream_id, [event.id for event in writing.events])
+    if error.constraint_name == "events_stream_version_key":
+        return UnoError(f"stream {writing.stream_id}: somebody inserted events beside append(), so its version is unknown")
+    return None
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """SQLAlchemy wraps twice; the driver's own error is the cause of what it calls `orig`."""
+    seen: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+    while seen is not None:
+        if isinstance(seen, (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
+            return seen
+        seen = seen.__cause__
+    return error
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+@contextmanager
+def translated(schema: str, *, needed: int = 0, writing: StreamAppend | None = None, foreign: bool = False) -> Iterator[None]:
+    """Let only our errors out of this block, each with the driver's as its cause; see `translate`."""
+    try:
+        yield
+    except Exception as error:
+        ours = (
+            None
+            if isinstance(error, UnoError)
+            else translate(error, schema=schema, needed=needed, writing=writing, foreign=foreign)
+        )
+        if ours is None:
+            raise
+        raise ours from error

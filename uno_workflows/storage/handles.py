@@ -1,0 +1,85 @@
+"""One way to run our statements on every kind of transaction that a caller may lend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from uno_workflows.events.errors import NotInTransaction
+from uno_workflows.events.protocols import Transaction
+from uno_workflows.storage.statements import Statement
+
+
+class Handle(Protocol):
+    """A connection inside a transaction."""
+
+    async def fetch(self, statement: Statement, **values: Any) -> Sequence[Any]:
+        """The rows of a statement, each by index."""
+        ...
+
+    def savepoint(self) -> AbstractAsyncContextManager[Any]:
+        """A part of the transaction that is undone when its block fails."""
+        ...
+
+
+class AsyncpgHandle:
+    """A connection of asyncpg, or its stand-in from a pool."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, statement: Statement, **values: Any) -> Sequence[Any]:
+        rows: Sequence[Any] = await self._connection.fetch(statement.numbered, *statement.arguments(values))
+        return rows
+
+    def savepoint(self) -> AbstractAsyncContextManager[Any]:
+        made: AbstractAsyncContextManager[Any] = self._connection.transaction()
+        return made
+
+
+class SqlalchemyHandle:
+    """A connection of SQLAlchemy. Its driver's connection is never used directly: before SQLAlchemy's first statement that
+    one is in no transaction, and what it does survives a rollback."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def fetch(self, statement: Statement, **values: Any) -> Sequence[Any]:
+        result = await self._connection.execute(statement.named, values)
+        return result.all() if result.returns_rows else ()
+
+    def savepoint(self) -> AbstractAsyncContextManager[Any]:
+        return self._connection.begin_nested()
+
+
+async def lent(tx: object) -> Handle:
+    """A handle on the transaction that a caller gave as `tx=`.
+
+    Raises:
+        NotInTransaction: it is not inside one, or it is nothing that we can write through.
+    """
+    if isinstance(tx, (asyncpg.Connection, PoolConnectionProxy)):
+        if not tx.is_in_transaction():
+            raise NotInTransaction("tx= is an asyncpg connection outside of `async with connection.transaction()`")
+        return AsyncpgHandle(tx)
+    if isinstance(tx, AsyncSession):
+        return await _of_sqlalchemy(await tx.connection())
+    if isinstance(tx, AsyncConnection):
+        return await _of_sqlalchemy(tx)
+    if isinstance(tx, Transaction):
+        return SqlalchemyHandle(tx.connection)
+    raise NotInTransaction(
+        f"tx= takes a connection of asyncpg, an AsyncSession or AsyncConnection of SQLAlchemy, or a Transaction, not {type(tx)}"
+    )
+
+
+async def _of_sqlalchemy(connection: AsyncConnection) -> Handle:
+    raw = await connection.get_raw_connection()
+    if getattr(raw.dbapi_connection, "autocommit", False):
+        raise NotInTransaction("tx= is in AUTOCOMMIT: the events would be committed on their own")
+    return SqlalchemyHandle(connection)

@@ -1,0 +1,159 @@
+"""The schema's history: numbered SQL files, applied in order, once, under a lock and a ledger of our own."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import asyncpg
+
+from uno_workflows.events.errors import SchemaMismatch, UnoError
+from uno_workflows.storage.dsn import plain_dsn
+from uno_workflows.storage.errors import translated
+from uno_workflows.storage.statements import DEFAULT_SCHEMA, check_schema_name, in_schema
+
+_LEDGER: Final = """\
+create schema if not exists {schema};
+create table if not exists {schema}.schema_migrations (
+  number     int         primary key,
+  name       text        not null,
+  checksum   text        not null,
+  applied_at timestamptz not null default clock_timestamp()
+);
+"""
+# One lock a schema. A key of 64 bits cannot meet the two keys of 32 that the fence uses.
+_LOCK: Final = "hashtextextended('uno migrate {name}', 0)"
+_GUARDED: Final = """\
+do $uno_guard$
+declare
+  applied constant text := (select checksum from {schema}.schema_migrations where number = {number});
+begin
+  perform pg_advisory_xact_lock({lock});
+  if not exists (select from {schema}.schema_migrations where number = {number}) then
+    execute $uno_migration$
+{body}$uno_migration$;
+    insert into {schema}.schema_migrations (number, name, checksum) values ({number}, '{title}', '{checksum}');
+  elsif applied <> '{checksum}' then
+    raise exception 'migration {title} was applied with another content';
+  end if;
+end $uno_guard$;
+"""
+
+
+class MigrationChanged(UnoError):
+    """A migration that was applied is not the one that this version carries."""
+
+    def __init__(self, schema: str, name: str) -> None:
+        self.schema, self.name = schema, name
+        super().__init__(
+            f"schema {schema!r}: migration {name} was applied with another content than this version carries; nothing was "
+            "changed. Install the version that applied it, or restore the file"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file. Its checksum is of the file, before the schema's name is put in."""
+
+    number: int
+    name: str
+    script: str
+    checksum: str
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Every migration of this version, in order."""
+    folder = resources.files(__package__).joinpath("sql", "migrations")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    made = []
+    for file in files:
+        script = file.read_text(encoding="utf-8")
+        name = file.name.removesuffix(".sql")
+        made.append(Migration(int(name.split("_")[0]), name, script, hashlib.sha256(script.encode()).hexdigest()))
+    assert [migration.number for migration in made] == list(range(1, len(made) + 1)), "migrations are numbered 1, 2, 3, …"
+    return tuple(made)
+
+
+def newest_migration() -> int:
+    """The migration that this version needs."""
+    return migrations()[-1].number
+
+
+async def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
+    """Bring the schema up to this version; harmless when it is, and when others do the same at the same time.
+
+    Each migration is a transaction with its line in the ledger, so a process that is killed leaves whole ones. `dsn` must
+    lead to Postgres directly: the lock belongs to a session, which a pooler in transaction mode would share.
+
+    Returns:
+        The names of the migrations that this call applied, in order.
+
+    Raises:
+        MigrationChanged: one that was applied has another content in this version; nothing is applied then.
+        SchemaMismatch: the schema is newer than this version.
+    """
+    check_schema_name(schema)
+    with translated(schema, needed=newest_migration()):
+        connection = await asyncpg.connect(plain_dsn(dsn), server_settings={"application_name": "uno migrate"})
+        try:
+            await connection.execute(f"select pg_advisory_lock({_LOCK.format(name=schema)})")
+            return await _apply(connection, schema)
+        finally:
+            connection.terminate()  # ends the session and so the lock, even in the middle of a cancelled migration
+
+
+async def _apply(connection: Any, schema: str) -> list[str]:
+    await connection.execute(in_schema(_LEDGER, schema))
+    ledger = await connection.fetch(in_schema("select number, name, checksum from {schema}.schema_migrations", schema))
+    known = {row["number"]: row for row in ledger}
+    for migration in migrations():
+        applied = known.get(migration.number)
+        if applied is not None and applied["checksum"] != migration.checksum:
+            raise MigrationChanged(schema, migration.name)
+    if known and max(known) > newest_migration():
+        raise SchemaMismatch(schema, found=max(known), needed=newest_migration())
+    made = []
+    for migration in migrations():
+        if migration.number not in known:
+            async with connection.transaction():
+                await connection.execute(in_schema(migration.script, schema))
+                await connection.execute(
+                    in_schema("insert into {schema}.schema_migrations (number, name, checksum) values ($1, $2, $3)", schema),
+                    migration.number,
+                    migration.name,
+                    migration.checksum,
+                )
+            made.append(migration.name)
+    return made
+
+
+def sql(*, schema: str = DEFAULT_SCHEMA) -> str:
+    """The whole history as one script for psql or for a user's own migration tool; running it twice changes nothing."""
+    lock = _LOCK.format(name=check_schema_name(schema))
+    parts = [f"-- uno_workflows: schema {schema}, migrations 1 to {newest_migration()}.\n", _LEDGER]
+    for migration in migrations():
+        guarded = _GUARDED.replace("{lock}", lock).replace("{number}", str(migration.number))
+        guarded = guarded.replace("{title}", migration.name).replace("{checksum}", migration.checksum)
+        parts.append(guarded.replace("{body}", migration.script))
+    return in_schema("\n".join(parts), schema)
+
+
+async def check_schema(connection: Any, *, schema: str = DEFAULT_SCHEMA) -> None:
+    """Make sure that the schema is the one of this version.
+
+    Args:
+        connection: Of asyncpg.
+
+    Raises:
+        SchemaMismatch: it is older, newer, or not there (migration 0).
+    """
+    found = 0
+    table = in_schema("{schema}.schema_migrations", schema)
+    if await connection.fetchval("select to_regclass($1) is not null", table):
+        found = await connection.fetchval(f"select coalesce(max(number), 0) from {table}")
+    if found != newest_migration():
+        raise SchemaMismatch(schema, found=found, needed=newest_migration())

@@ -1,0 +1,68 @@
+"""Waking the readers of other processes after a commit, never inside an append."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+
+from uno_workflows.storage.background import running
+from uno_workflows.storage.errors import translate
+from uno_workflows.storage.pool import Database, connect
+
+_log = logging.getLogger(__name__)
+
+_GAP: Final = 0.003  # seconds between two NOTIFYs: what commits meanwhile shares the next one
+_AWAY: Final = 1.0  # seconds after one failed; readers poll
+
+
+class Notifier:
+    """One NOTIFY at a time, on a connection of its own, for any number of commits.
+
+    NOTIFY takes a lock that all commits with a NOTIFY queue for, an xid and a flush: inside an append it would halve the
+    throughput. Losing one is harmless, for readers also poll.
+    """
+
+    def __init__(self, database: Database, dsn: str) -> None:
+        self._database = database
+        self._dsn = dsn
+        self._due = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Send while the block runs."""
+        async with running(self._send(), name=f"uno notifier ({self._database.schema})"):
+            yield self
+
+    def committed(self) -> None:
+        """Say that events were committed."""
+        self._due.set()
+
+    async def _send(self) -> None:
+        connection: Any = None
+        statement = self._database.statements["notify"]
+        try:
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                try:
+                    if connection is None:
+                        connection = await connect(self._dsn, self._database.settings)
+                        # A wake-up need not survive a crash; under a pooler the session is not ours to set.
+                        if not self._database.settings.pooled:
+                            await connection.execute("set synchronous_commit = off")
+                    await connection.execute(statement.numbered, self._database.channel, timeout=5)
+                    await asyncio.sleep(_GAP)
+                except Exception as error:
+                    if translate(error, schema=self._database.schema) is None:
+                        raise
+                    _log.debug("a notification was not sent: %s", error)
+                    if connection is not None:
+                        connection.terminate()
+                        connection = None
+                    await asyncio.sleep(_AWAY)
+        finally:
+            if connection is not None:
+                connection.terminate()

@@ -1,0 +1,127 @@
+"""Connections: an asyncpg pool for single statements and a SQLAlchemy engine for transactions, from one URL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from uno_workflows.events.recorded import StreamAppend
+from uno_workflows.storage.dsn import plain_dsn
+from uno_workflows.storage.errors import translated
+from uno_workflows.storage.migrations import newest_migration
+from uno_workflows.storage.settings import StoreSettings
+from uno_workflows.storage.statements import Statement, statements
+
+
+async def connect(dsn: str, settings: StoreSettings) -> Any:
+    """A connection of our own, outside the pool."""
+    return await asyncpg.connect(
+        plain_dsn(dsn),
+        timeout=settings.connect_timeout,
+        statement_cache_size=settings.statement_cache_size,
+        server_settings=settings.session(),
+    )
+
+
+class Database:
+    """One database and one schema in it: what all verbs of this room run on."""
+
+    def __init__(self, pool: Any, engine: AsyncEngine, *, schema: str, settings: StoreSettings) -> None:
+        self._pool = pool
+        self.engine = engine
+        self.schema = schema
+        self.settings = settings
+        self.statements: Mapping[str, Statement] = statements(schema)
+        self.channel = f"uno_{schema}"[:63]  # NOTIFY takes at most 63 bytes; sharing one would only wake too often
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, dsn: str, *, schema: str, settings: StoreSettings) -> AsyncIterator[Database]:
+        """Connect, and close everything at the end."""
+        statements(schema)
+        plain = plain_dsn(dsn)
+        with translated(schema):
+            pool = await asyncpg.create_pool(
+                plain,
+                min_size=1,
+                max_size=settings.pool_size,
+                timeout=settings.connect_timeout,
+                command_timeout=settings.statement_timeout,
+                statement_cache_size=settings.statement_cache_size,
+                server_settings=settings.session(),
+                reset=_nothing_to_reset,
+            )
+        engine = _engine(plain, settings)
+        try:
+            yield cls(pool, engine, schema=schema, settings=settings)
+        finally:
+            await engine.dispose()
+            pool.terminate()
+
+    def errors(self, *, writing: StreamAppend | None = None, foreign: bool = False) -> AbstractContextManager[None]:
+        """A block that lets only our errors out."""
+        return translated(self.schema, needed=newest_migration(), writing=writing, foreign=foreign)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection of the pool. If anything but a plain error of the server ends the block, it is thrown away: a
+        cancelled or timed-out call may have left an answer on the way."""
+        connection = await self._pool.acquire(timeout=self.settings.connect_timeout)
+        try:
+            yield connection
+        except asyncpg.PostgresError:
+            raise
+        except BaseException:
+            connection.terminate()
+            raise
+        finally:
+            await self._pool.release(connection)
+
+    async def fetch(self, name: str, /, **values: Any) -> list[Any]:
+        """The rows of one statement, committed on its own."""
+        statement = self.statements[name]
+        with self.errors():
+            async with self.connection() as connection:
+                rows: list[Any] = await connection.fetch(statement.numbered, *statement.arguments(values))
+                return rows
+
+    async def fetch_row(self, name: str, /, **values: Any) -> Any:
+        """The first row of one statement, or `None`."""
+        rows = await self.fetch(name, **values)
+        return rows[0] if rows else None
+
+
+async def _nothing_to_reset(_: Any) -> None:
+    """We leave no state in a session; asyncpg's default would cost each call a second round trip."""
+
+
+def _engine(dsn: str, settings: StoreSettings) -> AsyncEngine:
+    async def creator() -> Any:
+        return await connect(dsn, settings)
+
+    arguments: dict[str, Any] = {"async_creator_fn": creator, "prepared_statement_cache_size": settings.statement_cache_size}
+    if settings.pooled:
+        arguments["prepared_statement_name_func"] = lambda: f"uno_{uuid4().hex}"
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args=arguments,
+        isolation_level="READ COMMITTED",
+        pool_size=settings.transactions,
+        max_overflow=0,
+        pool_timeout=settings.connect_timeout,
+    )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def discard_closed(_: Any, record: Any, __: Any) -> None:
+        # After a restart of the server each pooled connection is dead, and knows it: no need to ask by a round trip.
+        if record.driver_connection.is_closed():
+            raise DisconnectionError
+
+    return engine

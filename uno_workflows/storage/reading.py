@@ -1,0 +1,85 @@
+"""Reading the log: by stream, by position, and how far it may be read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Final
+from uuid import UUID
+
+from uno_workflows.events.names import GlobalPosition
+from uno_workflows.events.recorded import StoredEvent
+from uno_workflows.storage.pool import Database
+
+_BATCH: Final = 1_000  # rows held at once
+_WINDOW: Final = 20_000  # positions looked at by one statement, so that a rare type never scans the log
+_LAST: Final = 2**63 - 1
+
+
+class Reading:
+    """The reading half of the log. Every batch is its own statement, so a slow consumer holds nothing in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read_stream(
+        self, tenant: str, stream_id: str, *, from_version: int | None = None, backwards: bool = False, limit: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """Events of one stream, in version order or its reverse.
+
+        Args:
+            from_version: The first one to give; by default the oldest, or backwards the newest.
+            limit: At most so many; `None` is all.
+        """
+        name, step = ("read_stream_backwards", -1) if backwards else ("read_stream_forwards", 1)
+        version = from_version if from_version is not None else (_LAST if backwards else 1)
+        left = _LAST if limit is None else limit
+        while left > 0 and version > 0:
+            most = min(_BATCH, left)
+            rows = await self._database.fetch(name, tenant=tenant, stream_id=stream_id, from_version=version, limit=most)
+            for row in rows:
+                yield StoredEvent(*row)
+            if len(rows) < most:
+                return
+            left -= most
+            version = rows[-1]["version"] + step
+
+    async def read_all(
+        self, *, after: int = 0, upto: int | None = None, types: Collection[str] | None = None, limit: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """Events of all streams in position order, never further than the bound at the time of the first one.
+
+        Args:
+            after: The position before the first one to give.
+            upto: The last position to give.
+            types: Only these; `None` is all.
+            limit: At most so many; `None` is all.
+        """
+        last = await self.bound()
+        if upto is not None:
+            last = GlobalPosition(min(last, upto))
+        wanted = None if types is None else sorted(types)
+        left = _LAST if limit is None else limit
+        while left > 0 and after < last:
+            end, most = min(after + _WINDOW, last), min(_BATCH, left)
+            rows = await self._database.fetch("read_window", after=after, upto=end, types=wanted, limit=most)
+            for row in rows:
+                yield StoredEvent(*row)
+            left -= len(rows)
+            after = rows[-1]["position"] if len(rows) == most else end
+
+    async def load(self, positions: Sequence[int]) -> list[StoredEvent]:
+        """Single events by their positions, in position order; those that are not there are left out."""
+        return [StoredEvent(*row) for row in await self._database.fetch("load_events", positions=list(positions))]
+
+    async def bound(self) -> GlobalPosition:
+        """How far readers may read now: every committed event up to it is visible to any later statement.
+
+        Raises:
+            UnsafeIsolation: this is a replica, or the connection is not in READ COMMITTED.
+        """
+        return GlobalPosition((await self._database.fetch_row("bound"))["bound"])
+
+    async def epoch(self) -> UUID:
+        """The life of the log between restores."""
+        made: UUID = (await self._database.fetch_row("epoch"))["epoch"]
+        return made

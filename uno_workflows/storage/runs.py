@@ -1,0 +1,132 @@
+"""The table of runs, and the events that found no open one. See DESIGN D5."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from uno_workflows.events.names import GlobalPosition, workflow_id
+from uno_workflows.events.protocols import Transaction
+from uno_workflows.events.runs import FINAL_STATES, Run, RunKey, RunState, Started, Undelivered
+from uno_workflows.storage.handles import SqlalchemyHandle
+from uno_workflows.storage.pool import Database
+
+UNKNOWN_EVENT: Final = UUID(int=0)
+"""Start event of a run whose end came before the dispatcher wrote its start down, when the end did not name it."""
+
+
+class PostgresRuns:
+    """See the port `Runs`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def latest(self, keys: Collection[RunKey]) -> dict[RunKey, Run]:
+        """The newest generation of each given (saga, tenant, key) that was ever started, under the key asked for."""
+        asked = list(keys)
+        rows = await self._database.fetch(
+            "latest_runs",
+            sagas=[key.saga for key in asked],
+            tenants=[key.tenant for key in asked],
+            keys=[key.key for key in asked],
+        )
+        return {asked[row[0] - 1]: _run(row[1:]) for row in rows}
+
+    async def record_started(self, started: Sequence[Started], *, epoch: UUID, tx: Transaction) -> None:
+        """Write runs down as open. One that has ended already is not opened again; what is not known of it is filled in."""
+        if not started:
+            return
+        with self._database.errors():
+            await SqlalchemyHandle(tx.connection).fetch(
+                self._database.statements["record_started"],
+                epoch=epoch,
+                sagas=[run.key.saga for run in started],
+                tenants=[run.key.tenant for run in started],
+                keys=[run.key.key for run in started],
+                generations=[run.key.generation for run in started],
+                workflow_ids=[run.workflow_id for run in started],
+                event_ids=[run.start_event_id for run in started],
+                positions=[run.start_position for run in started],
+                run_ids=[run.temporal_run_id for run in started],
+            )
+
+    async def record_end(self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None) -> None:
+        """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays.
+
+        The dispatcher's row need not be there yet: a quick saga ends before the checkpoint that reports its start.
+        """
+        if state == "open":
+            raise ValueError("a run cannot end as open")
+        await self._database.fetch(
+            "record_end",
+            saga=key.saga,
+            tenant=key.tenant,
+            key=key.key,
+            generation=key.generation,
+            workflow_id=workflow_id(key.saga, key.key, tenant=key.tenant, generation=key.generation),
+            start_event_id=start_event_id,
+            state=state,
+            reason=reason,
+            final=state in FINAL_STATES,
+        )
+
+    async def count_open(self, saga: str) -> int:
+        """How many runs are not over, those with a failed compensation included."""
+        return int((await self._database.fetch_row("count_open", saga=saga))[0])
+
+    async def open_workflow_ids(self, saga: str, among: Collection[str]) -> set[str]:
+        """Those of the given workflow ids whose row is not final."""
+        return {row[0] for row in await self._database.fetch("open_workflow_ids", saga=saga, among=list(among))}
+
+    async def find(self, *, saga: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
+        """Runs of a saga (or of all) in a state (or in any), newest first."""
+        return [_run(row) for row in await self._database.fetch("find_runs", saga=saga, state=state, limit=limit)]
+
+    async def add_pending(self, event: Undelivered) -> None:
+        """Keep an event that came before its start; a repeat changes nothing."""
+        await self._database.fetch("add_pending", **_event(event))
+
+    async def pending(self, key: RunKey) -> list[GlobalPosition]:
+        """Positions of what waits for the start of (saga, tenant, key), of whatever generation."""
+        rows = await self._database.fetch("pending", saga=key.saga, tenant=key.tenant, key=key.key)
+        return [row[0] for row in rows]
+
+    async def drop_pending(self, key: RunKey, upto: int) -> None:
+        """Forget what waited up to a position: it was delivered."""
+        await self._database.fetch("drop_pending", saga=key.saga, tenant=key.tenant, key=key.key, upto=upto)
+
+    async def add_late(self, event: Undelivered, *, reason: str) -> None:
+        """Write down an event that came after the end; a repeat changes nothing."""
+        await self._database.fetch("add_late", **_event(event), generation=event.key.generation, reason=reason)
+
+    async def count_late(self, saga: str | None = None) -> int:
+        """How many came late for a saga, or for all."""
+        return int((await self._database.fetch_row("count_late", saga=saga))[0])
+
+
+def _event(event: Undelivered) -> dict[str, Any]:
+    return {
+        "saga": event.key.saga,
+        "tenant": event.key.tenant,
+        "key": event.key.key,
+        "position": event.position,
+        "event_id": event.event_id,
+        "event_type": event.event_type,
+    }
+
+
+def _run(row: Sequence[Any]) -> Run:
+    saga, tenant, key, generation, workflow, event_id, position, epoch, run_id, state, reason, started_at, closed_at = row
+    return Run(
+        key=RunKey(saga, tenant, key, generation),
+        workflow_id=workflow,
+        start_event_id=event_id or UNKNOWN_EVENT,
+        start_position=GlobalPosition(position or 0),
+        epoch=epoch,
+        temporal_run_id=run_id,
+        state=state,
+        reason=reason,
+        started_at=started_at,
+        closed_at=closed_at,
+    )

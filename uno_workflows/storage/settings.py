@@ -1,0 +1,53 @@
+"""What a store can be told, with the reason of each default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Settings of one `PostgresStore`.
+
+    Attributes:
+        pool_size: Connections for single statements, most of them shorter than a millisecond.
+        transactions: Connections for transactions of steps and projections; each serves one at a time.
+        statement_cache_size: Prepared statements a connection keeps. 0 is for poolers in transaction mode (PgBouncer), where
+            also nothing may be set for a session.
+        listen_dsn: A direct URL for LISTEN where `dsn` goes through a pooler, which never delivers; `None` is `dsn`.
+        poll: Seconds between looks at the log without a notification. It only bounds the delay when notifications fail.
+        application_name: How our connections call themselves in pg_stat_activity.
+        connect_timeout: Seconds for a new connection, its place in the pool included.
+        statement_timeout: Seconds that one statement of ours may take; more than `lock_timeout`, so that the server, which
+            knows the reason, speaks first.
+        lock_timeout: Seconds to queue for a row, such as a busy stream's.
+    """
+
+    pool_size: int = 10
+    transactions: int = 10
+    statement_cache_size: int = 100
+    listen_dsn: str | None = None
+    poll: float = 0.5
+    application_name: str = "uno"
+    connect_timeout: float = 10.0
+    statement_timeout: float = 15.0
+    lock_timeout: float = 10.0
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooler stands between, so that sessions are not ours."""
+        return self.statement_cache_size == 0
+
+    def session(self) -> dict[str, str]:
+        """What the server is told of each of our connections."""
+        if self.pooled:
+            return {"application_name": self.application_name}
+        return {
+            "application_name": self.application_name,
+            "default_transaction_isolation": "read committed",  # the fence is only right there
+            "lock_timeout": f"{round(self.lock_timeout * 1000)}ms",
+            "idle_in_transaction_session_timeout": "30s",  # whoever appended and does not commit holds all readers back
+            "tcp_keepalives_idle": "10",  # else a client that was cut off keeps its ticket for two hours
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "3",
+        }

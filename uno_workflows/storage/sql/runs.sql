@@ -1,0 +1,74 @@
+-- name: latest_runs — the newest generation of each key asked for
+select asked.n, r.saga, r.tenant, r.key, r.generation, r.workflow_id, r.start_event_id, r.start_position,
+       coalesce(r.epoch, l.epoch), r.temporal_run_id, r.state, r.reason, r.started_at, r.closed_at
+  from unnest(cast(:sagas as text[]), cast(:tenants as text[]), cast(:keys as text[])) with ordinality as asked (saga, tenant, key, n)
+ cross join {schema}.log l
+ cross join lateral (
+    select * from {schema}.saga_runs r
+     where r.saga = asked.saga and r.tenant = asked.tenant and r.key = asked.key
+     order by r.generation desc limit 1) r
+
+-- name: record_started — write runs down as open, unless they ended before we came to it; then only fill in how they began
+insert into {schema}.saga_runs as r
+  (saga, tenant, key, generation, workflow_id, start_event_id, start_position, epoch, temporal_run_id, state)
+select distinct on (saga, tenant, key, generation)
+       saga, tenant, key, generation, workflow_id, event_id, position, cast(:epoch as uuid), run_id, 'open'
+  from unnest(cast(:sagas as text[]), cast(:tenants as text[]), cast(:keys as text[]), cast(:generations as int[]),
+              cast(:workflow_ids as text[]), cast(:event_ids as uuid[]), cast(:positions as bigint[]), cast(:run_ids as text[]))
+       as started (saga, tenant, key, generation, workflow_id, event_id, position, run_id)
+ order by saga, tenant, key, generation
+on conflict (saga, tenant, key, generation) do update
+   set start_event_id = coalesce(r.start_event_id, excluded.start_event_id),
+       start_position = coalesce(r.start_position, excluded.start_position),
+       epoch = coalesce(r.epoch, excluded.epoch),
+       temporal_run_id = coalesce(r.temporal_run_id, excluded.temporal_run_id)
+
+-- name: record_end — write how a run ended; a final state stays as it is
+insert into {schema}.saga_runs as r (saga, tenant, key, generation, workflow_id, start_event_id, state, reason, closed_at)
+values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:workflow_id as text),
+        cast(:start_event_id as uuid), cast(:state as text), cast(:reason as text),
+        case when cast(:final as boolean) then clock_timestamp() end)
+on conflict (saga, tenant, key, generation) do update
+   set state = excluded.state, reason = excluded.reason, closed_at = excluded.closed_at,
+       start_event_id = coalesce(r.start_event_id, excluded.start_event_id)
+ where r.closed_at is null
+
+-- name: count_open — how many runs of a saga are not over
+select count(*) from {schema}.saga_runs where saga = cast(:saga as text) and closed_at is null
+
+-- name: open_workflow_ids — those of some workflow ids whose run is not over
+select workflow_id from {schema}.saga_runs
+ where saga = cast(:saga as text) and closed_at is null and workflow_id = any(cast(:among as text[]))
+
+-- name: find_runs — newest first
+select r.saga, r.tenant, r.key, r.generation, r.workflow_id, r.start_event_id, r.start_position,
+       coalesce(r.epoch, l.epoch), r.temporal_run_id, r.state, r.reason, r.started_at, r.closed_at
+  from {schema}.saga_runs r, {schema}.log l
+ where (cast(:saga as text) is null or r.saga = cast(:saga as text))
+   and (cast(:state as text) is null or r.state = cast(:state as text))
+ order by r.started_at desc limit cast(:limit as bigint)
+
+-- name: add_pending — keep an event that came before its start
+insert into {schema}.saga_pending (saga, tenant, key, position, event_id, event_type)
+values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:position as bigint), cast(:event_id as uuid),
+        cast(:event_type as text))
+on conflict do nothing
+
+-- name: pending — positions of what waits for a start
+select position from {schema}.saga_pending
+ where saga = cast(:saga as text) and tenant = cast(:tenant as text) and key = cast(:key as text)
+ order by position
+
+-- name: drop_pending — forget what was delivered
+delete from {schema}.saga_pending
+ where saga = cast(:saga as text) and tenant = cast(:tenant as text) and key = cast(:key as text)
+   and position <= cast(:upto as bigint)
+
+-- name: add_late — write down an event that came after the end
+insert into {schema}.saga_late (saga, tenant, key, generation, position, event_id, event_type, reason)
+values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:position as bigint),
+        cast(:event_id as uuid), cast(:event_type as text), cast(:reason as text))
+on conflict do nothing
+
+-- name: count_late — how many came after the end
+select count(*) from {schema}.saga_late where cast(:saga as text) is null or saga = cast(:saga as text)

@@ -1,0 +1,10 @@
+-- name: claim_step — begin a step's only run; waits for another attempt that is at it, and gives no row if that one commits
+insert into {schema}.step_results (key, tenant) values (cast(:key as text), cast(:tenant as text))
+on conflict (key) do nothing
+returning key
+
+-- name: step_result — what the step returned when it ran
+select result from {schema}.step_results where key = cast(:key as text)
+
+-- name: keep_step_result — store what it returned, in the transaction of its effect
+update {schema}.step_results set result = cast(:result as bytea), done_at = clock_timestamp() where key = cast(:key as text)

@@ -1,0 +1,88 @@
+"""The store as the app holds it: one database, one schema, every port of this room."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from uno_workflows.storage.appending import Appending
+from uno_workflows.storage.migrations import check_schema
+from uno_workflows.storage.notifier import Notifier
+from uno_workflows.storage.pool import Database
+from uno_workflows.storage.reading import Reading
+from uno_workflows.storage.runs import PostgresRuns
+from uno_workflows.storage.settings import StoreSettings
+from uno_workflows.storage.statements import DEFAULT_SCHEMA
+from uno_workflows.storage.steps import PostgresSteps
+from uno_workflows.storage.subscriptions import PostgresSubscriptions
+from uno_workflows.storage.tail import PostgresTail
+from uno_workflows.storage.transactions import Encode, Transactions
+
+
+class PostgresEvents(Appending, Reading):
+    """See the port `EventStore`."""
+
+    def __init__(self, database: Database, *, committed: Callable[[], None]) -> None:
+        Appending.__init__(self, database, committed=committed)
+        Reading.__init__(self, database)
+
+
+class PostgresStore:
+    """Events, checkpoints, runs and results of steps in one Postgres schema.
+
+    `async with PostgresStore.open(dsn, encode=to_new_event) as store: …`
+
+    Attributes:
+        database: The connections; `doctor` examines them.
+        events: The log (port `EventStore`).
+        subscriptions: Checkpoints (port `Subscriptions`).
+        runs: The table of runs (port `Runs`).
+        steps: Results of transactional steps (port `StepStore`).
+    """
+
+    def __init__(self, database: Database, notifier: Notifier, *, dsn: str, encode: Encode) -> None:
+        self.database = database
+        self._notifier = notifier
+        self._dsn = dsn
+        self._tails: set[PostgresTail] = set()
+        self.events = PostgresEvents(database, committed=self._committed)
+        transactions = Transactions(database, appending=self.events, encode=encode, committed=self._committed)
+        self.subscriptions = PostgresSubscriptions(database, transactions)
+        self.runs = PostgresRuns(database)
+        self.steps = PostgresSteps(database, transactions)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, dsn: str, *, encode: Encode, schema: str = DEFAULT_SCHEMA, settings: StoreSettings | None = None
+    ) -> AsyncIterator[PostgresStore]:
+        """Connect to a migrated schema.
+
+        Args:
+            dsn: `postgresql://…`; `postgresql+asyncpg://…` is the same.
+            encode: Turns an event into bytes, for `Transaction.append`.
+
+        Raises:
+            SchemaMismatch: the schema is not at this version's migration; `migrate` brings it there.
+            ConfigurationError: the URL, the user or the database is wrong.
+            StoreUnavailable: Postgres does not answer.
+        """
+        chosen = settings or StoreSettings()
+        async with Database.open(dsn, schema=schema, settings=chosen) as database:
+            with database.errors():
+                async with database.connection() as connection:
+                    await check_schema(connection, schema=schema)
+            notifier = Notifier(database, dsn)
+            async with notifier.running():
+                yield cls(database, notifier, dsn=dsn, encode=encode)
+
+    def tail(self) -> PostgresTail:
+        """The end of the log, to be entered with `async with`; one serves all subscriptions of a process."""
+        made = PostgresTail(self.database, self._dsn, forget=self._tails.discard)
+        self._tails.add(made)
+        return made
+
+    def _committed(self) -> None:
+        for tail in self._tails:
+            tail.wake()
+        self._notifier.committed()

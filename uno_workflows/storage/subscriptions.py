@@ -1,0 +1,208 @@
+"""Checkpoints, and who may move them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from uno_workflows.events.errors import ConfigurationError, LostLease, SubscriptionHalted, UnknownSubscription
+from uno_workflows.events.names import GlobalPosition
+from uno_workflows.events.protocols import Transaction
+from uno_workflows.events.recorded import StoredEvent
+from uno_workflows.events.subscriptions import Halt, Lease, Page, Start, SubscriptionStatus
+from uno_workflows.storage.handles import SqlalchemyHandle
+from uno_workflows.storage.pool import Database
+from uno_workflows.storage.transactions import PUMP_LIMITS, Transactions
+
+WINDOW: Final = 5_000
+"""Positions that one page looks at: a type that never comes costs a few milliseconds a page, and the checkpoint moves."""
+
+
+class PostgresSubscriptions:
+    """See the port `Subscriptions`."""
+
+    def __init__(self, database: Database, transactions: Transactions, *, now: Callable[[], datetime] | None = None) -> None:
+        self._database = database
+        self._transactions = transactions
+        self._now = now or (lambda: datetime.now(UTC))
+
+    async def register(self, name: str, *, start: Start) -> None:
+        """Make the row if there is none; an existing one is left as it is, whatever `start` says.
+
+        "now" is the bound of now: every event that is committed later is delivered, one that was committed just before,
+        while an older append was open, may be.
+
+        Raises:
+            ConfigurationError: the start is a time without zone, or in the future.
+        """
+        await self._database.fetch("register", name=name, position=await self._position_of(name, start))
+
+    async def _position_of(self, name: str, start: Start) -> int:
+        if start == "beginning":
+            return 0
+        bound: int = (await self._database.fetch_row("bound"))["bound"]
+        if not isinstance(start, datetime):
+            return bound
+        if start.tzinfo is None:
+            raise ConfigurationError([f"subscription {name}: the start {start.isoformat()} needs a time zone"])
+        if start > self._now():
+            raise ConfigurationError([f"subscription {name}: the start {start.isoformat()} is in the future"])
+        first = (await self._database.fetch_row("first_since", since=start, bound=bound))[0]
+        return bound if first is None else int(first) - 1
+
+    async def take_over(self, name: str, *, owner: str) -> Lease:
+        """Become the owner: the term grows by one, so whoever had it can move nothing any more.
+
+        Raises:
+            UnknownSubscription: it was never registered.
+            SubscriptionHalted: the checkpoint does not fit the log: it is of another epoch, ahead of the head, or below what
+                retention left. The row says so too; nothing is skipped.
+        """
+        row = await self._database.fetch_row("take_over", name=name, owner=owner)
+        if row is None:
+            raise UnknownSubscription(name)
+        position, term, epoch, log_epoch, first_position, head = row
+        lease = Lease(name, position, term, epoch)
+        reason = None
+        if epoch != log_epoch:
+            reason = f"its checkpoint {position} is of epoch {epoch}, the log is in {log_epoch}: it was restored or failed over"
+        elif position > head:
+            reason = f"its checkpoint {position} is ahead of the log, which ends at {head}: the log lost its end"
+        elif position + 1 < first_position:
+            reason = _retained(position, first_position)
+        if reason is not None:
+            await self.halt(lease, position=None, reason=reason)
+            raise SubscriptionHalted(name, None, reason)
+        return lease
+
+    async def check(self, lease: Lease) -> bool:
+        """Whether the lease may go on now: False while paused or halted.
+
+        Raises:
+            LostLease: another term, a reset, or another epoch of the log.
+        """
+        row = await self._database.fetch_row("check", name=lease.subscription)
+        if row is None or row[0] != lease.term or not row[1]:
+            raise LostLease(f"subscription {lease.subscription} was taken over or reset since term {lease.term}")
+        return bool(row[2])
+
+    async def page(self, lease: Lease, *, bound: int, types: Collection[str], limit: int) -> Page:
+        """The next window of at most 5,000 positions after the lease's, and at most `limit` matching events of it.
+
+        Events that an operator skipped are left out.
+
+        Raises:
+            LostLease: the log is in another epoch.
+            SubscriptionHalted: retention took what comes next.
+        """
+        upto = min(bound, lease.position + WINDOW)
+        if upto <= lease.position:
+            return Page((), lease.position)
+        rows = await self._database.fetch(
+            "page", name=lease.subscription, after=lease.position, upto=upto, types=list(types), limit=limit
+        )
+        epoch, first_position = rows[0][0], rows[0][1]
+        if epoch != lease.epoch:
+            raise LostLease(f"subscription {lease.subscription}: the log is in another epoch, {epoch}")
+        if lease.position + 1 < first_position:
+            raise SubscriptionHalted(lease.subscription, None, _retained(lease.position, first_position))
+        events = [StoredEvent(*tuple(row)[2:]) for row in rows if row[2] is not None]
+        return Page(events, events[-1].position if len(events) == limit else GlobalPosition(upto))
+
+    async def advance(self, lease: Lease, to: int, *, tx: Transaction | None = None) -> Lease:
+        """Move the checkpoint by compare-and-set on position, term and epoch.
+
+        Args:
+            to: The last position that is finished; not below the lease's.
+            tx: The transaction of the batch, of which this is the first statement: then two pumps queue here, before they
+                have locked anything else, and cannot deadlock.
+
+        Raises:
+            LostLease: somebody else owns it now; the transaction must not commit.
+        """
+        if to < lease.position:
+            raise ValueError(f"subscription {lease.subscription}: a checkpoint never goes back ({lease.position} to {to})")
+        values: dict[str, Any] = {
+            "name": lease.subscription,
+            "position": lease.position,
+            "term": lease.term,
+            "epoch": lease.epoch,
+            "to": to,
+        }
+        if tx is None:
+            moved: Any = await self._database.fetch("advance", **values)
+        else:
+            with self._database.errors():
+                moved = await SqlalchemyHandle(tx.connection).fetch(self._database.statements["advance"], **values)
+        if not moved:
+            raise LostLease(
+                f"subscription {lease.subscription}: its checkpoint is no longer {lease.position} under term {lease.term}"
+            )
+        return replace(lease, position=GlobalPosition(to))
+
+    async def halt(self, lease: Lease, *, position: int | None, reason: str) -> None:
+        """Stand still, with a name, until `resume`.
+
+        Raises:
+            LostLease: somebody else owns it now.
+        """
+        row = await self._database.fetch_row("halt", name=lease.subscription, term=lease.term, position=position, reason=reason)
+        if row is None:
+            raise LostLease(f"subscription {lease.subscription} was taken over since term {lease.term}")
+
+    async def pause(self, name: str) -> None:
+        """Stand still from the next page on. Raises UnknownSubscription."""
+        if await self._database.fetch_row("pause", name=name) is None:
+            raise UnknownSubscription(name)
+
+    async def resume(self, name: str, *, skip: bool = False) -> None:
+        """Go on after a pause or halt.
+
+        Args:
+            skip: Pass the event that halted it: it is written down in `skipped_events`, and pages leave it out. The checkpoint
+                stays, for events before it may be unfinished.
+
+        Raises:
+            UnknownSubscription: it was never registered.
+            SubscriptionHalted: `skip` was asked for, but no single event is to blame.
+        """
+        if await self._database.fetch_row("resume_skipping" if skip else "resume", name=name) is None:
+            await self.position(name)
+            raise SubscriptionHalted(name, None, "no single event halted it, so there is none to skip")
+
+    async def statuses(self) -> list[SubscriptionStatus]:
+        """All of them, by name."""
+        return [_status(row) for row in await self._database.fetch("statuses")]
+
+    async def position(self, name: str) -> GlobalPosition:
+        """The last position that is finished. Raises UnknownSubscription."""
+        row = await self._database.fetch_row("position", name=name)
+        if row is None:
+            raise UnknownSubscription(name)
+        return GlobalPosition(row[0])
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction whose time-outs are shorter than a pump's heartbeat, so that a frozen one cannot block its heir."""
+        return self._transactions.open(PUMP_LIMITS)
+
+
+def _retained(position: int, first_position: int) -> str:
+    return f"its checkpoint is {position}, but retention left the log only from {first_position} on"
+
+
+def _status(row: Any) -> SubscriptionStatus:
+    name, position, head, lag, term, owner, paused, halt_position, halt_reason, halted_at, updated_at = row
+    return SubscriptionStatus(
+        name=name,
+        position=position,
+        head=head,
+        lag=lag,
+        term=term,
+        owner=owner,
+        paused=paused,
+        halt=None if halted_at is None else Halt(halt_position, halt_reason, halted_at),
+        updated_at=updated_at,
+    )

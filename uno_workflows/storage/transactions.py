@@ -1,0 +1,150 @@
+"""Transactions of ours that run user code: of a transactional step, of a projection's batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from sqlalchemy import CursorResult, Executable, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from uno_workflows.events.calls import StepCall
+from uno_workflows.events.context import EventContext, current_context
+from uno_workflows.events.ids import derived_event_id, new_event_id
+from uno_workflows.events.names import ANY, check_stream_id
+from uno_workflows.events.recorded import Appended, NewEvent, StreamAppend
+from uno_workflows.storage.appending import Appending, check_writes
+from uno_workflows.storage.handles import SqlalchemyHandle
+from uno_workflows.storage.pool import Database
+
+if TYPE_CHECKING:
+    from uno_workflows.events.base import Event
+
+Encode = Callable[["Event", UUID, EventContext], NewEvent]
+"""Turns an event into bytes under an id and a context; handed in, for this room knows no event types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time-outs of a transaction: how long it may queue for a row, and how long its client may be silent."""
+
+    lock: timedelta
+    idle: timedelta
+
+
+PUMP_LIMITS: Final = Limits(lock=timedelta(seconds=5), idle=timedelta(seconds=5))
+"""Below a pump's heartbeat time-out (10 s): one that freezes inside a transaction must not hold up its heir."""
+STEP_LIMITS: Final = Limits(lock=timedelta(seconds=10), idle=timedelta(seconds=30))
+"""A step may think between statements; but what it appended holds all readers back until it commits."""
+
+
+class PostgresTransaction:
+    """What user code works with. See the port `Transaction`."""
+
+    def __init__(
+        self, connection: AsyncConnection, *, appending: Appending, encode: Encode, call: StepCall | None = None
+    ) -> None:
+        self._connection = connection
+        self._appending = appending
+        self._encode = encode
+        self._call = call
+        self._made = 0
+        self.wrote = False
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """The SQLAlchemy connection, for an ORM session (`AsyncSession(bind=tx.connection)`) or anything else it can do."""
+        return self._connection
+
+    async def execute(
+        self, statement: Executable | str, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run one SQL statement: a SQLAlchemy construct, or text with `:named` parameters; many rows with a sequence."""
+        made = text(statement) if isinstance(statement, str) else statement
+        return await self._connection.execute(made, parameters)
+
+    async def append(self, stream_id: str, events: Event | Sequence[Event], *, expected_version: int = ANY) -> Appended:
+        """Append events in this transaction.
+
+        In a step their ids follow from its key and their order in it, so that a repeat appends nothing; else they are new.
+
+        Raises:
+            WrongExpectedVersion, DuplicateEventId, StreamClosed: nothing was appended; the transaction stays usable.
+            InvalidStreamId: the stream's name breaks a rule.
+        """
+        given = events if isinstance(events, Sequence) else (events,)
+        ids = [self._next_id() for _ in given]
+        context = self._context(ids)
+        new = [self._encode(event, id_, context) for event, id_ in zip(given, ids, strict=True)]
+        write = StreamAppend(context.tenant, check_stream_id(stream_id), expected_version, new, context.correlation_id or "")
+        check_writes([write])
+        made = (await self._appending.write(SqlalchemyHandle(self._connection), [write]))[0]
+        self.wrote = self.wrote or not made.replayed
+        return made
+
+    def _next_id(self) -> UUID:
+        self._made += 1
+        if self._call is None:
+            return new_event_id()
+        return derived_event_id(self._call.start_event_id, self._call.key, str(self._made))
+
+    def _context(self, ids: Sequence[UUID]) -> EventContext:
+        if (call := self._call) is None:
+            context = current_context()
+            return context if context.correlation_id or not ids else replace(context, correlation_id=str(ids[0]))
+        return EventContext(
+            correlation_id=call.correlation_id,
+            causation_id=call.causation_id,
+            principal=call.principal,
+            tenant=call.tenant,
+            traceparent=call.traceparent,
+        )
+
+
+class Transactions:
+    """Opens them."""
+
+    def __init__(self, database: Database, *, appending: Appending, encode: Encode, committed: Callable[[], None]) -> None:
+        self._database = database
+        self._appending = appending
+        self._encode = encode
+        self._committed = committed
+
+    @asynccontextmanager
+    async def open(self, limits: Limits, *, call: StepCall | None = None) -> AsyncIterator[PostgresTransaction]:
+        """A transaction that commits at the end of the block, or rolls back if the block raises.
+
+        Raises:
+            StoreUnavailable: the connection was lost; if at the commit, whether it happened is not known.
+            StoreContended: a deadlock or a lock time-out; nothing was written.
+        """
+        with self._database.errors():
+            connection = await self._database.engine.connect()
+        try:
+            with self._database.errors():
+                await self._limit(connection, limits)
+            made = PostgresTransaction(connection, appending=self._appending, encode=self._encode, call=call)
+            with self._database.errors(foreign=True):  # the user's own mistakes pass as they are
+                yield made
+            with self._database.errors():
+                await connection.commit()
+        finally:
+            await asyncio.shield(connection.close())  # rolls back what was not committed
+        if made.wrote:
+            self._committed()
+
+    async def _limit(self, connection: AsyncConnection, limits: Limits) -> None:
+        await SqlalchemyHandle(connection).fetch(
+            self._database.statements["transaction_limits"],
+            lock_timeout=_milliseconds(limits.lock),
+            idle_timeout=_milliseconds(limits.idle),
+        )
+
+
+def _milliseconds(span: timedelta) -> str:
+    return f"{round(span.total_seconds() * 1000)}ms"

@@ -1,0 +1,13 @@
+"""The `uno` command: a file a noun.
+
+Exit codes: 0 done; 1 it could not be done, and the last line on stderr says why; 2 wrong usage or settings.
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line; the entry point `uno`."""
+    from uno_workflows.tooling.cli.commands import run
+
+    run()

@@ -1,0 +1,60 @@
+"""`uno dev`: everything on one machine, from nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uno_workflows.app.catalogue import discover
+from uno_workflows.app.worker import run_worker
+from uno_workflows.config import Settings
+from uno_workflows.devstack.stack import DevStack
+from uno_workflows.storage.migrations import migrate
+from uno_workflows.tooling.cli.running import log_to_stderr, run_until_stopped
+from uno_workflows.tooling.cli.worker import Verbose, spell
+
+
+def dev(
+    modules: Annotated[
+        list[str] | None, typer.Argument(help="Modules to run; without any, only the servers are started.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where data is kept between runs.")] = Path(".uno/dev"),
+    ephemeral: Annotated[
+        bool, typer.Option("--ephemeral", help="Keep nothing: Postgres and Temporal are wiped together.")
+    ] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Start an embedded Postgres, a Temporal server with its UI, and a worker for the modules.
+
+    Examples:
+
+      uno dev shop
+
+      uno dev --ephemeral shop
+    """
+    log_to_stderr(verbose=verbose)
+    catalogue = discover(modules or [])
+
+    async def main(stop: asyncio.Event) -> None:
+        async with DevStack(None if ephemeral else folder, ephemeral=ephemeral) as stack:
+            os.environ.update(stack.environment())
+            settings = Settings.from_env()
+            await migrate(settings.database_url, schema=settings.schema)
+            for name, value in stack.environment().items():
+                print(f"export {name}={value}")
+            print(f"Temporal UI: {stack.ui_url}", flush=True)
+
+            def ready() -> None:
+                print(f"uno dev ready: {spell(catalogue)}", file=sys.stderr, flush=True)
+
+            if modules:
+                await run_worker(settings, catalogue, stop=stop, ready=ready)
+            else:
+                await stop.wait()
+
+    run_until_stopped(main)

@@ -1,0 +1,47 @@
+"""`uno migrate`: bring the database schema up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from uno_workflows.app.catalogue import discover
+from uno_workflows.app.uno import open_store
+from uno_workflows.app.worker import register_subscriptions
+from uno_workflows.config import Settings
+from uno_workflows.storage import migrations
+
+
+def migrate(
+    modules: Annotated[
+        list[str] | None, typer.Argument(help="Also register the subscriptions of these modules: sagas begin from now on.")
+    ] = None,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the whole script instead, for a schema that Alembic owns.")] = False,
+) -> None:
+    """Create or update the tables of the event store. Safe to run twice, by two processes at once, and when killed.
+
+    Examples:
+
+      uno migrate
+
+      uno migrate shop
+
+      uno migrate --sql > uno.sql
+    """
+    if sql:
+        schema = Settings.from_env(database_url="postgresql://").schema
+        print(migrations.sql(schema=schema))
+        return
+    asyncio.run(_migrate(modules or []))
+
+
+async def _migrate(modules: list[str]) -> None:
+    catalogue, settings = discover(modules), Settings.from_env()
+    applied = await migrations.migrate(settings.database_url, schema=settings.schema)
+    print("\n".join(f"applied {name}" for name in applied) or f"schema {settings.schema} is up to date")
+    if modules:
+        async with open_store(settings) as store:
+            await register_subscriptions(store, catalogue)
+        print(f"{len(catalogue.sagas) + len(catalogue.projections)} subscriptions registered")

@@ -1,0 +1,51 @@
+"""`uno sagas`: which runs there are and how they stand, from the table of runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from uno_workflows.app.uno import open_store
+from uno_workflows.config import Settings
+from uno_workflows.events.runs import RunState
+from uno_workflows.tooling.cli.running import show
+
+app = typer.Typer(help="Runs of sagas.", no_args_is_help=True, rich_markup_mode=None)
+COLUMNS = ("workflow_id", "state", "started_at", "closed_at", "reason")
+
+
+@app.callback()
+def sagas() -> None:
+    """Runs of sagas."""
+
+
+@app.command("list")
+def list_runs(
+    saga: Annotated[str | None, typer.Option(help="Only this saga.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only this state: open, compensation_failed, done, compensated, …")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+) -> None:
+    """List runs, newest first.
+
+    Examples:
+
+      uno sagas list --state compensation_failed
+
+      uno sagas list --saga FulfilOrder --limit 10 --json
+    """
+    if state is not None and state not in RunState.__args__:  # type: ignore[attr-defined]  (a Literal has its members there)
+        raise typer.BadParameter(f"{state} is no state; one of {', '.join(RunState.__args__)}")  # type: ignore[attr-defined]
+    asyncio.run(_list(saga, state, limit, as_json))  # type: ignore[arg-type]  (checked above)
+
+
+async def _list(saga: str | None, state: RunState | None, limit: int, as_json: bool) -> None:
+    async with open_store(Settings.from_env()) as store:
+        runs = await store.runs.find(saga=saga, state=state, limit=limit)
+        late = await store.runs.count_late(saga)
+    rows = [{name: getattr(run, name) for name in COLUMNS} for run in runs]
+    show(rows, columns=COLUMNS, as_json=as_json, empty="no runs")
+    if late and not as_json:
+        print(f"{late} events came after the end of their saga, or were not taken before it")
