@@ -138,7 +138,7 @@ def _place(value: Any) -> str:
 def _check_importable(cls: type) -> None:
     if getattr(sys.modules.get(cls.__module__), cls.__name__, None) is not cls:
         raise DeclarationError(
-            f"saga {cls.__module__}.{cls.__qualname__} must stand at the top of its module under its own name: Temporal imports it"
+            f"saga {cls.__module__}.{cls.__qualname__} must stand at the top of its module, under its own name"
         )
 
 

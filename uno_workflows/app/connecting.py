@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
 from uno_workflows.events.errors import ConfigurationError, TemporalUnavailable
+from uno_workflows.sagas.converter import data_converter
 
 CONNECT_SECONDS = 10
 
@@ -28,7 +28,7 @@ async def connect_temporal() -> Client:
     address = config.setdefault("target_host", "localhost:7233")
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            client = await Client.connect(**config, data_converter=pydantic_data_converter)
+            client = await Client.connect(**config, data_converter=data_converter)
     except (RuntimeError, TimeoutError) as err:
         raise TemporalUnavailable(f"Temporal does not answer at {address} (TEMPORAL_ADDRESS): {_short(err)}") from err
     await _check_namespace(client, address)

@@ -58,7 +58,7 @@ class Uno:
             StoreUnavailable: Postgres cannot be reached.
             SchemaMismatch: `uno migrate` was not run.
         """
-        given = {} if database_url is None else {"database_url": database_url}
+        given: dict[str, Any] = {} if database_url is None else {"database_url": database_url}
         settings = settings or Settings.from_env(**given)
         catalogue = discover(modules)
         async with open_store(settings) as store:

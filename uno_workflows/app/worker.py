@@ -35,9 +35,12 @@ from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.dispatch.subscription import SubscriptionWorkflow
 from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.events.protocols import Tail
+from uno_workflows.events.subscriptions import Start
 from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
+from uno_workflows.projections.projection import subscription_name as projection_subscription
 from uno_workflows.sagas.activities import FrameworkActivities, step_activity
+from uno_workflows.sagas.envelope import subscription_name as saga_subscription
 from uno_workflows.sagas.saga import Saga
 from uno_workflows.storage.store import PostgresStore
 
@@ -94,14 +97,18 @@ async def run_worker(
 
 async def register_subscriptions(store: PostgresStore, catalogue: Catalogue) -> None:
     """Make the rows of all subscriptions: a saga that begins "now" begins at this moment, the first time."""
-    for saga in catalogue.sagas.values():
-        dispatcher = saga.__uno_saga__
-        assert dispatcher is not None
-        await store.subscriptions.register(f"saga:{dispatcher.name}", start=dispatcher.since or "now")
-    for projection in catalogue.projections.values():
-        definition = projection.__uno_projection__
-        assert definition is not None
-        await store.subscriptions.register(f"projection:{definition.name}", start=definition.start)
+    for name, start in subscription_starts(catalogue).items():
+        await store.subscriptions.register(name, start=start)
+
+
+def subscription_starts(catalogue: Catalogue) -> dict[str, Start]:
+    """Every subscription that the modules need, and where it begins."""
+    sagas = (saga.__uno_saga__ for saga in catalogue.sagas.values())
+    projections = (projection.__uno_projection__ for projection in catalogue.projections.values())
+    return {
+        **{saga_subscription(saga.name): saga.since or "now" for saga in sagas if saga},
+        **{projection_subscription(projection.name): projection.start for projection in projections if projection},
+    }
 
 
 async def _until(stop: asyncio.Event, watch: Sequence[asyncio.Future[Any]]) -> None:
@@ -198,9 +205,8 @@ async def _pumps(
     queue = f"{settings.app}.{kind}"
     options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page)
     owner = f"{identity}/{kind}"
-    host = PumpHost(
-        {c.subscription: partial(Pump, store.subscriptions, tail, c, owner=owner, settings=options) for c in consumers}
-    )
+    make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options)
+    host = PumpHost({consumer.subscription: partial(make_pump, consumer) for consumer in consumers})
     worker = Worker(
         client,
         task_queue=queue,

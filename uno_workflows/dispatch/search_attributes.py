@@ -22,14 +22,16 @@ async def ensure_search_attributes(client: Client) -> bool:
     it: there the answer is False until somebody has used it, and that is said.
     """
     try:
-        if await _missing(client):
+        if await missing_search_attributes(client):
             await client.operator_service.add_search_attributes(
                 AddSearchAttributesRequest(
                     namespace=client.namespace,
-                    search_attributes=dict.fromkeys(await _missing(client), IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+                    search_attributes=dict.fromkeys(
+                        await missing_search_attributes(client), IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+                    ),
                 )
             )
-        return not await _missing(client)
+        return not await missing_search_attributes(client)
     except RPCError as err:
         if err.status is RPCStatusCode.UNAVAILABLE:
             raise
@@ -42,6 +44,7 @@ async def ensure_search_attributes(client: Client) -> bool:
         return False
 
 
-async def _missing(client: Client) -> list[str]:
+async def missing_search_attributes(client: Client) -> list[str]:
+    """Those of the two that this namespace does not have."""
     answer = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=client.namespace))
     return [name for name in NAMES if name not in answer.custom_attributes]

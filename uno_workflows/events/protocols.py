@@ -50,7 +50,7 @@ class EventStore(Protocol):
     """The log: appended to by anybody, changed by nobody."""
 
     async def append(self, writes: Sequence[StreamAppend], *, tx: object | None = None) -> list[Appended]:
-        """Store all or none. `tx` is the caller's own transaction (asyncpg, SQLAlchemy AsyncSession/AsyncConnection, Transaction)."""
+        """Store all or none. `tx` is the caller's transaction: asyncpg, SQLAlchemy AsyncSession or AsyncConnection, or ours."""
         ...
 
     def read_stream(
@@ -159,9 +159,7 @@ class Runs(Protocol):
 
     async def record_started(self, started: Sequence[Started], *, epoch: UUID, tx: Transaction) -> None: ...
 
-    async def record_end(
-        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None
-    ) -> None:
+    async def record_end(self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None) -> None:
         """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays.
 
         The row of its start need not be there yet: a quick saga ends before the checkpoint that reports its start.

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
 from uno_workflows.events.context import EventContext, event_context
 from uno_workflows.events.encoding import metadata_bytes
-from uno_workflows.events.errors import NotYet, UnoError
+from uno_workflows.events.errors import NotYet, Refused, UnoError
 from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Tail, Transaction
@@ -93,8 +93,8 @@ class FrameworkActivities:
         """Return once the subscription has passed everything that was committed when this attempt began."""
         bound = await self._events.bound()
         with _beating():
-            while await self._subscriptions.position(request.subscription) < bound:
-                await asyncio.sleep(LOOK_SECONDS)  # noqa: ASYNC110 (another process moves the checkpoint)
+            while await self._subscriptions.position(request.subscription) < bound:  # noqa: ASYNC110 (moved by another process)
+                await asyncio.sleep(LOOK_SECONDS)
 
     @activity.defn(name=CLOSE)
     async def close(self, request: CloseRequest) -> None:
@@ -122,9 +122,9 @@ def _failures() -> Iterator[None]:
     """Our errors in Temporal's words: retryable or not, by their own declaration."""
     try:
         yield
-    except NotYet as err:
-        category = ApplicationErrorCategory.BENIGN  # it is expected: no warning in the log for it
-        raise ApplicationError(str(err), type=type(err).__name__, category=category) from err
+    except (NotYet, Refused) as err:
+        final, benign = isinstance(err, Refused), ApplicationErrorCategory.BENIGN  # an answer, not a fault: no warning for it
+        raise ApplicationError(str(err), type=type(err).__name__, non_retryable=final, category=benign) from err
     except UnoError as err:
         raise ApplicationError(str(err), type=type(err).__name__, non_retryable=not err.retryable) from err
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from uno_workflows.storage.appending import Appending
 from uno_workflows.storage.migrations import check_schema
@@ -16,7 +16,7 @@ from uno_workflows.storage.statements import DEFAULT_SCHEMA
 from uno_workflows.storage.steps import PostgresSteps
 from uno_workflows.storage.subscriptions import PostgresSubscriptions
 from uno_workflows.storage.tail import PostgresTail
-from uno_workflows.storage.transactions import Encode, Transactions
+from uno_workflows.storage.transactions import STEP_LIMITS, Encode, PostgresTransaction, Transactions
 
 
 class PostgresEvents(Appending, Reading):
@@ -47,6 +47,7 @@ class PostgresStore:
         self._tails: set[PostgresTail] = set()
         self.events = PostgresEvents(database, committed=self._committed)
         transactions = Transactions(database, appending=self.events, encode=encode, committed=self._committed)
+        self._transactions = transactions
         self.subscriptions = PostgresSubscriptions(database, transactions)
         self.runs = PostgresRuns(database)
         self.steps = PostgresSteps(database, transactions)
@@ -75,6 +76,10 @@ class PostgresStore:
             notifier = Notifier(database, dsn)
             async with notifier.running():
                 yield cls(database, notifier, dsn=dsn, encode=encode)
+
+    def transaction(self) -> AbstractAsyncContextManager[PostgresTransaction]:
+        """A transaction of the store's database, for a program's own changes and events together."""
+        return self._transactions.open(STEP_LIMITS)
 
     def tail(self) -> PostgresTail:
         """The end of the log, to be entered with `async with`; one serves all subscriptions of a process."""

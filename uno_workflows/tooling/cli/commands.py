@@ -52,10 +52,10 @@ def _code() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as err:
-        usage = getattr(err, "format_message", None)  # click's own errors: wrong usage
-        if usage is None:
+        show = getattr(err, "show", None)  # a ClickException: wrong usage (typer carries a click of its own, so no class to name)
+        if show is None:
             raise
-        err.show()  # type: ignore[attr-defined]  (click.ClickException, which typer vendors under another name)
+        show()
         return 2
     return 0
 

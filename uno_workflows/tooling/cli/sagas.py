@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -36,9 +36,9 @@ def list_runs(
 
       uno sagas list --saga FulfilOrder --limit 10 --json
     """
-    if state is not None and state not in RunState.__args__:  # type: ignore[attr-defined]  (a Literal has its members there)
-        raise typer.BadParameter(f"{state} is no state; one of {', '.join(RunState.__args__)}")  # type: ignore[attr-defined]
-    asyncio.run(_list(saga, state, limit, as_json))  # type: ignore[arg-type]  (checked above)
+    if state is not None and state not in get_args(RunState):
+        raise typer.BadParameter(f"{state} is no state; one of {', '.join(get_args(RunState))}")
+    asyncio.run(_list(saga, cast(RunState | None, state), limit, as_json))
 
 
 async def _list(saga: str | None, state: RunState | None, limit: int, as_json: bool) -> None:

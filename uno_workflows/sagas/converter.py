@@ -1,0 +1,44 @@
+"""How values travel in Temporal: as JSON by pydantic, and events by their own rules, which keep fields that they do not know.
+
+Without it, an event that newer code wrote with one more field could be read by a saga, and not by the step it is given to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter, pydantic_data_converter
+from temporalio.converter import CompositePayloadConverter
+
+from uno_workflows.events.base import Event
+from uno_workflows.events.encoding import decode, encode
+
+
+class EventJSONConverter(PydanticJSONPlainPayloadConverter):
+    """Pydantic's converter, but for events."""
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """Encode a value."""
+        if isinstance(value, Event):
+            return Payload(metadata={"encoding": self.encoding.encode()}, data=encode(value))
+        return super().to_payload(value)
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        """Decode a value."""
+        if isinstance(type_hint, type) and issubclass(type_hint, Event):
+            return decode(type_hint, payload.data, schema_version=type_hint.schema_version)
+        return super().from_payload(payload, type_hint)
+
+
+class UnoPayloadConverter(CompositePayloadConverter):
+    """The standard converters, with ours in the place of the one for JSON."""
+
+    def __init__(self) -> None:
+        standard = PydanticPayloadConverter().converters.values()
+        super().__init__(*(EventJSONConverter() if isinstance(c, PydanticJSONPlainPayloadConverter) else c for c in standard))
+
+
+data_converter = dataclasses.replace(pydantic_data_converter, payload_converter_class=UnoPayloadConverter)
+"""The data converter of every client of ours; a program with its own client should use it too."""

@@ -1,0 +1,124 @@
+"""`uno doctor`: what is wrong with the set-up, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import typer
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+
+from uno_workflows.app.catalogue import Catalogue, discover
+from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.uno import open_store
+from uno_workflows.app.worker import subscription_starts
+from uno_workflows.config import Settings
+from uno_workflows.dispatch.search_attributes import missing_search_attributes
+from uno_workflows.events.errors import ConfigurationError, UnoError
+from uno_workflows.storage.doctor import Finding, examine, holders
+from uno_workflows.storage.store import PostgresStore
+from uno_workflows.tooling.cli.running import show
+
+COLUMNS = ("check", "ok", "advice")
+LONG_SECONDS = 10
+RETENTION_DAYS = 3
+
+
+def doctor(
+    modules: Annotated[list[str] | None, typer.Argument(help="Also check these modules against the store.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+) -> None:
+    """Say what is wrong with the settings, Postgres, the schema, Temporal and the modules. Exit code 1 if anything is.
+
+    Examples:
+
+      uno doctor
+
+      uno doctor shop --json
+    """
+    findings = asyncio.run(_all(modules or []))
+    rows = [{"check": f.name, "ok": f.ok if as_json else ("ok" if f.ok else "NO"), "advice": f.advice} for f in findings]
+    show(rows, columns=COLUMNS, as_json=as_json, empty="nothing was checked")
+    if not all(f.ok for f in findings):
+        raise typer.Exit(1)
+
+
+async def _all(modules: list[str]) -> list[Finding]:
+    return [finding async for finding in _findings(modules)]
+
+
+async def _findings(modules: list[str]) -> AsyncIterator[Finding]:
+    try:
+        catalogue = discover(modules)
+        if modules:
+            yield Finding("modules load", True, "")
+    except UnoError as err:
+        catalogue = Catalogue()
+        yield Finding("modules load", False, str(err))
+    try:
+        settings = Settings.from_env()
+        yield Finding("settings", True, "")
+    except ConfigurationError as err:
+        yield Finding("settings", False, str(err))
+        return
+    async for finding in _store_findings(settings, catalogue, whole=bool(modules)):
+        yield finding
+    async for finding in _temporal_findings():
+        yield finding
+
+
+async def _store_findings(settings: Settings, catalogue: Catalogue, *, whole: bool) -> AsyncIterator[Finding]:
+    try:
+        async with open_store(settings) as store:
+            yield Finding("Postgres answers and has our schema", True, "")
+            for finding in await examine(store.database):
+                yield finding
+            for holder in await holders(store.database):
+                slow = holder.seconds is not None and holder.seconds > LONG_SECONDS
+                who = f"process {holder.pid}" if holder.pid else f"prepared transaction {holder.gid}"
+                name = f"nobody holds readers back at position {holder.readers_stop_at}"
+                advice = f"{who} of {holder.application} has not ended for {holder.seconds:.0f} s" if slow else ""
+                yield Finding(name, not slow, advice)
+            async for finding in _subscription_findings(store, catalogue, whole=whole):
+                yield finding
+    except UnoError as err:
+        yield Finding("Postgres answers and has our schema", False, str(err))
+
+
+async def _subscription_findings(store: PostgresStore, catalogue: Catalogue, *, whole: bool) -> AsyncIterator[Finding]:
+    known = subscription_starts(catalogue)
+    statuses = {status.name: status for status in await store.subscriptions.statuses()}
+    for name, status in statuses.items():
+        halted = status.halt is not None
+        advice = f"{status.halt.reason}; mend it, then `uno subscriptions resume {name}`" if status.halt else ""
+        yield Finding(f"{name} is not halted", not halted, advice)
+        if whole and name not in known:
+            advice = "no given module declares it: give its module too; after a rename, pin the old name with name="
+            yield Finding(f"{name} is declared", False, advice)
+    for name in known:
+        if name not in statuses:
+            yield Finding(f"{name} is registered", False, "run `uno migrate MODULE…`, or start a worker")
+
+
+async def _temporal_findings() -> AsyncIterator[Finding]:
+    try:
+        client = await connect_temporal()
+    except UnoError as err:
+        yield Finding("Temporal answers and lets us in", False, str(err))
+        return
+    yield Finding("Temporal answers and lets us in", True, "")
+    missing = await missing_search_attributes(client)
+    advice = f"register the keywords {', '.join(missing)}; a worker does so where it may" if missing else ""
+    yield Finding("sagas can be searched by state and correlation", not missing, advice)
+    days = await _retention_days(client)
+    advice = f"Temporal forgets closed runs after {days:g} days; at least {RETENTION_DAYS} leave room for outages"
+    yield Finding(
+        f"retention of at least {RETENTION_DAYS} days", days >= RETENTION_DAYS, "" if days >= RETENTION_DAYS else advice
+    )
+
+
+async def _retention_days(client: Client) -> float:
+    answer = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    return answer.config.workflow_execution_retention_ttl.ToTimedelta().total_seconds() / 86400
