@@ -1,0 +1,85 @@
+"""The shape of the house: what is public, what is light, and which way imports point."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import uno_workflows
+
+ROOT = Path(__file__).parents[2]
+
+PUBLIC = {
+    "ANY",
+    "Appended",
+    "DeclarationError",
+    "DuplicateEventId",
+    "Event",
+    "EventContext",
+    "Expired",
+    "InvalidEvent",
+    "NO_STREAM",
+    "NotYet",
+    "Principal",
+    "Projection",
+    "Recorded",
+    "Refused",
+    "Retry",
+    "STREAM_EXISTS",
+    "Saga",
+    "Settings",
+    "StepFailed",
+    "Transaction",
+    "Uno",
+    "UnoError",
+    "WrongExpectedVersion",
+    "current_step",
+    "derived_event_id",
+    "event_context",
+    "on",
+    "step",
+}
+
+
+def test_the_public_names_are_these_and_all_resolve() -> None:
+    assert set(uno_workflows.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(uno_workflows, name) is not None
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    for name in PUBLIC - {"ANY", "NO_STREAM", "STREAM_EXISTS"}:
+        assert (getattr(uno_workflows, name).__doc__ or "").strip(), name
+
+
+def test_importing_the_package_pulls_in_nothing_heavy() -> None:
+    """Workflow code imports it: an eager import would cost each sandboxed run 125 ms, or break it."""
+    heavy = {"sqlalchemy", "asyncpg", "temporalio", "prometheus_client", "jwt", "opentelemetry"}
+    code = f"import sys, uno_workflows; print(sorted({heavy!r} & set(sys.modules)))"
+    assert _python(code) == "[]"
+
+
+def test_what_a_saga_module_imports_is_light() -> None:
+    heavy = {"sqlalchemy", "asyncpg", "prometheus_client", "jwt", "opentelemetry"}
+    code = f"import sys; from uno_workflows import Event, Saga, on, step; print(sorted({heavy!r} & set(sys.modules)))"
+    assert _python(code) == "[]"
+
+
+def test_imports_point_down_only() -> None:
+    """The contracts stand in pyproject.toml, under [tool.importlinter]."""
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_in_the_project_speaks_of_the_place_it_was_made_in() -> None:
+    folders = ("uno_workflows", "workers", "tests", "docs", "adr", "scripts", ".ci")
+    files = [f for folder in folders for f in (ROOT / folder).rglob("*") if f.is_file() and f.suffix != ".pyc"]
+    places = [b"/" + b"work/", b"/" + b"root/"]
+    for file in [*files, *(f for f in ROOT.iterdir() if f.is_file())]:
+        assert not any(place in file.read_bytes() for place in places), file
+
+
+def _python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
