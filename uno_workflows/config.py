@@ -13,7 +13,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Final
 
-from uno_workflows.events.durations import duration
+from uno_workflows.events.durations import duration, spell
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.events.names import check_name
 
@@ -48,6 +48,10 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _count_or_zero(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in _TRUTHS:
         raise ValueError("must be true or false")
@@ -76,7 +80,7 @@ class Settings:
     app: str = _setting("UNO_APP", _app, "uno", "name of the application: its task queues and subscriptions are its own")
     pool_size: int = _setting("UNO_POOL_SIZE", _count, 10, "database connections of one process, per kind of use")
     statement_cache: int = _setting(
-        "UNO_STATEMENT_CACHE", int, 100, "prepared statements a connection keeps; 0 behind a transaction pooler"
+        "UNO_STATEMENT_CACHE", _count_or_zero, 100, "prepared statements a connection keeps; 0 behind a transaction pooler"
     )
     sandbox: bool = _setting(
         "UNO_SANDBOX", _truth, True, "run sagas in Temporal's sandbox; off halves the price of a saga and guards nothing"
@@ -132,9 +136,13 @@ class Settings:
 
 def variables() -> dict[str, tuple[str, str]]:
     """Every environment variable, with its default and its purpose: the documentation is made of it."""
-    return {
-        s.metadata["variable"]: ("" if s.default in ("", None) else str(s.default), s.metadata["help"]) for s in fields(Settings)
-    }
+    return {s.metadata["variable"]: (_spelt(s.default), s.metadata["help"]) for s in fields(Settings)}
+
+
+def _spelt(default: Any) -> str:
+    if isinstance(default, timedelta):
+        return spell(default)
+    return str(default).lower() if isinstance(default, bool) else str(default or "")
 
 
 def _unknown(source: Mapping[str, str]) -> list[str]:

@@ -107,9 +107,10 @@ class SagaClient:
 def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, generation: int = 0) -> RawValue:
     """The envelope of an event, its JSON put in as it is: no decoding on the way, readable in the Temporal UI."""
     metadata = parse_metadata(event.metadata)
-    head = pydantic_core.to_json(
+    inline = len(event.payload) <= INLINE_BYTES
+    head = b'{"type":' + pydantic_core.to_json(event.type) + b',"data":' + (event.payload if inline else b"null")
+    rest = pydantic_core.to_json(
         {
-            "type": event.type,
             "schema_version": event.schema_version,
             "event_id": event.id,
             "stream": event.stream_id,
@@ -124,9 +125,7 @@ def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, generati
             "searchable": searchable,
         }
     )
-    inline = len(event.payload) <= INLINE_BYTES
-    data = head[:-1] + b',"data":' + (event.payload if inline else b"null") + b"}"
-    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=data))
+    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=head + b"," + rest[1:]))
 
 
 def _principal(principal: Principal) -> dict[str, str]:

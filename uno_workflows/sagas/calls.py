@@ -57,7 +57,7 @@ class Calls:
 
     async def step(self, step: Step[A, R], argument: A) -> R:
         """Run a step as an activity."""
-        return await self.run(step, argument, self.number(step.name), label=step.name)
+        return await self.run(step, argument, self.number(step.name), label=step.summary)
 
     async def run(self, step: Step[A, R], argument: A, activity_id: str, *, label: str) -> R:
         """Run a step under a given id; the same id again is the same call again.

@@ -37,7 +37,7 @@ from uno_workflows.sagas.decoding import decode_delivery
 from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import Delivery
 from uno_workflows.sagas.inbox import Inbox
-from uno_workflows.sagas.journal import Entry, Journal, public_state
+from uno_workflows.sagas.journal import Entry, Journal, Mark, public_state
 from uno_workflows.sagas.settling import settle, shielded
 from uno_workflows.sagas.steps import Step
 
@@ -72,6 +72,7 @@ class Driver:
         self._undos: list[Undo] = []
         self._stop: tuple[RunState, str] | None = None
         self._past_deadline = False
+        self._awaited: list[str] = []
         self._calls: Calls | None = None
         self._journal = Journal(f"{definition.name} {workflow.info().workflow_id.partition('/')[2]}")
         self._malformed: list[str] = []
@@ -195,12 +196,11 @@ class Driver:
     async def _deadline(self, over: Callable[[], bool]) -> None:
         """Stop at the deadline, but not before an awaited event that was committed in time could be delivered."""
         assert self._definition.deadline is not None
-        reason = f"deadline of {spell(self._definition.deadline)} passed"
-        waiting = {e.label.removeprefix("expect ") for e in self._journal.entries if e.mark == "waiting"}
+        reason, awaited = f"deadline of {spell(self._definition.deadline)} passed", self._awaited[:]
         try:
-            if waiting:
+            if awaited:
                 await self._running.last_look()
-                if any(self._inbox.first(name) for name in waiting):
+                if any(name not in self._awaited or self._inbox.first(name) for name in awaited):
                     self._past_deadline = True  # it goes on until it waits for something that is not there
                     await workflow.wait_condition(over)
                     return
@@ -218,6 +218,7 @@ class Driver:
         def here() -> bool:
             return self._inbox.first(name) is not None
 
+        self._awaited.append(name)
         try:
             await workflow.wait_condition(here, timeout=within, timeout_summary=f"expect {name}")
         except TimeoutError:
@@ -225,6 +226,8 @@ class Driver:
         except asyncio.CancelledError:
             self._journal.settle(entry, "stopped")
             raise
+        finally:
+            self._awaited.remove(name)
         if not here():
             assert within is not None
             self._journal.settle(entry, "failed", f"did not come within {spell(within)}")
@@ -247,7 +250,7 @@ class Driver:
         if self._stop is not None:
             raise asyncio.CancelledError(self._stop[1])
 
-    async def _recorded(self, entry: Entry, work: Coroutine[Any, Any, R], *, mark: str = "done") -> R:
+    async def _recorded(self, entry: Entry, work: Coroutine[Any, Any, R], *, mark: Mark = "done") -> R:
         try:
             result = await work
         except asyncio.CancelledError:
@@ -278,7 +281,7 @@ class Driver:
 
     async def _undo(self, undo: Undo, key: str, entry: Entry) -> bool:
         try:
-            await self._running.run(undo.step, undo.argument, key, label=f"undo: {undo.step.name}")
+            await self._running.run(undo.step, undo.argument, key, label=f"undo: {undo.step.summary}")
         except StepFailed as err:
             self._journal.settle(entry, "failed", err.reason)
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pydantic_core
 from temporalio import workflow
@@ -12,25 +12,17 @@ REASON_LENGTH = 300
 SHOWN_LINES = 60
 
 
+Mark = Literal["done", "running", "waiting", "failed", "undone", "undoing", "emitted", "stopped"]
+"""How a line stands."""
+
+
 @dataclass(slots=True)
 class Entry:
-    """One step, undo, wait or emitted event. `mark` is one of the keys of `_MARKS`."""
+    """One step, undo, wait, handled or emitted event, and how it stands."""
 
     label: str
-    mark: str
+    mark: Mark
     note: str = ""
-
-
-_MARKS = {
-    "done": "✔",
-    "running": "▶",
-    "waiting": "⏳",
-    "failed": "✘",
-    "undone": "↩",
-    "undoing": "↶",
-    "emitted": "✉",
-    "stopped": "■",
-}
 
 
 @dataclass(slots=True)
@@ -41,14 +33,14 @@ class Journal:
     entries: list[Entry] = field(default_factory=list)
     outcome: str = "running"
 
-    def begin(self, label: str, mark: str = "running", note: str = "") -> Entry:
+    def begin(self, label: str, mark: Mark = "running", note: str = "") -> Entry:
         """Add a line."""
         entry = Entry(label, mark, note)
         self.entries.append(entry)
         self.show()
         return entry
 
-    def settle(self, entry: Entry, mark: str, note: str = "") -> None:
+    def settle(self, entry: Entry, mark: Mark, note: str = "") -> None:
         """Say how a line ended."""
         entry.mark, entry.note = mark, _short(note)
         self.show()
@@ -65,12 +57,12 @@ class Journal:
     def markdown(self) -> str:
         """The whole journal as Markdown."""
         shown = self.entries[-SHOWN_LINES:]
-        lines = [f"- {_MARKS[e.mark]} {_escape(e.label)}{f' — {_escape(e.note)}' if e.note else ''}" for e in shown]
+        lines = [f"1. {_escape(e.label)} — **{e.mark}**{f': {_escape(e.note)}' if e.note else ''}" for e in shown]
         if hidden := len(self.entries) - len(shown):
-            lines.insert(0, f"- … {hidden} earlier")
+            lines.insert(0, f"({hidden} earlier lines are not shown)\n")
         return "\n".join([f"**{_escape(self.title)}**: {_escape(self.outcome)}", "", *lines])
 
-    def labels(self, *marks: str) -> list[str]:
+    def labels(self, *marks: Mark) -> list[str]:
         """Labels of the lines with one of these marks, in order."""
         return [e.label if not e.note or e.mark != "failed" else f"{e.label}: {e.note}" for e in self.entries if e.mark in marks]
 

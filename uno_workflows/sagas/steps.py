@@ -62,6 +62,11 @@ class Step(Generic[A_contra, R_co]):
     def __repr__(self) -> str:
         return f"<step {self.name}>"
 
+    @property
+    def summary(self) -> str:
+        """What it does, in one line, for the Temporal UI: the first line of its docstring, or else its name."""
+        return (inspect.getdoc(self.function) or self.name).partition("\n")[0]
+
     @functools.cached_property
     def argument_type(self) -> Any:
         """The declared type of the one argument."""

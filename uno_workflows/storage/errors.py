@@ -66,7 +66,11 @@ def translate(
         return ConfigurationError([f"the database URL cannot be used: {cause}"])
     if isinstance(cause, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, PoolTimeoutError)):
         # asyncpg says so when two tasks share one connection; that is a mistake to show, not an outage to wait for.
-        return None if "another operation" in str(cause) else StoreUnavailable(f"Postgres cannot be reached: {_said(cause)}")
+        return (
+            None
+            if str(cause).startswith("cannot perform operation: another")
+            else StoreUnavailable(f"Postgres cannot be reached: {_said(cause)}")
+        )
     return None
 
 

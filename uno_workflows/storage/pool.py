@@ -73,7 +73,9 @@ class Database:
     async def connection(self) -> AsyncIterator[Any]:
         """A connection of the pool. If anything but a plain error of the server ends the block, it is thrown away: a
         cancelled or timed-out call may have left an answer on the way."""
-        connection = await self._pool.acquire(timeout=self.settings.connect_timeout)
+        # With an idle connection there is nothing to wait for, and a timer would cost more than the rest of this.
+        limit = None if self._pool.get_idle_size() else self.settings.connect_timeout
+        connection = await self._pool.acquire(timeout=limit)
         try:
             yield connection
         except asyncpg.PostgresError:

@@ -46,17 +46,17 @@ class Reading:
     async def read_all(
         self, *, after: int = 0, upto: int | None = None, types: Collection[str] | None = None, limit: int | None = None
     ) -> AsyncIterator[StoredEvent]:
-        """Events of all streams in position order, never further than the bound at the time of the first one.
+        """Events of all streams in position order, never further than a bound.
 
         Args:
             after: The position before the first one to give.
-            upto: The last position to give.
+            upto: The last position to give: a bound that the caller knows, of now or before. It is not compared with the
+                bound of now, which may be lower (who has just drawn a ticket holds it back): a reader that goes on behind
+                `upto` would lose what lies between. By default the bound of now.
             types: Only these; `None` is all.
             limit: At most so many; `None` is all.
         """
-        last = await self.bound()
-        if upto is not None:
-            last = GlobalPosition(min(last, upto))
+        last = await self.bound() if upto is None else GlobalPosition(upto)
         wanted = None if types is None else sorted(types)
         left = _LAST if limit is None else limit
         while left > 0 and after < last:

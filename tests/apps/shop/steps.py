@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from typing import NewType
 
 from apps.shop.events import OrderPlaced, StockReserved
@@ -21,12 +22,22 @@ class StillPacking(NotYet):
     """The parcel is not packed yet."""
 
 
+def crash_point(name: str) -> None:
+    """Die as by kill -9, once, if a test has armed this point by a file."""
+    try:
+        os.unlink(f"{os.environ['SHOP_LEDGER']}.crash-{name}")
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def ledger(what: str) -> None:
     """One line per effect, appended and synced: what a killed process did before it died stays."""
     with open(os.environ["SHOP_LEDGER"], "a") as file:
         file.write(f"{what} {current_step().idempotency_key} {current_step().attempt}\n")
         file.flush()
         os.fsync(file.fileno())
+    crash_point(what)
 
 
 @step

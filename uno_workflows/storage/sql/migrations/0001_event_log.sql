@@ -46,14 +46,15 @@ declare
   setting constant text := 'uno_fence.' || tg_table_schema;
   held    constant text := current_setting(setting, true);
   ticket  bigint;
+  done    text;  -- an assignment is evaluated in place, where PERFORM would start the executor
 begin
   select last_value - (not is_called)::int into ticket from {schema}.position_seq;
   if held is null or held = '' then
-    perform set_config(setting, ticket::text, true);
+    done := set_config(setting, ticket::text, true);
   else
     ticket := least(ticket, held::bigint);
   end if;
-  perform pg_advisory_xact_lock_shared('{schema}.position_seq'::regclass::oid::int4, ticket::bit(32)::int4);
+  done := pg_advisory_xact_lock_shared('{schema}.position_seq'::regclass::oid::int4, ticket::bit(32)::int4);
   return null;
 end $$;
 create trigger fence before insert on {schema}.events for each statement execute function {schema}.fence_enter();
@@ -184,14 +185,21 @@ begin
     return;
   end if;
 
-  with written as (
+  if n = 1 then  -- the most frequent size, without the machinery of arrays
     insert into {schema}.events (version, event_id, schema_version, bucket, tenant, stream_id, type, correlation_id, payload, metadata)
-    select before + i.ord, i.id, i.schema_version, p_bucket, p_tenant, p_stream_id, i.type, p_correlation_id, i.payload, i.metadata
-      from unnest(p_event_ids, p_types, p_schema_versions, p_payloads, p_metadata)
-           with ordinality as i (id, type, schema_version, payload, metadata, ord)
-     order by i.ord
-    returning position)
-  select array_agg(w.position order by w.position) into positions from written w;
+    values (before + 1, p_event_ids[1], p_schema_versions[1], p_bucket, p_tenant, p_stream_id, p_types[1], p_correlation_id,
+            p_payloads[1], p_metadata[1])
+    returning array[position] into positions;
+  else
+    with written as (
+      insert into {schema}.events (version, event_id, schema_version, bucket, tenant, stream_id, type, correlation_id, payload, metadata)
+      select before + i.ord, i.id, i.schema_version, p_bucket, p_tenant, p_stream_id, i.type, p_correlation_id, i.payload, i.metadata
+        from unnest(p_event_ids, p_types, p_schema_versions, p_payloads, p_metadata)
+             with ordinality as i (id, type, schema_version, payload, metadata, ord)
+       order by i.ord
+      returning position)
+    select array_agg(w.position order by w.position) into positions from written w;
+  end if;
   outcome := 'appended';
   first_version := before + 1;
 end $$;
