@@ -29,6 +29,7 @@ class Runner:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_"))}
         self.env = {**kept, "PATH": f"{bin_folder}:{os.environ.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
         self.running: list[subprocess.Popen[str]] = []
+        self.listeners: list[threading.Thread] = []
         self.said: list[str] = []
 
     def run(self, block: Block) -> None:
@@ -49,6 +50,11 @@ class Runner:
             process.send_signal(signal.SIGINT)
         for process in self.running:
             process.wait(timeout=60)
+        for listener in self.listeners:
+            listener.join(timeout=60)
+        for process in self.running:
+            if process.stdout:
+                process.stdout.close()
 
     def _call(self, command: list[str]) -> None:
         done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=120, check=False)
@@ -72,7 +78,8 @@ class Runner:
                 if words in line:
                     ready.set()
 
-        threading.Thread(target=listen, daemon=True).start()
+        self.listeners.append(threading.Thread(target=listen, daemon=True))
+        self.listeners[-1].start()
         assert ready.wait(60), f"{code} never said {words!r}: {''.join(self.said)}"
 
     def _check_script(self, line: str) -> None:
