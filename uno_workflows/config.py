@@ -42,6 +42,12 @@ def _span(text: str) -> timedelta:
     return duration(text)
 
 
+def _lease(text: str) -> timedelta:
+    if not timedelta(seconds=1) <= (span := duration(text)) <= timedelta(minutes=5):
+        raise ValueError("must be from 1s to 5 minutes: the pump's activity is given twice as long")
+    return span
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
         raise ValueError("must be a whole number from 1 to 1,000,000")
@@ -89,7 +95,10 @@ class Settings:
         "UNO_GRACE", _span, timedelta(seconds=20), "how long a stopping worker lets steps finish before it hands them over"
     )
     lease: timedelta = _setting(
-        "UNO_LEASE", _span, timedelta(minutes=5), "after how long a pump returns, so that deployments can move it"
+        "UNO_LEASE",
+        _lease,
+        timedelta(minutes=5),
+        "after how long a pump returns, so that deployments can move it; at most 5 minutes",
     )
     poll: timedelta = _setting(
         "UNO_POLL", _span, timedelta(seconds=0.5), "how often a pump looks at its lease, and at the log if a wake-up got lost"

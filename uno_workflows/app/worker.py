@@ -128,26 +128,24 @@ async def _sagas(
     settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str
 ) -> AsyncIterator[asyncio.Future[None]]:
     """Sagas, steps, plain workflows and activities."""
-    async with store.tail() as tail:
-        framework = FrameworkActivities(store.events, store.runs, store.subscriptions, tail)
-        worker = Worker(
-            client,
-            task_queue=settings.app,
-            identity=f"{identity}/sagas",
-            workflows=[*catalogue.sagas.values(), *catalogue.workflows.values()],
-            activities=[
-                *(step_activity(step, store.steps) for step in catalogue.steps.values()),
-                *framework.all(),
-                *catalogue.activities.values(),
-            ],
-            workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
-            max_concurrent_activities=settings.steps,
-            graceful_shutdown_timeout=settings.grace,
-            max_heartbeat_throttle_interval=THROTTLE,
-            sticky_queue_schedule_to_start_timeout=STICKY,
-        )
-        async with _running(worker) as running:
-            yield running
+    worker = Worker(
+        client,
+        task_queue=settings.app,
+        identity=f"{identity}/sagas",
+        workflows=[*catalogue.sagas.values(), *catalogue.workflows.values()],
+        activities=[
+            *(step_activity(step, store.steps) for step in catalogue.steps.values()),
+            *FrameworkActivities(store.events, store.runs, store.subscriptions).all(),
+            *catalogue.activities.values(),
+        ],
+        workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
+        max_concurrent_activities=settings.steps,
+        graceful_shutdown_timeout=settings.grace,
+        max_heartbeat_throttle_interval=THROTTLE,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+    )
+    async with _running(worker) as running:
+        yield running
 
 
 @asynccontextmanager

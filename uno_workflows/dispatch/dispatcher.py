@@ -107,6 +107,7 @@ class DispatchSession:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: dict[RunKey, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._failure: BaseException | None = None
 
     @property
@@ -119,7 +120,7 @@ class DispatchSession:
 
     async def take(self, page: Page) -> None:
         """Begin the delivery of a page's events; returns when the last one has found a place in the window."""
-        routed = [(event, key) for event in page.events for key in self._keys(event)]
+        routed, halt = self._route(page)
         await self._delivery.look_up([key for _, key in routed])
         await self._hold_back({event.type for event in page.events})
         for event, key in routed:
@@ -128,8 +129,12 @@ class DispatchSession:
                 self._slots.release()
                 return self.verify()
             self._begin(event, key)
-        self._progress.read = page.upto
+        self._progress.read = page.upto if halt is None else GlobalPosition((halt.position or 1) - 1)
         self._changed.set()
+        if halt is not None:  # what lies before it is delivered all the same
+            await self.drain()
+            await self.write_checkpoint()
+            raise halt
         return None
 
     async def drain(self) -> None:
@@ -165,6 +170,10 @@ class DispatchSession:
 
     async def write_checkpoint(self) -> None:
         """Move the checkpoint, and write the runs that were started since, in one transaction."""
+        async with self._writing:
+            await self._write_checkpoint()
+
+    async def _write_checkpoint(self) -> None:
         started, done = self._delivery.started[:], max(self._progress.done, self.lease.position)
         if not started and done == self.lease.position:
             return
@@ -216,11 +225,15 @@ class DispatchSession:
             except UnoError as err:
                 raise self._halted(event, err) from err
 
-    def _keys(self, event: StoredEvent) -> list[RunKey]:
-        try:
-            return run_keys(self._dispatcher.saga, event)
-        except UnoError as err:
-            raise self._halted(event, err) from err
+    def _route(self, page: Page) -> tuple[list[tuple[StoredEvent, RunKey]], SubscriptionHalted | None]:
+        """Which runs a page's events go to, up to the first event that names none."""
+        routed: list[tuple[StoredEvent, RunKey]] = []
+        for event in page.events:
+            try:
+                routed += [(event, key) for key in run_keys(self._dispatcher.saga, event)]
+            except UnoError as err:
+                return routed, self._halted(event, err)
+        return routed, None
 
     async def _hold_back(self, types: Collection[str]) -> None:
         """Hold new starts back while too many runs are open, as long as runs end."""

@@ -17,7 +17,7 @@ from uno_workflows.events.encoding import metadata_bytes
 from uno_workflows.events.errors import NotYet, Refused, UnoError
 from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
-from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Tail, Transaction
+from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
 from uno_workflows.events.recorded import NewEvent, StreamAppend
 from uno_workflows.events.runs import RunKey, Undelivered
 from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequest, EmitRequest, LoadRequest, LookRequest
@@ -25,7 +25,8 @@ from uno_workflows.sagas.steps import Step
 
 BEAT_SECONDS: Final = 2.0
 """How often a running step beats, so that a cancel arrives and a dead worker is noticed. Short steps never do."""
-LOOK_SECONDS: Final = 0.05
+FIRST_LOOK: Final = 0.05
+LONGEST_LOOK: Final = 1.0
 
 Activity = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -58,8 +59,8 @@ def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
 class FrameworkActivities:
     """What sagas ask of the log and of the table of runs."""
 
-    def __init__(self, events: EventStore, runs: Runs, subscriptions: Subscriptions, tail: Tail) -> None:
-        self._events, self._runs, self._subscriptions, self._tail = events, runs, subscriptions, tail
+    def __init__(self, events: EventStore, runs: Runs, subscriptions: Subscriptions) -> None:
+        self._events, self._runs, self._subscriptions = events, runs, subscriptions
 
     def all(self) -> list[Activity]:
         """Every one, for the worker."""
@@ -92,9 +93,13 @@ class FrameworkActivities:
     async def caught_up(self, request: LookRequest) -> None:
         """Return once the subscription has passed everything that was committed when this attempt began."""
         bound = await self._events.bound()
+        pause = FIRST_LOOK
         with _beating():
-            while await self._subscriptions.position(request.subscription) < bound:  # noqa: ASYNC110 (moved by another process)
-                await asyncio.sleep(LOOK_SECONDS)
+            while (
+                await self._subscriptions.position(request.subscription) < bound
+            ):  # moved by another process: nothing to wait for
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, LONGEST_LOOK)
 
     @activity.defn(name=CLOSE)
     async def close(self, request: CloseRequest) -> None:
