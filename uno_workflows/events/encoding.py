@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -14,11 +14,8 @@ from uno_workflows.events.base import Event, complete
 from uno_workflows.events.context import EventContext, Principal
 from uno_workflows.events.errors import DeclarationError, InvalidEvent, UndecodableEvent
 from uno_workflows.events.names import EventType
-from uno_workflows.events.recorded import Metadata, NewEvent, Recorded, StoredEvent
+from uno_workflows.events.recorded import Metadata, NewEvent
 from uno_workflows.events.strictness import DEPTH, check_json
-
-if TYPE_CHECKING:
-    from uno_workflows.events.registry import EventRegistry
 
 E = TypeVar("E", bound=Event)
 
@@ -130,35 +127,6 @@ def parse_metadata(stored: bytes) -> Metadata:
         causation_id=_text(found, "causation_id") if found.get("causation_id") is not None else None,
         principal=Principal(_text(principal, "id"), _text(principal, "kind")) if principal else None,
         traceparent=_text(found, "traceparent") if found.get("traceparent") is not None else None,
-    )
-
-
-def decode_recorded(stored: StoredEvent, registry: EventRegistry) -> Recorded[Event]:
-    """Decode a row of the log by the class that declares its type.
-
-    Raises:
-        UnknownEventType: no class declares it.
-        UndecodableEvent: it does not fit its class; both name the position.
-    """
-    cls = registry.get(stored.type, position=stored.position)
-    try:
-        event = decode(cls, stored.payload, schema_version=stored.schema_version)
-        metadata = parse_metadata(stored.metadata)
-    except UndecodableEvent as error:
-        raise UndecodableEvent(stored.type, position=stored.position, reason=error.reason) from None
-    except ValueError as error:
-        raise UndecodableEvent(stored.type, position=stored.position, reason=str(error)) from None
-    return Recorded(
-        event=event,
-        id=stored.id,
-        type=stored.type,
-        schema_version=stored.schema_version,
-        stream_id=stored.stream_id,
-        version=stored.version,
-        position=stored.position,
-        recorded_at=stored.recorded_at,
-        tenant=stored.tenant,
-        metadata=metadata,
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from uno_workflows.events.base import Event, complete
-from uno_workflows.events.encoding import decode_recorded
-from uno_workflows.events.errors import DeclarationError, UnknownEventType
+from uno_workflows.events.encoding import decode, parse_metadata
+from uno_workflows.events.errors import DeclarationError, UndecodableEvent, UnknownEventType
 from uno_workflows.events.recorded import Recorded, StoredEvent
 
 
@@ -57,8 +57,32 @@ class EventRegistry:
         return cls
 
     def decode(self, stored: StoredEvent) -> Recorded[Event]:
-        """Decode a row of the log; raises what `encoding.decode_recorded` raises."""
-        return decode_recorded(stored, self)
+        """Decode a row of the log by the class that declares its type.
+
+        Raises:
+            UnknownEventType: no class declares it.
+            UndecodableEvent: it does not fit its class; both name the position.
+        """
+        cls = self.get(stored.type, position=stored.position)
+        try:
+            event = decode(cls, stored.payload, schema_version=stored.schema_version)
+            metadata = parse_metadata(stored.metadata)
+        except UndecodableEvent as error:
+            raise UndecodableEvent(stored.type, position=stored.position, reason=error.reason) from None
+        except ValueError as error:
+            raise UndecodableEvent(stored.type, position=stored.position, reason=str(error)) from None
+        return Recorded(
+            event=event,
+            id=stored.id,
+            type=stored.type,
+            schema_version=stored.schema_version,
+            stream_id=stored.stream_id,
+            version=stored.version,
+            position=stored.position,
+            recorded_at=stored.recorded_at,
+            tenant=stored.tenant,
+            metadata=metadata,
+        )
 
     def __iter__(self) -> Iterator[type[Event]]:
         return iter(list(self._classes.values()))

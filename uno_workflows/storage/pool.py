@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import asyncpg
@@ -18,6 +19,8 @@ from uno_workflows.storage.errors import translated
 from uno_workflows.storage.migrations import newest_migration
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.statements import Statement, statements
+
+_CLOSING: Final = 2.0  # seconds for calls that are still under way when the store is closed
 
 
 async def connect(dsn: str, settings: StoreSettings) -> Any:
@@ -63,7 +66,7 @@ class Database:
             yield cls(pool, engine, schema=schema, settings=settings)
         finally:
             await engine.dispose()
-            pool.terminate()
+            await _close(pool)
 
     def errors(self, *, writing: StreamAppend | None = None, foreign: bool = False) -> AbstractContextManager[None]:
         """A block that lets only our errors out."""
@@ -98,6 +101,16 @@ class Database:
         """The first row of one statement, or `None`."""
         rows = await self.fetch(name, **values)
         return rows[0] if rows else None
+
+
+async def _close(pool: Any) -> None:
+    try:
+        async with asyncio.timeout(_CLOSING):
+            await pool.close()
+    except TimeoutError:
+        pass
+    finally:
+        pool.terminate()
 
 
 async def _nothing_to_reset(_: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.context import EventContext, Principal
-from uno_workflows.events.encoding import decode, decode_recorded, metadata_bytes, parse_metadata, to_new_event
+from uno_workflows.events.encoding import decode, metadata_bytes, parse_metadata, to_new_event
 from uno_workflows.events.errors import InvalidEvent, UndecodableEvent, UnknownEventType
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
 from uno_workflows.events.recorded import Metadata, StoredEvent
@@ -87,11 +87,11 @@ def test_spoilt_metadata_is_named_with_its_position(spoilt):
     with pytest.raises(ValueError, match=r"."):
         parse_metadata(spoilt)
     with pytest.raises(UndecodableEvent, match="OrderPlaced at position 42"):
-        decode_recorded(stored(metadata=spoilt), EventRegistry([OrderPlaced]))
+        EventRegistry([OrderPlaced]).decode(stored(metadata=spoilt))
 
 
 def test_a_row_is_decoded_by_its_type():
-    recorded = decode_recorded(stored(), EventRegistry([OrderPlaced]))
+    recorded = EventRegistry([OrderPlaced]).decode(stored())
     assert recorded.event == OrderPlaced(order_id="1")
     assert (recorded.id, recorded.type, recorded.schema_version) == (ID, "OrderPlaced", 2)
     assert (recorded.stream_id, recorded.version, recorded.position, recorded.tenant) == ("order-1", 3, 42, "acme")
