@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from uno_workflows.dispatch.delivery import Delivery
+from uno_workflows.dispatch.feeding import Feeder
 from uno_workflows.dispatch.progress import Progress
 from uno_workflows.dispatch.routing import run_keys
 from uno_workflows.dispatch.temporal import SagaClient
@@ -101,7 +101,7 @@ class DispatchSession:
 
     def __init__(self, dispatcher: Dispatcher, lease: Lease, leaving: asyncio.Event) -> None:
         self._dispatcher, self.lease, self._leaving = dispatcher, lease, leaving
-        self._delivery = Delivery(dispatcher.saga, dispatcher.temporal, dispatcher.events, dispatcher.runs, lease.epoch)
+        self._feeder = Feeder(dispatcher.saga, dispatcher.temporal, dispatcher.events, dispatcher.runs, lease.epoch)
         self._progress = Progress(lease.position)
         self._slots = asyncio.Semaphore(dispatcher.settings.window)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,7 +121,7 @@ class DispatchSession:
     async def take(self, page: Page) -> None:
         """Begin the delivery of a page's events; returns when the last one has found a place in the window."""
         routed, halt = self._route(page)
-        await self._delivery.look_up([key for _, key in routed])
+        await self._feeder.look_up([key for _, key in routed])
         await self._hold_back({event.type for event in page.events})
         for event, key in routed:
             await self._slots.acquire()
@@ -174,7 +174,7 @@ class DispatchSession:
             await self._write_checkpoint()
 
     async def _write_checkpoint(self) -> None:
-        started, done = self._delivery.started[:], max(self._progress.done, self.lease.position)
+        started, done = self._feeder.started[:], max(self._progress.done, self.lease.position)
         if not started and done == self.lease.position:
             return
         async with self._dispatcher.subscriptions.transaction() as tx:
@@ -182,7 +182,7 @@ class DispatchSession:
             if started:
                 await self._dispatcher.runs.record_started(started, epoch=lease.epoch, tx=tx)
         self.lease = lease
-        del self._delivery.started[: len(started)]
+        del self._feeder.started[: len(started)]
 
     # -- deliveries
 
@@ -215,7 +215,7 @@ class DispatchSession:
         pause = FIRST_PAUSE
         while True:
             try:
-                return await self._delivery.deliver(event, key)
+                return await self._feeder.deliver(event, key)
             except PASSING as err:
                 if self._leaving.is_set():
                     raise asyncio.CancelledError from err

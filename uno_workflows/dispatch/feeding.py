@@ -1,4 +1,4 @@
-"""One delivery: what happens to one event for one run.
+"""Starting and feeding runs: what happens to one event for one run.
 
 Postgres keeps whether a run was ever started and how it ended, because Temporal forgets closed runs with its retention and
 then accepts their ids again; REJECT_DUPLICATE covers the moments between a start and its row (ADR 0004).
@@ -43,8 +43,8 @@ class KnownRun:
     over: bool
 
 
-class Delivery:
-    """Delivers events to the runs of one saga, under one epoch of the log.
+class Feeder:
+    """Starts and feeds the runs of one saga, under one epoch of the log.
 
     Attributes:
         started: Runs that were started and are not yet in the table of runs.
