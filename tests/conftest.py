@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
+from typing import Any
 
 import asyncpg
 import pytest
+from apps.running import App, running
 
+from uno_workflows import Settings
+from uno_workflows.app.worker import Role
 from uno_workflows.devstack.postgres import PostgresServer
+from uno_workflows.devstack.temporal import TemporalServer
 from uno_workflows.events.encoding import to_new_event
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.storage.store import PostgresStore
@@ -51,6 +57,38 @@ async def store(database: str) -> AsyncIterator[PostgresStore]:
     """An open store with an empty log, for one test."""
     async with PostgresStore.open(database, encode=to_new_event) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[TemporalServer]:
+    """A running Temporal server, for all tests of the session."""
+    async with TemporalServer(None, headless=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def run_app(
+    postgres: PostgresServer, template: str, temporal: TemporalServer, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., AbstractAsyncContextManager[App]]:
+    """Runs an app in this process, with a database, an app name and a ledger of its own.
+
+    `async with run_app(["apps.shop"]) as app: …`; keywords are settings, and `role`, and `database` for one that is there.
+    """
+
+    @asynccontextmanager
+    async def run(
+        modules: Sequence[str], *, role: Role = Role.ALL, database: str | None = None, **given: Any
+    ) -> AsyncIterator[App]:
+        ledger = tmp_path_factory.mktemp("ledger") / "ledger"
+        async with AsyncExitStack() as stack:
+            url = database or await stack.enter_async_context(asynccontextmanager(_database)(postgres, template))
+            settings = Settings(database_url=url, **{"app": f"app{next(_numbers)}", **given})
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setenv("TEMPORAL_ADDRESS", temporal.address)
+            patch.setenv("SHOP_LEDGER", str(ledger))
+            yield await stack.enter_async_context(running(settings, modules, ledger, role=role))
+
+    return run
 
 
 def database_url(server: PostgresServer, name: str) -> str:

@@ -81,7 +81,7 @@ asyncio.run(main())
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something to come about."""
     async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - about other processes
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -47,7 +47,8 @@ class Appending:
         """Store all or none.
 
         Without `tx` the events are durable on return; when the answer is lost, the append is sent again with the same ids
-        until it is known. With `tx` they become so by the caller's commit, and a conflict leaves that transaction usable.
+        until it is known. Whether a cancelled call stored them is not known. With `tx` they become durable by the caller's
+        commit, and a conflict leaves that transaction usable.
 
         Args:
             writes: At most 10,000 events in all. Streams are taken in sorted order, so that appends cannot deadlock.

@@ -20,7 +20,7 @@ from uno_workflows.storage.migrations import newest_migration
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.statements import Statement, statements
 
-_CLOSING: Final = 2.0  # seconds for calls that are still under way when the store is closed
+_CLOSING: Final = 2.0  # seconds for a call that is still under way when its connection or the store is closed
 
 
 async def connect(dsn: str, settings: StoreSettings) -> Any:
@@ -84,7 +84,7 @@ class Database:
         except asyncpg.PostgresError:
             raise
         except BaseException:
-            connection.terminate()
+            await _discard(connection)
             raise
         finally:
             await self._pool.release(connection)
@@ -101,6 +101,18 @@ class Database:
         """The first row of one statement, or `None`."""
         rows = await self.fetch(name, **values)
         return rows[0] if rows else None
+
+
+async def _discard(connection: Any) -> None:
+    """Close a connection whose call was cut short, cancelling the statement at the server first: else it would go on waiting
+    there for its lock, and commit long after the caller was told that it ended."""
+    try:
+        await connection.close(timeout=_CLOSING)
+    except Exception:
+        connection.terminate()
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 async def _close(pool: Any) -> None:

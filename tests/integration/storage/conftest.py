@@ -68,7 +68,9 @@ def until() -> Callable[..., Awaitable[None]]:
 
 
 @pytest.fixture
-def blocked(connect: Callable[[], Awaitable[asyncpg.Connection]], until: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def blocked(
+    connect: Callable[[], Awaitable[asyncpg.Connection]], until: Callable[..., Awaitable[None]]
+) -> Callable[..., Awaitable[None]]:
     """Waits until so many sessions of the test's database wait for a lock."""
 
     async def wait(count: int = 1) -> None:

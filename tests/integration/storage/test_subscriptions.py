@@ -1,0 +1,238 @@
+"""Checkpoints: scenarios 30, 31, 36, 40 of the reliability study."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from uno_workflows.events.errors import (
+    ConfigurationError,
+    LostLease,
+    StoreUnavailable,
+    SubscriptionHalted,
+    UnknownSubscription,
+)
+from uno_workflows.storage.transactions import Limits
+
+NAME = "projection:Revenue"
+
+
+@pytest.fixture
+async def subscriptions(store):
+    return store.subscriptions
+
+
+async def test_a_subscription_begins_where_it_was_told(store, subscriptions, write):
+    await store.events.append([write("order-1", 3)])
+    await subscriptions.register("projection:A", start="beginning")
+    await subscriptions.register("saga:B", start="now")
+    assert (await subscriptions.position("projection:A"), await subscriptions.position("saga:B")) == (0, 3)
+
+
+async def test_registering_again_changes_nothing(store, subscriptions, write):
+    await subscriptions.register(NAME, start="beginning")
+    await store.events.append([write("order-1", 3)])
+    await subscriptions.register(NAME, start="now")
+    assert await subscriptions.position(NAME) == 0
+
+
+async def test_a_subscription_can_begin_at_a_time(store, subscriptions, write, connect):
+    await store.events.append([write("order-1", 2)])
+    between = await (await connect()).fetchval("select clock_timestamp()")
+    await store.events.append([write("order-1", 2)])
+    await subscriptions.register("saga:A", start=between)
+    await subscriptions.register("saga:B", start=between - timedelta(days=1))
+    await subscriptions.register("saga:C", start=datetime.now(UTC))
+    assert [status.position for status in await subscriptions.statuses()] == [2, 0, 4]
+    for start in (datetime.now(UTC) + timedelta(hours=1), datetime(2026, 1, 1)):
+        with pytest.raises(ConfigurationError):
+            await subscriptions.register("saga:D", start=start)
+
+
+async def test_an_unknown_subscription_is_named(subscriptions):
+    for call in (
+        subscriptions.take_over(NAME, owner="w"),
+        subscriptions.pause(NAME),
+        subscriptions.resume(NAME),
+        subscriptions.resume(NAME, skip=True),
+        subscriptions.position(NAME),
+    ):
+        with pytest.raises(UnknownSubscription, match=NAME):
+            await call
+
+
+async def test_of_two_pumps_only_the_newer_one_moves_the_checkpoint(subscriptions):
+    """Scenario 30."""
+    await subscriptions.register(NAME, start="beginning")
+    old = await subscriptions.take_over(NAME, owner="one")
+    new = await subscriptions.take_over(NAME, owner="two")
+    assert (old.term, new.term) == (1, 2)
+    for call in (subscriptions.advance(old, 5), subscriptions.check(old), subscriptions.halt(old, position=1, reason="x")):
+        with pytest.raises(LostLease):
+            await call
+    assert (await subscriptions.advance(new, 5)).position == 5
+    assert (await subscriptions.statuses())[0].owner == "two"
+
+
+async def test_a_checkpoint_moves_only_from_where_it_stands(subscriptions):
+    """Scenario 36: a lease that is behind its own checkpoint has lost."""
+    await subscriptions.register(NAME, start="beginning")
+    lease = await subscriptions.take_over(NAME, owner="one")
+    moved = await subscriptions.advance(lease, 5)
+    with pytest.raises(LostLease):
+        await subscriptions.advance(lease, 6)
+    with pytest.raises(ValueError, match="never goes back"):
+        await subscriptions.advance(moved, 4)
+    assert await subscriptions.check(moved)
+
+
+async def test_a_checkpoint_commits_with_its_batch_or_not_at_all(store, subscriptions, write, connect):
+    await (await connect()).execute("create table mine (n int)")
+    await subscriptions.register(NAME, start="beginning")
+    lease = await subscriptions.take_over(NAME, owner="one")
+
+    async def fails():
+        async with subscriptions.transaction() as tx:
+            await subscriptions.advance(lease, 3, tx=tx)
+            await tx.execute("insert into mine values (:n)", {"n": 1})
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fails()
+    assert await subscriptions.position(NAME) == 0
+    async with subscriptions.transaction() as tx:
+        lease = await subscriptions.advance(lease, 3, tx=tx)
+        await tx.execute("insert into mine values (:n)", [{"n": 1}, {"n": 2}])
+    assert await subscriptions.position(NAME) == 3
+    assert await (await connect()).fetchval("select count(*) from mine") == 2
+    with pytest.raises(LostLease):
+        async with subscriptions.transaction() as tx:
+            await subscriptions.advance(type(lease)(NAME, 3, 99, lease.epoch), 4, tx=tx)
+
+
+async def test_a_pump_that_freezes_in_a_transaction_does_not_hold_its_heir(subscriptions, monkeypatch):
+    """Scenario 31: the server ends the frozen transaction, the heir goes on, the thawed one cannot commit."""
+    monkeypatch.setattr("uno_workflows.storage.subscriptions.PUMP_LIMITS", _short())
+    await subscriptions.register(NAME, start="beginning")
+    lease = await subscriptions.take_over(NAME, owner="one")
+    heirs = []
+
+    async def freezes():
+        async with subscriptions.transaction() as tx:
+            await subscriptions.advance(lease, 3, tx=tx)
+            heirs.append(await subscriptions.take_over(NAME, owner="two"))  # queues for the row until the server lets go
+            await tx.execute("select 1")
+
+    with pytest.raises(StoreUnavailable):
+        await freezes()
+    assert heirs[0].position == 0
+    assert (await subscriptions.advance(heirs[0], 4)).position == 4
+
+
+def _short():
+    return Limits(lock=timedelta(seconds=5), idle=timedelta(milliseconds=200))
+
+
+async def test_a_page_gives_the_wanted_types_and_how_far_it_looked(store, subscriptions, write):
+    await store.events.append([write("order-1", 2, type_="A"), write("order-2", 3, type_="B"), write("order-3", 1, type_="A")])
+    await subscriptions.register(NAME, start="beginning")
+    lease = await subscriptions.take_over(NAME, owner="one")
+
+    async def page(types, limit, bound=6):
+        made = await subscriptions.page(lease, bound=bound, types=types, limit=limit)
+        return [event.position for event in made.events], made.upto
+
+    assert await page(["A"], 10) == ([1, 2, 6], 6)
+    assert await page(["A"], 2) == ([1, 2], 2)
+    assert await page(["A"], 10, bound=4) == ([1, 2], 4)
+    assert await page(["C"], 10) == ([], 6)
+    assert await page(["A"], 10, bound=0) == ([], 0)
+
+
+async def test_a_page_looks_at_one_window_only(store, subscriptions, write, connect):
+    await store.events.append([write("order-1")])
+    await (await connect()).execute("select setval('uno.position_seq', 20000)")
+    await store.events.append([write("order-1")])
+    await subscriptions.register(NAME, start="beginning")
+    lease, steps = await subscriptions.take_over(NAME, owner="one"), []
+    while lease.position < 20001:
+        page = await subscriptions.page(lease, bound=20001, types=["Happened"], limit=10)
+        steps.append((len(page.events), page.upto))
+        lease = await subscriptions.advance(lease, page.upto)
+    assert steps == [(1, 5000), (0, 10000), (0, 15000), (0, 20000), (1, 20001)]
+
+
+async def test_pause_and_resume_are_seen_at_the_next_check(subscriptions):
+    await subscriptions.register(NAME, start="beginning")
+    lease = await subscriptions.take_over(NAME, owner="one")
+    await subscriptions.pause(NAME)
+    assert not await subscriptions.check(lease)
+    assert (await subscriptions.statuses())[0].paused
+    await subscriptions.resume(NAME)
+    assert await subscriptions.check(lease)
+
+
+async def test_a_halt_names_its_event_and_can_be_resumed_past_it(store, subscriptions, write, connect):
+    await store.events.append([write("order-1", 3)])
+    await subscriptions.register(NAME, start="beginning")
+    lease = await subscriptions.take_over(NAME, owner="one")
+    await subscriptions.halt(lease, position=2, reason="ZeroDivisionError")
+    assert not await subscriptions.check(lease)
+    status = (await subscriptions.statuses())[0]
+    assert (status.halt.position, status.halt.reason, status.lag) == (2, "ZeroDivisionError", 3)
+    await subscriptions.resume(NAME, skip=True)
+    assert await subscriptions.check(lease)
+    page = await subscriptions.page(lease, bound=3, types=["Happened"], limit=10)
+    assert [event.position for event in page.events] == [1, 3]
+    skipped = await (await connect()).fetch("select subscription, position, reason from uno.skipped_events")
+    assert [tuple(row) for row in skipped] == [(NAME, 2, "ZeroDivisionError")]
+    with pytest.raises(SubscriptionHalted, match="none to skip"):
+        await subscriptions.resume(NAME, skip=True)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("update uno.log set epoch = gen_random_uuid()", "restored or failed over"),
+        ("update uno.subscriptions set position = 50", "ahead of the log"),
+        ("update uno.log set first_position = 2", "retention"),
+    ],
+)
+async def test_a_checkpoint_that_does_not_fit_the_log_halts_with_a_name(store, subscriptions, write, connect, damage, reason):
+    """Scenario 40: another epoch, ahead of the head, below what is retained; nothing is skipped."""
+    await store.events.append([write("order-1", 3)])
+    await subscriptions.register(NAME, start="beginning")
+    before = await subscriptions.take_over(NAME, owner="one")
+    await (await connect()).execute(damage)
+    with pytest.raises(SubscriptionHalted, match=reason):
+        await subscriptions.take_over(NAME, owner="two")
+    assert reason in (await subscriptions.statuses())[0].halt.reason
+    with pytest.raises(LostLease):
+        await subscriptions.check(before)
+    if "subscriptions" not in damage:
+        with pytest.raises((LostLease, SubscriptionHalted)):
+            await subscriptions.page(before, bound=3, types=["Happened"], limit=10)
+
+
+async def test_pumps_that_overlap_pass_every_event_once(store, subscriptions, write, connect):
+    await (await connect()).execute("create table seen (position bigint)")
+    await store.events.append([write("order-1", 300)])
+    await subscriptions.register(NAME, start="beginning")
+
+    async def pump(owner):
+        lease = await subscriptions.take_over(NAME, owner=owner)
+        while lease.position < 300:
+            try:
+                page = await subscriptions.page(lease, bound=300, types=["Happened"], limit=20)
+                async with subscriptions.transaction() as tx:
+                    moved = await subscriptions.advance(lease, page.upto, tx=tx)
+                    await tx.execute("insert into seen values (:p)", [{"p": event.position} for event in page.events])
+                lease = moved
+            except LostLease:
+                lease = await subscriptions.take_over(NAME, owner=owner)
+
+    await asyncio.gather(pump("one"), pump("two"), pump("three"))
+    seen = await (await connect()).fetch("select position from seen order by position")
+    assert [row[0] for row in seen] == list(range(1, 301))

@@ -1,0 +1,118 @@
+"""Driver errors become ours by SQLSTATE and constraint name."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from uno_workflows.events.errors import (
+    ConfigurationError,
+    DuplicateEventId,
+    NotInTransaction,
+    SchemaMismatch,
+    StoreContended,
+    StoreUnavailable,
+    UnoError,
+    UnsafeIsolation,
+)
+from uno_workflows.events.ids import new_event_id
+from uno_workflows.events.recorded import NewEvent, StreamAppend
+from uno_workflows.storage.errors import translate, translated
+
+WRITING = StreamAppend("", "order-1", -2, [NewEvent(new_event_id(), "T", 1, b"", b"")], "c")
+
+
+def server_error(state: str, constraint: str | None = None) -> asyncpg.PostgresError:
+    return asyncpg.PostgresError.new({"C": state, "M": "said so", **({"n": constraint} if constraint else {})})
+
+
+def wrapped(error: BaseException) -> DBAPIError:
+    """As SQLAlchemy raises it: its own error around an adapter's, which the driver's caused."""
+    adapter = Exception("adapter")
+    adapter.__cause__ = error
+    return DBAPIError("select 1", {}, adapter)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("40001", StoreContended),
+        ("40P01", StoreContended),
+        ("55P03", StoreContended),
+        ("57014", StoreContended),
+        ("08006", StoreUnavailable),
+        ("57P01", StoreUnavailable),
+        ("57P03", StoreUnavailable),
+        ("53100", StoreUnavailable),
+        ("53300", StoreUnavailable),
+        ("25006", StoreUnavailable),
+        ("25P03", StoreUnavailable),
+        ("42P01", SchemaMismatch),
+        ("42883", SchemaMismatch),
+        ("3F000", SchemaMismatch),
+        ("28P01", ConfigurationError),
+        ("3D000", ConfigurationError),
+        ("42501", ConfigurationError),
+        ("25P02", NotInTransaction),
+        ("UN011", UnsafeIsolation),
+    ],
+)
+def test_a_server_error_is_translated_by_its_state(state, kind):
+    for error in (server_error(state), wrapped(server_error(state))):
+        assert isinstance(translate(error, schema="uno", needed=3), kind)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(111, "refused"),
+        FileNotFoundError("no socket"),
+        TimeoutError(),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"),
+        PoolTimeoutError("QueuePool limit"),
+    ],
+)
+def test_a_lost_connection_is_an_outage(error):
+    assert isinstance(translate(error, schema="uno"), StoreUnavailable)
+
+
+def test_mistakes_are_not_taken_for_outages():
+    for error in (
+        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+        asyncpg.DataError("invalid input for query argument"),
+        server_error("23502"),
+        KeyError("x"),
+    ):
+        assert translate(error, schema="uno") is None
+
+
+def test_a_users_own_errors_are_left_alone():
+    for error in (wrapped(server_error("42P01")), wrapped(server_error("23505")), FileNotFoundError(), TimeoutError()):
+        assert translate(error, schema="uno", foreign=True) is None
+    assert isinstance(translate(wrapped(server_error("40P01")), schema="uno", foreign=True), StoreContended)
+    assert isinstance(translate(wrapped(asyncpg.InterfaceError("closed")), schema="uno", foreign=True), StoreUnavailable)
+
+
+def test_a_unique_key_is_translated_by_its_name():
+    duplicate = translate(server_error("23505", "events_event_id_key"), schema="uno", writing=WRITING)
+    assert isinstance(duplicate, DuplicateEventId)
+    beside = translate(server_error("23505", "events_stream_version_key"), schema="uno", writing=WRITING)
+    assert isinstance(beside, UnoError)
+    assert "beside append()" in str(beside)
+    assert translate(server_error("23505", "other"), schema="uno", writing=WRITING) is None
+
+
+def test_the_drivers_error_is_the_cause_of_ours():
+    with pytest.raises(StoreContended) as caught, translated("uno"):
+        raise server_error("40P01")
+    assert isinstance(caught.value.__cause__, asyncpg.DeadlockDetectedError)
+    with pytest.raises(SchemaMismatch, match="run `uno migrate`"), translated("uno", needed=3):
+        raise server_error("42P01")
+
+
+def test_our_own_errors_pass():
+    with pytest.raises(StoreUnavailable, match="ours"), translated("uno"):
+        raise StoreUnavailable("ours")
