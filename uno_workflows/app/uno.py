@@ -97,6 +97,7 @@ class Uno:
         events: Mapping[str, Event | Sequence[Event]],
         *,
         expected_versions: Mapping[str, int] | None = None,
+        event_ids: Mapping[str, UUID | Sequence[UUID]] | None = None,
         tx: object | None = None,
     ) -> dict[str, Appended]:
         """Append to several streams, all or none; they are taken in sorted order, so that two such calls never deadlock.
@@ -104,10 +105,11 @@ class Uno:
         Args:
             events: One event or several for each stream.
             expected_versions: Versions that streams must be at; `ANY` for those left out.
+            event_ids: Ids of a stream's events, one each, if a repeat must append nothing; fresh ones for those left out.
             tx: As for `append`.
         """
-        wanted = expected_versions or {}
-        writes = [self._write(stream, some, wanted.get(stream, ANY), None) for stream, some in events.items()]
+        wanted, ids = expected_versions or {}, event_ids or {}
+        writes = [self._write(stream, some, wanted.get(stream, ANY), ids.get(stream)) for stream, some in events.items()]
         appended = await self.store.events.append(writes, tx=tx)
         return {result.stream_id: result for result in appended}
 

@@ -68,7 +68,11 @@ class EventStore(Protocol):
     def read_all(
         self, *, after: int = 0, upto: int | None = None, types: Collection[str] | None = None, limit: int | None = None
     ) -> AsyncIterator[StoredEvent]:
-        """Events of all streams after a position, in position order, never further than the bound of now."""
+        """Events of all streams after a position, in position order.
+
+        `upto` must be a bound that the caller was given: it may be ahead of one asked for now, and is not judged again.
+        Without it, it is the bound of now.
+        """
         ...
 
     async def load(self, positions: Sequence[int]) -> list[StoredEvent]:

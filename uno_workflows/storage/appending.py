@@ -21,7 +21,7 @@ from uno_workflows.events.errors import (
 )
 from uno_workflows.events.names import ANY, Version, bucket
 from uno_workflows.events.recorded import Appended, StreamAppend
-from uno_workflows.storage.handles import AsyncpgHandle, Handle, lent
+from uno_workflows.storage.handles import AsyncpgHandle, Handle, WakesReaders, lent
 from uno_workflows.storage.pool import Database
 from uno_workflows.storage.statements import Statement
 
@@ -78,6 +78,8 @@ class Appending:
         made = await self.write(handle, writes)
         if isinstance(tx, AsyncSession):
             _call_after_commit(tx.sync_session, self._committed)
+        elif isinstance(tx, WakesReaders):
+            tx.wrote = True
         return made
 
     async def write(self, handle: Handle, writes: Sequence[StreamAppend]) -> list[Appended]:

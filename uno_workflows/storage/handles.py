@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -25,6 +25,13 @@ class Handle(Protocol):
     def savepoint(self) -> AbstractAsyncContextManager[Any]:
         """A part of the transaction that is undone when its block fails."""
         ...
+
+
+@runtime_checkable
+class WakesReaders(Protocol):
+    """A transaction that wakes the readers after its commit, if it wrote events."""
+
+    wrote: bool
 
 
 class AsyncpgHandle:
