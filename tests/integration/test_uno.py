@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from uno_workflows import (
@@ -94,8 +95,28 @@ async def test_an_event_that_no_module_declares_is_named_when_read(uno: Uno) -> 
     assert [r async for r in uno.read_all(types=[Counted])] == []
 
 
+async def test_a_follower_reads_up_to_the_bound_that_it_waited_for(uno: Uno, database: str) -> None:
+    """A run of committed positions proves itself, although an older appender still holds readers back by its ticket: judged
+    again, the bound would be lower, and what lies between be skipped."""
+    appender = await asyncpg.connect(database)
+    first = await uno.append("counter-1", Counted(n=0))
+    following = aiter(uno.follow(types=[Counted]))
+    assert (await anext(following)).position == first.positions[0]
+    async with appender.transaction():
+        # a statement that inserts nothing takes its ticket, and draws no position
+        await appender.execute("insert into uno.events (tenant) select '' where false")
+        second = await uno.append("counter-2", Counted(n=1))
+        async with asyncio.timeout(10):
+            assert (await anext(following)).position == second.positions[0]
+        assert await uno.store.events.bound() < second.positions[0]
+        third = await uno.append("counter-3", Counted(n=2), tx=appender)
+    async with asyncio.timeout(10):
+        assert (await anext(following)).position == third.positions[0]
+    await following.aclose()  # type: ignore[attr-defined]  (it is a generator)
+    await appender.close()
+
+
 async def test_a_follower_under_load_sees_every_event_once_and_in_order(uno: Uno, database: str) -> None:
-    """It reads up to the bound that it waited for: judged again that one could be lower, and what lies between be skipped."""
     seen: list[int] = []
     settings = Settings(database_url=database)
 
