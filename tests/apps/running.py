@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
 
-from uno_workflows import Settings, Uno
+from uno_workflows import Event, Recorded, Settings, Uno
 from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.worker import Role, run_worker
@@ -87,6 +87,28 @@ class App:
 
         await until(there)
 
+    async def stored(self, stream: str) -> list[Recorded[Event]]:
+        """All events of a stream."""
+        return [recorded async for recorded in self.uno.read(stream)]
+
+    async def late(self, key: str) -> list[str]:
+        """Types of the events that came too late for a key, in log order."""
+        return [t for (t,) in await self.sql("select event_type from uno.saga_late where key = :key order by position", key=key)]
+
+    async def pending(self, saga: str, key: str) -> int:
+        """How many events wait for a start."""
+        found = await self.sql("select count(*) from uno.saga_pending where saga = :saga and key = :key", saga=saga, key=key)
+        return int(found[0][0])
+
+    async def caught_up(self, subscription: str) -> None:
+        """Wait until a subscription has passed all that is in the log now."""
+        bound = await self.uno.store.events.bound()
+
+        async def passed() -> bool:
+            return await self.uno.store.subscriptions.position(subscription) >= bound
+
+        await until(passed)
+
     async def sql(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run one statement in the app's database; its rows, if it has any."""
         async with self.uno.transaction() as tx:
@@ -94,8 +116,13 @@ class App:
             return [tuple(row) for row in result.all()] if result.returns_rows else []
 
     async def history(self, workflow_id: str) -> list[Any]:
-        """The events of a run's history."""
-        return list((await self.handle(workflow_id).fetch_history()).events)
+        """The events of a run's history; none before it was started."""
+        try:
+            return list((await self.handle(workflow_id).fetch_history()).events)
+        except RPCError as err:
+            if err.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return []
 
     async def failures(self, workflow_id: str) -> list[str]:
         """The messages of a run's failed workflow tasks: bugs, and what does not replay."""
@@ -130,8 +157,3 @@ async def running(
         stop.set()
         await asyncio.wait([worker])
         worker.result()
-
-
-def history_json(history: Any) -> str:
-    """A fetched history as JSON for a file: indented, so that a change of it can be read."""
-    return json.dumps(json.loads(history.to_json()), indent=1) + "\n"

@@ -3,7 +3,7 @@
 - ```` ```python title=shop.py ````: written as that file into the page's own folder.
 - ```` ```python ````: run as a program there.
 - ```` ```sh ````: run there; its exit code counts. A block of `scripts/…` only has to name scripts that another check runs.
-- ```` ```sh background="words" ````: started, and left running once it has said these words; its `export` lines count from then on.
+- ```` ```sh background="words" ````: started, left running once it said these words; its `export` lines count from then on.
 - ```` ```text ````, ```` ```json ````: for reading.
 """
 

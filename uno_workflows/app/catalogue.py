@@ -9,8 +9,9 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.errors import ConfigurationError, DeclarationError, UnoError
@@ -19,6 +20,8 @@ from uno_workflows.projections.projection import Projection
 from uno_workflows.sagas.envelope import FRAMEWORK_STEPS
 from uno_workflows.sagas.saga import Saga
 from uno_workflows.sagas.steps import Step
+
+OURS: Final = str(Path(__file__).parents[1])
 
 
 @dataclass(slots=True)
@@ -65,19 +68,21 @@ def _import(name: str) -> ModuleType:
         sys.path.insert(0, "")  # as `python -m` does: the user's own folder comes first
     try:
         return importlib.import_module(name)
+    except DeclarationError as err:
+        raise DeclarationError(f"{_where(err)}{err}") from err
     except UnoError:
         raise
-    except Exception as err:
-        raise ConfigurationError([f"module {name!r} does not import: {_where(err)}{type(err).__name__}: {err}"]) from err
+    except (Exception, SystemExit) as err:  # a module that exits when it is imported would take us along, without a word
+        reason = err.msg if isinstance(err, SyntaxError) else err
+        raise ConfigurationError([f"module {name!r} does not import: {_where(err)}{type(err).__name__}: {reason}"]) from err
 
 
 def _where(error: BaseException) -> str:
+    """The user's line that raised; the last one that is neither ours nor the import machinery's."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: "
     frames = traceback.extract_tb(error.__traceback__)
-    user = [
-        f
-        for f in frames
-        if "importlib" not in f.filename and not f.filename.startswith("<") and "uno_workflows" not in f.filename
-    ]
+    user = [f for f in frames if not f.filename.startswith(("<", OURS)) and "importlib" not in f.filename]
     return f"{user[-1].filename}:{user[-1].lineno}: " if user else ""
 
 

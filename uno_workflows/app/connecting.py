@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -48,4 +49,7 @@ async def _check_namespace(client: Client, address: str) -> None:
 
 
 def _short(error: BaseException) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    """The bridge's error without its Rust: what the operating system said, if it did."""
+    said = str(error) or type(error).__name__
+    cause = re.search(r'message: "([^"]+)"', said)
+    return cause[1] if cause else said.splitlines()[0][:200]

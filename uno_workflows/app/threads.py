@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any, Final
+
+from uno_workflows.app.watchdog import watched
+
+logger = logging.getLogger("uno_workflows.worker")
+
+MARGIN: Final = timedelta(seconds=5)
+"""What a part gets beyond its grace to close its connections; after that, user code must have blocked its loop."""
+
+Part = AbstractAsyncContextManager[Sequence[asyncio.Future[Any]]]
 
 
 @asynccontextmanager
-async def in_thread(
-    part: Callable[[], AbstractAsyncContextManager[asyncio.Future[Any]]], *, name: str
-) -> AsyncIterator[asyncio.Future[None]]:
+async def in_thread(part: Callable[[], Part], *, name: str, grace: timedelta) -> AsyncIterator[asyncio.Future[None]]:
     """Run a part in its own thread; entering returns when it is ready, leaving when it has stopped.
 
     Args:
-        part: A context whose value is a future that ends if the part dies.
+        part: A context whose value are futures; one that ends, ends the part.
+        grace: How long leaving waits, and a little more. Then the thread is left behind, to die with the process.
 
     Yields:
         A future of the caller's loop that ends, with its error, if the part dies before it is told to stop.
@@ -34,13 +44,15 @@ async def in_thread(
             future.set_exception(error)
 
     async def live() -> None:
-        async with part() as running:
-            here.call_soon_threadsafe(tell, ready, None)
-            stopping = asyncio.create_task(asyncio.to_thread(stop.wait))
-            await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-            stop.set()
-            if running.done():
-                running.result()
+        with watched(asyncio.get_running_loop()):
+            async with part() as running:
+                here.call_soon_threadsafe(tell, ready, None)
+                stopping = asyncio.create_task(asyncio.to_thread(stop.wait))
+                await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+                stop.set()
+                for future in running:
+                    if future.done():
+                        future.result()
 
     def run() -> None:
         error: BaseException | None = None
@@ -48,7 +60,8 @@ async def in_thread(
             asyncio.run(live())
         except BaseException as err:
             error = err
-        here.call_soon_threadsafe(tell, died, error)
+        with suppress(RuntimeError):  # left behind, and the caller's loop is closed
+            here.call_soon_threadsafe(tell, died, error)
 
     thread = threading.Thread(target=run, name=f"uno {name}", daemon=True)
     thread.start()
@@ -59,6 +72,8 @@ async def in_thread(
         yield died
     finally:
         stop.set()
-        await asyncio.wait([died])
-        if not died.cancelled():
+        await asyncio.wait([died], timeout=(grace + MARGIN).total_seconds())
+        if not died.done():
+            logger.error("%s did not stop in time, for its event loop is blocked; its leases time out", name)
+        elif not died.cancelled():
             died.exception()

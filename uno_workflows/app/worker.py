@@ -51,6 +51,9 @@ THROTTLE: Final = timedelta(seconds=2)
 STICKY: Final = timedelta(seconds=1)
 """How long a workflow task waits for a dead worker's cache before another takes it (10 s by default: 13.5 s to recover)."""
 
+Watched = Sequence[asyncio.Future[Any]]
+"""What a part of the worker consists of: one that ends, ends the worker."""
+
 
 class Role(StrEnum):
     """What a worker process does."""
@@ -85,12 +88,12 @@ async def run_worker(
         await register_subscriptions(store, catalogue)
         watch: list[asyncio.Future[Any]] = []
         if role in (Role.ALL, Role.SAGAS):
-            watch.append(await stack.enter_async_context(_sagas(settings, catalogue, store, client, identity)))
+            watch.extend(await stack.enter_async_context(_sagas(settings, catalogue, store, client, identity, stop)))
         if role in (Role.ALL, Role.DISPATCH):
-            watch.append(await stack.enter_async_context(_dispatch(settings, catalogue, store, client, identity)))
+            watch.extend(await stack.enter_async_context(_dispatch(settings, catalogue, store, client, identity, stop)))
         if role in (Role.ALL, Role.PROJECTIONS) and catalogue.projections:
             part = partial(_projections_alone, settings, catalogue, identity)
-            watch.append(await stack.enter_async_context(in_thread(part, name="projections")))
+            watch.append(await stack.enter_async_context(in_thread(part, name="projections", grace=settings.grace)))
         ready()
         await _until(stop, watch)
 
@@ -125,8 +128,8 @@ async def _until(stop: asyncio.Event, watch: Sequence[asyncio.Future[Any]]) -> N
 
 @asynccontextmanager
 async def _sagas(
-    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str
-) -> AsyncIterator[asyncio.Future[None]]:
+    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str, stop: asyncio.Event
+) -> AsyncIterator[Watched]:
     """Sagas, steps, plain workflows and activities."""
     worker = Worker(
         client,
@@ -144,24 +147,24 @@ async def _sagas(
         max_heartbeat_throttle_interval=THROTTLE,
         sticky_queue_schedule_to_start_timeout=STICKY,
     )
-    async with _running(worker) as running:
-        yield running
+    async with _running(worker, stop) as running:
+        yield [running]
 
 
 @asynccontextmanager
 async def _dispatch(
-    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str
-) -> AsyncIterator[asyncio.Future[None]]:
+    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str, stop: asyncio.Event
+) -> AsyncIterator[Watched]:
     """The pumps of the sagas."""
     temporal = SagaClient(client, settings.app, searchable=await ensure_search_attributes(client))
     consumers = [_dispatcher(settings, saga, temporal, store) for saga in catalogue.sagas.values()]
-    async with store.tail() as tail, _pumps(settings, client, store, tail, consumers, identity, "dispatch") as running:
+    async with store.tail() as tail, _pumps(settings, client, store, tail, consumers, f"{identity}/dispatch", stop) as running:
         reconcilers = [
             asyncio.create_task(Reconciler(client, store.runs, c.saga.name).run(), name=f"reconciler of {c.saga.name}")
             for c in consumers
         ]
         try:
-            yield running
+            yield [*running, *reconcilers]
         finally:
             await _cancel(reconcilers)
 
@@ -180,12 +183,13 @@ def _dispatcher(settings: Settings, saga: type[Saga], temporal: SagaClient, stor
 
 
 @asynccontextmanager
-async def _projections_alone(settings: Settings, catalogue: Catalogue, identity: str) -> AsyncIterator[asyncio.Future[None]]:
+async def _projections_alone(settings: Settings, catalogue: Catalogue, identity: str) -> AsyncIterator[Watched]:
     """The pumps of the projections, with connections of their own: they run in another thread's event loop."""
     client = await connect_temporal()
     async with open_store(settings) as store, store.tail() as tail:
         consumers = [ProjectionFolder(p, catalogue.events, store.subscriptions) for p in catalogue.projections.values()]
-        async with _pumps(settings, client, store, tail, consumers, identity, "projections") as running:
+        owner, stop = f"{identity}/projections", asyncio.Event()  # stopped by leaving, which is what the worker does first
+        async with _pumps(settings, client, store, tail, consumers, owner, stop) as running:
             yield running
 
 
@@ -196,13 +200,12 @@ async def _pumps(
     store: PostgresStore,
     tail: Tail,
     consumers: Sequence[Consumer],
-    identity: str,
-    kind: str,
-) -> AsyncIterator[asyncio.Future[None]]:
+    owner: str,
+    stop: asyncio.Event,
+) -> AsyncIterator[Watched]:
     """A Worker for pumps, with a slot for each: on shared slots, pumps that last minutes would keep steps from running."""
-    queue = f"{settings.app}.{kind}"
+    queue = f"{settings.app}.{owner.rpartition('/')[2]}"
     options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page)
-    owner = f"{identity}/{kind}"
     make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options)
     host = PumpHost({consumer.subscription: partial(make_pump, consumer) for consumer in consumers})
     worker = Worker(
@@ -220,22 +223,32 @@ async def _pumps(
     names = [consumer.subscription for consumer in consumers]
     keeping = asyncio.create_task(keep_subscriptions(client, app=settings.app, task_queue=queue, names=names))
     try:
-        async with _running(worker) as running:
-            yield running
+        async with _running(worker, stop) as running:
+            yield [running, keeping]
     finally:
         await _cancel([keeping])
 
 
 @asynccontextmanager
-async def _running(worker: Worker) -> AsyncIterator[asyncio.Future[None]]:
-    """A Temporal Worker at work; the future ends with its error if it dies."""
+async def _running(worker: Worker, stop: asyncio.Event) -> AsyncIterator[asyncio.Future[None]]:
+    """A Temporal Worker at work; the future ends with its error if it dies.
+
+    It begins to stop as soon as `stop` is set: all parts stop side by side, within one grace and not one after the other.
+    """
     running = asyncio.create_task(worker.run(), name=f"worker of {worker.task_queue}")
+    stopping = asyncio.create_task(_stop(worker, stop), name=f"stop of {worker.task_queue}")
     try:
         yield running
     finally:
+        await _cancel([stopping])
         if not running.done():
             await worker.shutdown()
         await asyncio.wait([running])
+
+
+async def _stop(worker: Worker, stop: asyncio.Event) -> None:
+    await stop.wait()
+    await worker.shutdown()
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

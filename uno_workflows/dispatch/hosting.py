@@ -41,21 +41,34 @@ class PumpHost:
             raise ApplicationError(
                 f"no loaded module declares {subscription.name}; remove it or load its module", type="Unloaded"
             )
-        pump = make()
-        beating = asyncio.create_task(_beat(pump), name=f"heartbeat of {subscription.name}")
-        watching = asyncio.create_task(_watch(pump), name=f"shutdown of {subscription.name}")
+        if task := asyncio.current_task():
+            task.set_name(subscription.name)  # whoever finds its event loop blocked reads this name
         try:
-            await pump.run()
+            handed_over = await _lend(make(), subscription.name)
         except LostLease as err:
             raise _quietly(str(err), timedelta(seconds=1)) from err
-        finally:
-            for task in (beating, watching):
-                task.cancel()
-            await asyncio.wait([beating, watching])
-        if pump.leaving.is_set():
+        except asyncio.CancelledError as err:
+            if (lost := _lost_by_cancel()) is None:
+                raise
+            logger.warning("%s: the lease ends at once: %s", subscription.name, lost)
+            raise _quietly(lost, timedelta(milliseconds=1)) from err
+        if handed_over:
             # zero would mean "not set": one millisecond starts it at once on another worker
             raise _quietly("handed over", timedelta(milliseconds=1))
         return "the lease is over"
+
+
+async def _lend(pump: Pump, name: str) -> bool:
+    """Have it pump for one lease; True if the lease is to be handed over before its time."""
+    beating = asyncio.create_task(_beat(pump), name=f"heartbeat of {name}")
+    watching = asyncio.create_task(_watch(pump), name=f"shutdown of {name}")
+    try:
+        await pump.run()
+    finally:
+        for task in (beating, watching):
+            task.cancel()
+        await asyncio.wait([beating, watching])
+    return pump.leaving.is_set()
 
 
 async def keep_subscriptions(client: Client, *, app: str, task_queue: str, names: Iterable[str]) -> None:
@@ -86,6 +99,16 @@ async def _beat(pump: Pump) -> None:
     while True:
         activity.heartbeat(pump.position)  # for liveness and display only: the SDK throttles it, Postgres has the truth
         await asyncio.sleep(BEAT_SECONDS)
+
+
+def _lost_by_cancel() -> str | None:
+    """Why an activity that nobody asked to cancel was cancelled, in words; the SDK has a stack for it in the log."""
+    details = activity.cancellation_details()
+    if details is not None and (details.not_found or details.timed_out):
+        return "its heartbeats came too late, and another has it"
+    if details is not None and details.worker_shutdown:
+        return "the page at hand took longer than the grace of this worker"
+    return None
 
 
 async def _watch(pump: Pump) -> None:

@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from uno_workflows.events.errors import UnoError
@@ -45,10 +45,12 @@ class Reconciler:
             f"WorkflowType = '{self._saga}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed', 'Canceled')"
             f" AND CloseTime > '{self._since:%Y-%m-%dT%H:%M:%SZ}'"
         )
-        closed = {w.id: w.status async for w in self._client.list_workflows(query)}
+        closed = {w.id async for w in self._client.list_workflows(query)}
         for workflow_id in await self._runs.open_workflow_ids(self._saga, list(closed)):
             saga, tenant, key, generation = parse_workflow_id(workflow_id)
-            status = closed[workflow_id]
+            status = (await self._client.get_workflow_handle(workflow_id).describe()).status
+            if status is WorkflowExecutionStatus.RUNNING:
+                continue  # it was reset: what is closed is the run that this one replaced
             reason = f"closed by the server: {status.name.lower() if status else 'unknown'}"
             await self._runs.record_end(RunKey(saga, tenant, key, generation), "terminated", reason=reason)
             logger.warning("run %s was %s", workflow_id, reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pydantic_core
@@ -19,18 +19,29 @@ def run_keys(saga: SagaDefinition, event: StoredEvent) -> list[RunKey]:
     """The runs of a saga that an event names: one, several, or none if a key function says so.
 
     Raises:
-        InvalidKey: the field is missing or null, or the key cannot be part of a workflow id.
+        InvalidKey: the field is missing or null, the key function fails, or the key cannot be part of a workflow id.
         UnoError: the event cannot be decoded for a key function.
     """
     rule = saga.keys[event.type]
     if isinstance(rule, str):
         keys: Sequence[str] = [_field(saga, event, rule)]
     else:
-        found = rule(decode(saga.events[event.type], event.payload, schema_version=event.schema_version))
-        keys = [found] if isinstance(found, str) else list(found)
+        keys = _called(saga, event, rule)
     for key in keys:
         workflow_id(saga.name, key, tenant=event.tenant)  # refused here, with the reason, and not by the server
     return [RunKey(saga.name, event.tenant, key) for key in dict.fromkeys(keys)]
+
+
+def _called(saga: SagaDefinition, event: StoredEvent, rule: Callable[[Any], str | Sequence[str]]) -> list[str]:
+    decoded = decode(saga.events[event.type], event.payload, schema_version=event.schema_version)
+    try:
+        found = rule(decoded)
+        keys: list[Any] = [found] if isinstance(found, str) else list(found)
+    except Exception as err:  # the user's code: its bug halts the subscription with a name, and does not kill the pump
+        raise InvalidKey(saga.name, f"the key function of {event.type} failed: {type(err).__name__}: {err}") from err
+    for wrong in (key for key in keys if not isinstance(key, str)):
+        raise InvalidKey(saga.name, f"the key function of {event.type} returned {wrong!r}; a key is a string")
+    return keys
 
 
 def _field(saga: SagaDefinition, event: StoredEvent, field: str) -> str:

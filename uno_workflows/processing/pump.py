@@ -116,8 +116,8 @@ class Pump:
                 pause = FIRST_PAUSE
                 async with self._consumer.open(lease, self.leaving) as session:
                     await self._pump(session, end)
-            except SubscriptionHalted:
-                continue  # written down; the next turn rests until somebody resumes it
+            except SubscriptionHalted:  # written down; a checkpoint that does not fit the log halts at each take-over anew
+                await self._rest(self._settings.poll.total_seconds())
             except (StoreUnavailable, StoreContended) as err:
                 logger.warning("%s waits for Postgres: %s", self._consumer.subscription, err)
                 await self._rest(pause)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from uno_workflows.events.errors import LostLease, StoreContended, StoreUnavailable, SubscriptionHalted, UnoError
 from uno_workflows.events.names import GlobalPosition
-from uno_workflows.events.protocols import Subscriptions, Transaction
+from uno_workflows.events.protocols import Subscriptions
 from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
 from uno_workflows.events.subscriptions import Lease, Page, Start
@@ -21,6 +22,8 @@ logger = logging.getLogger("uno_workflows.projections")
 
 ATTEMPTS: Final = 3
 FIRST_PAUSE: Final = 0.2
+SLOW_SECONDS: Final = 5.0
+"""A handler that was at work for longer has lost its connection by itself: the server ends transactions that stay idle."""
 
 
 class ProjectionFolder:
@@ -99,11 +102,18 @@ class FolderSession:
     async def _fold(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> None:
         if upto == self.lease.position:
             return
-        async with self._folder.subscriptions.transaction() as tx:
-            # first in its transaction: two pumps would otherwise deadlock over the read model (20 of 45 did)
-            lease = await self._folder.subscriptions.advance(self.lease, upto, tx=tx)
-            for method, events in self._runs(batch):
-                await self._call(method, events, tx)
+        handler = _Handler()
+        try:
+            async with self._folder.subscriptions.transaction() as tx:
+                # first in its transaction: two pumps would otherwise deadlock over the read model (20 of 45 did)
+                lease = await self._folder.subscriptions.advance(self.lease, upto, tx=tx)
+                for method, events in self._runs(batch):
+                    handler.begin(method)
+                    await getattr(self._instance, method)(events, tx)
+        except Exception as err:  # judged out here, where an outage that a handler met has its own name
+            if handler.is_to_blame(err):
+                raise _HandlerFailed(f"{handler.method}: {type(err).__name__}: {err}") from err
+            raise
         self.lease = lease
 
     def _runs(self, batch: Sequence[StoredEvent]) -> Iterator[tuple[str, Sequence[Recorded[Any]]]]:
@@ -117,13 +127,22 @@ class FolderSession:
         except UnoError as err:
             raise SubscriptionHalted(self._folder.subscription, event.position, str(err)) from err
 
-    async def _call(self, method: str, events: Sequence[Recorded[Any]], tx: Transaction) -> None:
-        try:
-            await getattr(self._instance, method)(events, tx)
-        except (StoreUnavailable, StoreContended, LostLease):
-            raise
-        except Exception as err:
-            raise _HandlerFailed(f"{method}: {type(err).__name__}: {err}") from err
+
+class _Handler:
+    """Which handler of a batch is at work, and since when."""
+
+    def __init__(self) -> None:
+        self.method = ""
+        self._since = 0.0
+
+    def begin(self, method: str) -> None:
+        self.method, self._since = method, time.monotonic()
+
+    def is_to_blame(self, error: Exception) -> bool:
+        """Whether the handler failed, and not Postgres, the lease or an event that cannot be decoded."""
+        if not self.method or isinstance(error, (StoreContended, LostLease, SubscriptionHalted)):
+            return False
+        return not isinstance(error, StoreUnavailable) or time.monotonic() - self._since > SLOW_SECONDS
 
 
 class _HandlerFailed(UnoError):

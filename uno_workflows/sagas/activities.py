@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
+from uno_workflows.events.base import Event
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
 from uno_workflows.events.context import EventContext, event_context
-from uno_workflows.events.encoding import metadata_bytes
+from uno_workflows.events.encoding import decode, encode, metadata_bytes
 from uno_workflows.events.errors import NotYet, Refused, UnoError
 from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
@@ -24,7 +26,10 @@ from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequ
 from uno_workflows.sagas.steps import Step
 
 BEAT_SECONDS: Final = 2.0
-"""How often a running step beats, so that a cancel arrives and a dead worker is noticed. Short steps never do."""
+"""How often a running step beats, so that a cancel arrives and a dead worker is noticed. Short steps never do; those with a
+short heartbeat time-out beat more often."""
+MESSAGE_LENGTH: Final = 10_000
+"""Characters of an error that travel: a history holds them several times, and a run whose failure is over 2 MB never closes."""
 FIRST_LOOK: Final = 0.05
 LONGEST_LOOK: Final = 1.0
 
@@ -36,13 +41,13 @@ def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
 
     Its errors reach the saga by their class names: a refusal is final, a "not yet" is quietly tried again.
     """
-    adapter: TypeAdapter[Any] = TypeAdapter(step.result_type)
+    write, read = _codec(step.result_type)
 
     async def in_transaction(argument: Any, call: StepCall) -> Any:
         async def work(tx: Transaction) -> bytes:
-            return adapter.dump_json(await step.function(argument, tx))
+            return write(await step.function(argument, tx))
 
-        return adapter.validate_json(await steps.run_once(call, work))
+        return read(await steps.run_once(call, work))
 
     async def run(argument: Any, call: StepCall) -> Any:
         current = CurrentStep(call.key, activity.info().attempt, call)
@@ -54,6 +59,14 @@ def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
     run.__annotations__ = {"argument": step.argument_type, "call": StepCall, "return": step.result_type}
     run.__qualname__ = run.__name__ = step.name
     return activity.defn(name=step.name)(run)
+
+
+def _codec(result_type: Any) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    """How a result is stored and read: an event by its own rules, as it travels, so that fields it does not know survive."""
+    if isinstance(result_type, type) and issubclass(result_type, Event):
+        return encode, partial(decode, result_type, schema_version=result_type.schema_version)
+    adapter: TypeAdapter[Any] = TypeAdapter(result_type)
+    return adapter.dump_json, adapter.validate_json
 
 
 class FrameworkActivities:
@@ -124,28 +137,35 @@ def _inherited(call: StepCall) -> dict[str, Any]:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """Our errors in Temporal's words: retryable or not, by their own declaration."""
+    """Our errors in Temporal's words: retryable or not, by their own declaration; and no message without end."""
     try:
         yield
-    except (NotYet, Refused) as err:
-        final, benign = isinstance(err, Refused), ApplicationErrorCategory.BENIGN  # an answer, not a fault: no warning for it
-        raise ApplicationError(str(err), type=type(err).__name__, non_retryable=final, category=benign) from err
-    except UnoError as err:
-        raise ApplicationError(str(err), type=type(err).__name__, non_retryable=not err.retryable) from err
+    except Exception as err:
+        message = str(err)
+        if isinstance(err, (NotYet, Refused)):  # an answer, not a fault: no warning for it
+            final, category = isinstance(err, Refused), ApplicationErrorCategory.BENIGN
+        elif isinstance(err, UnoError) or (len(message) > MESSAGE_LENGTH and not isinstance(err, FailureError)):
+            final, category = isinstance(err, UnoError) and not err.retryable, ApplicationErrorCategory.UNSPECIFIED
+        else:
+            raise
+        cause = err if len(message) <= MESSAGE_LENGTH else None
+        cut = message[:MESSAGE_LENGTH]
+        raise ApplicationError(cut, type=type(err).__name__, non_retryable=final, category=category) from cause
 
 
 @contextmanager
 def _beating() -> Iterator[None]:
     """Heartbeat while the block runs. By timer, not by task: a step shorter than the first beat costs nothing."""
-    loop = asyncio.get_running_loop()
+    loop, allowed = asyncio.get_running_loop(), activity.info().heartbeat_timeout
+    every = min(BEAT_SECONDS, allowed.total_seconds() / 3) if allowed else BEAT_SECONDS
     handle: asyncio.TimerHandle | None = None
 
     def beat() -> None:
         nonlocal handle
         activity.heartbeat()
-        handle = loop.call_later(BEAT_SECONDS, beat)
+        handle = loop.call_later(every, beat)
 
-    handle = loop.call_later(BEAT_SECONDS, beat)
+    handle = loop.call_later(every, beat)
     try:
         yield
     finally:

@@ -51,7 +51,7 @@ def event_types(declared: object, *, where: str) -> dict[str, type[Event]]:
     """Event classes by their names, from one class, a union or a tuple.
 
     Raises:
-        DeclarationError: something else is in it.
+        DeclarationError: something else is in it, or a base without a name.
     """
     if declared is None:
         return {}
@@ -59,6 +59,8 @@ def event_types(declared: object, *, where: str) -> dict[str, type[Event]]:
     for member in (members := tuple(members)):
         if not (isinstance(member, type) and issubclass(member, Event)):
             raise DeclarationError(f"{where}: {member!r} is not an Event class")
+        if not member.event_type:
+            raise DeclarationError(f"{where}: {member.__name__} is a base for events; name the events themselves")
     return {member.event_type: member for member in members}
 
 

@@ -6,11 +6,13 @@ The order of a run's life, and the rules that hold in it (each was a failure onc
 2. It waits until `run` has ended and no event is left to handle, or until something stops the saga: a failure, a cancel,
    an abort, the deadline. A stop sticks: it is checked again at every word of the vocabulary, because the SDK swallows a
    cancel whose activity completes anyway, and because user code may catch what it likes.
-3. Both tasks settle before anything is undone. Undo runs in reverse, shielded. A failing undo is written down, does not stop
-   the others, and is tried again with patience until it succeeds: the run stays open as `compensation_failed`.
+3. All tasks settle before anything is undone, those too that the user's code made and does not await. Undo runs in reverse,
+   shielded. A failing undo is written down, does not stop the others, and is tried again with patience until it succeeds: the
+   run stays open as `compensation_failed`.
 4. The last command writes the end into the table of runs.
 
-A bug (any exception that is not a failure) is raised as it is: the workflow task fails and waits for a fix; nothing is undone.
+A bug (any exception that is not a failure) is raised as it is and at once, so that nothing follows from it in the history: the
+workflow task fails and waits for a fix; nothing is undone.
 Whatever this file commands (timers, upserts, markers, activities) is part of our users' histories: golden histories replay
 in the tests, and a change needs `workflow.patched`.
 """
@@ -26,16 +28,17 @@ from typing import Any, Final, NoReturn, TypeVar
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.durations import spell
-from uno_workflows.events.errors import Expired, Refused, StepFailed
+from uno_workflows.events.errors import Expired, StepFailed
 from uno_workflows.events.runs import RunState
 from uno_workflows.sagas.calls import Calls
 from uno_workflows.sagas.decoding import decode_delivery
 from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import Delivery
+from uno_workflows.sagas.failures import Aborted, is_failure
 from uno_workflows.sagas.inbox import Inbox
 from uno_workflows.sagas.journal import Entry, Journal, Mark, public_state
 from uno_workflows.sagas.settling import settle, shielded
@@ -47,12 +50,10 @@ E = TypeVar("E", bound=Event)
 
 STATE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("UnoState")
 CORRELATION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("UnoCorrelation")
+REASON_LENGTH: Final = 1000
+"""Characters of the reason of an end; it becomes the message of the run's failure, whose size Temporal limits."""
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
-
-
-class Aborted(Exception):
-    """Raised by `abort`; the stop that it leaves behind is what counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,9 @@ class Driver:
         self._inbox = Inbox(frozenset(definition.handlers), frozenset(definition.expects))
         self._undos: list[Undo] = []
         self._stop: tuple[RunState, str] | None = None
-        self._past_deadline = False
-        self._awaited: list[str] = []
+        self._past_deadline = self._ended = False
+        self._awaited: dict[Entry, str] = {}
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._calls: Calls | None = None
         self._journal = Journal(f"{definition.name} {workflow.info().workflow_id.partition('/')[2]}")
         self._malformed: list[str] = []
@@ -147,17 +149,19 @@ class Driver:
         body = asyncio.create_task(self._body(delivery))
         hands = asyncio.create_task(self._handle())
         await self._until_over(body, hands)
-        hands.cancel()
-        body.cancel()
-        await settle(hands, body)
+        _raise_bug(body, hands)  # before anything is cancelled: a command would stay in the history, the repaired code makes none
+        self._ended = True  # a step that completes in spite of its cancel is followed by no other
+        tasks = {hands: None, body: None, **self._tasks}
+        for task in tasks:
+            task.cancel()
+        await settle(*tasks)
+        _raise_bug(body, hands)
         failure = _failure(body) or _failure(hands)
-        if failure is not None and not is_failure(failure):
-            raise failure
         if self._stop is None and failure is None and not body.cancelled():
             await shielded(self._finish("done", ""))
             return
         state, reason = self._stop or ("compensated", _spell_failure(failure))
-        self._stop = (state, reason)
+        self._stop = (state, reason := reason[:REASON_LENGTH])
         await shielded(self._compensate(state, reason))
         if state == "cancelled":
             raise asyncio.CancelledError
@@ -196,12 +200,12 @@ class Driver:
     async def _deadline(self, over: Callable[[], bool]) -> None:
         """Stop at the deadline, but not before an awaited event that was committed in time could be delivered."""
         assert self._definition.deadline is not None
-        reason, awaited = f"deadline of {spell(self._definition.deadline)} passed", self._awaited[:]
+        reason, awaited = f"deadline of {spell(self._definition.deadline)} passed", dict(self._awaited)
+        self._past_deadline = True  # whatever is awaited from here on must be there already
         try:
             if awaited:
                 await self._running.last_look()
-                if any(name not in self._awaited or self._inbox.first(name) for name in awaited):
-                    self._past_deadline = True  # it goes on until it waits for something that is not there
+                if all(entry not in self._awaited or self._inbox.first(name) for entry, name in awaited.items()):
                     await workflow.wait_condition(over)
                     return
         except asyncio.CancelledError:
@@ -209,31 +213,44 @@ class Driver:
         self._stop = self._stop or ("compensated", reason)
 
     async def _await(self, name: str, within: timedelta | None) -> None:
-        if self._past_deadline:
-            self._stop = self._stop or ("compensated", f"deadline passed while waiting for {name}")
-            self._check()
         until = "" if within is None else f"until {workflow.now() + within:%Y-%m-%d %H:%M:%S} UTC"
         entry = self._journal.begin(f"expect {name}", "waiting", until)
-
-        def here() -> bool:
-            return self._inbox.first(name) is not None
-
-        self._awaited.append(name)
+        self._awaited[entry] = name
         try:
-            await workflow.wait_condition(here, timeout=within, timeout_summary=f"expect {name}")
-        except TimeoutError:
-            await self._running.last_look()  # the dispatcher may be behind: ask the log
+            came = await self._comes(name, within)
         except asyncio.CancelledError:
             self._journal.settle(entry, "stopped")
             raise
         finally:
-            self._awaited.remove(name)
-        if not here():
+            del self._awaited[entry]
+        if not came:
             assert within is not None
             self._journal.settle(entry, "failed", f"did not come within {spell(within)}")
             self._check()
             raise Expired(name, spell(within))
         self._journal.settle(entry, "done")
+
+    async def _comes(self, name: str, within: timedelta | None) -> bool:
+        """Whether an event comes in time. Where two wait for one type, the second waits on for another event."""
+
+        def here() -> bool:
+            return self._inbox.first(name) is not None
+
+        end = None if within is None else workflow.now() + within
+        while not here():
+            if self._past_deadline:
+                await self._running.last_look()
+                if not here():
+                    self._stop = self._stop or ("compensated", f"deadline passed while waiting for {name}")
+                    self._check()
+                break
+            left = None if end is None else max(end - workflow.now(), timedelta(milliseconds=1))
+            try:
+                await workflow.wait_condition(here, timeout=left, timeout_summary=f"expect {name}")
+            except TimeoutError:
+                await self._running.last_look()  # the dispatcher may be behind: ask the log
+                break
+        return here()
 
     async def _take(self, delivery: Delivery, event_type: type[E]) -> E:
         """Decode a delivery; from here on it is the cause of what the saga does."""
@@ -245,10 +262,13 @@ class Driver:
     # -- stopping and undoing
 
     def _check(self) -> None:
+        """Raise if the saga was stopped. Every word of the vocabulary asks, so all tasks that can act are known here."""
+        if (task := asyncio.current_task()) is not None and task not in self._tasks:
+            self._tasks = {**{known: None for known in self._tasks if not known.done()}, task: None}
         if workflow.cancellation_reason() is not None:  # the reason may be an empty string
             self._stop = self._stop or ("cancelled", "cancelled")
-        if self._stop is not None:
-            raise asyncio.CancelledError(self._stop[1])
+        if self._stop is not None or self._ended:
+            raise asyncio.CancelledError(self._stop[1] if self._stop else "the saga has ended")
 
     async def _recorded(self, entry: Entry, work: Coroutine[Any, Any, R], *, mark: Mark = "done") -> R:
         try:
@@ -260,7 +280,7 @@ class Driver:
             self._journal.settle(entry, "failed", err.reason)
             self._check()
             raise
-        except BaseException as err:
+        except Exception as err:  # not GeneratorExit, with which a run that is evicted or collected is closed
             self._journal.settle(entry, "failed", type(err).__name__)
             raise
         self._journal.settle(entry, mark)
@@ -323,11 +343,10 @@ def _started_by(start: Any) -> Delivery:
         raise ApplicationError(hint, type="NotADelivery", non_retryable=True) from None
 
 
-def is_failure(error: BaseException) -> bool:
-    """Whether an exception is a saga's failure, to be undone, and not a bug, to be fixed."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_failure(one) for one in error.exceptions)
-    return isinstance(error, (FailureError, StepFailed, Expired, Refused, Aborted, TimeoutError, asyncio.CancelledError))
+def _raise_bug(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        if task.done() and (error := _failure(task)) is not None and not is_failure(error):
+            raise error
 
 
 def _failure(task: asyncio.Task[None]) -> BaseException | None:

@@ -50,8 +50,9 @@ class Inbox:
         return sorted(left.values(), key=lambda d: d.position)
 
     def mark(self, delivery: Delivery) -> None:
-        """Remember the start event, so that it is not taken again as an ordinary one."""
-        self._is_new(delivery)
+        """Remember the start event, so that it is not taken again as an ordinary one, though later ones came first."""
+        if not self._is_new(delivery):
+            self._ids.append(delivery.event_id)
 
     def _is_new(self, delivery: Delivery) -> bool:
         if self._epoch is None:

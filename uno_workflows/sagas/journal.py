@@ -16,7 +16,7 @@ Mark = Literal["done", "running", "waiting", "failed", "undone", "undoing", "emi
 """How a line stands."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """One step, undo, wait, handled or emitted event, and how it stands."""
 
@@ -47,7 +47,7 @@ class Journal:
 
     def conclude(self, outcome: str) -> None:
         """Say how the run stands."""
-        self.outcome = outcome
+        self.outcome = _short(outcome)
         self.show()
 
     def show(self) -> None:
@@ -70,7 +70,8 @@ class Journal:
 def public_state(saga: object) -> dict[str, Any]:
     """The run's own attributes: what its class annotates, and whatever `run` set besides."""
     shown = {name: value for name, value in vars(saga).items() if not name.startswith("_")}
-    return dict(pydantic_core.to_jsonable_python(shown, fallback=repr, bytes_mode="base64", inf_nan_mode="strings"))
+    written = pydantic_core.to_json(shown, fallback=repr, bytes_mode="base64", inf_nan_mode="strings")
+    return dict(pydantic_core.from_json(written))
 
 
 def _short(text: str) -> str:
@@ -81,4 +82,4 @@ def _escape(text: str) -> str:
     """Keep user text from being read as Markdown or HTML."""
     for char in "\\`*_[]<>":
         text = text.replace(char, "\\" + char)
-    return text.replace("\n", " ")
+    return " ".join(text.splitlines())

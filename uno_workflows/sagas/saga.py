@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
+import typing
 from collections.abc import Awaitable
 from datetime import datetime
 from typing import Any, ClassVar, NoReturn, TypeVar, overload
@@ -59,7 +60,6 @@ class Saga:
         key: Key | None = None,
         name: str | None = None,
         since: datetime | None = None,
-        **kwargs: Any,
     ) -> None:
         """Declare a saga.
 
@@ -74,7 +74,7 @@ class Saga:
         Raises:
             DeclarationError: with what is missing or does not fit.
         """
-        super().__init_subclass__(**kwargs)
+        super().__init_subclass__()
         cls._inherited_expects = {**cls._inherited_expects, **event_types(expects, where=f"{cls.__name__}, expects=")}
         cls._inherited_key = key if key is not None else cls._inherited_key
         cls.__uno_saga__ = None
@@ -91,7 +91,7 @@ class Saga:
         self._uno = Driver(self, definition)
 
     @workflow.signal(name=SIGNAL)
-    def _uno_event(self, delivery: Any) -> None:
+    def _uno_event(self, delivery: Any = None, *more: Any) -> None:  # a wrong number of arguments must not stop the run for ever
         self._uno.receive(delivery)
 
     @workflow.query(name=STATE_QUERY)
@@ -156,6 +156,10 @@ class Saga:
 def _define(cls: type[Saga], starts_on: EventTypes, name: str | None, since: datetime | None) -> SagaDefinition:
     check_run(cls)
     stored, starts = saga_name(cls, name), event_types(starts_on, where=f"{cls.__name__}, starts_on=")
+    if not starts:
+        raise DeclarationError(f"saga {cls.__name__}: starts_on= names no event; leave it out for a base class")
+    if since is not None and since.tzinfo is None:
+        raise DeclarationError(f"saga {cls.__name__}: since= needs a time zone, such as datetime(…, tzinfo=UTC)")
     handlers = handlers_of(cls, takes=1)
     events = {**starts, **cls._inherited_expects, **{n: event for n, (event, _) in handlers.items()}}
     return SagaDefinition(
@@ -172,7 +176,7 @@ def _define(cls: type[Saga], starts_on: EventTypes, name: str | None, since: dat
 def _make_workflow(cls: type[Saga], definition: SagaDefinition) -> None:
     """Make the class a Temporal workflow in place; the user's `run` is left alone, so that `super().run()` works."""
 
-    async def _uno_main(self: Saga, start: Any) -> None:
+    async def _uno_main(self: Saga, start: Any = None) -> None:  # whoever starts it by hand gets an answer, not a TypeError
         await self._uno.drive(start)
 
     # The SDK wants the run method's qualified name to begin with the class's, and its module to be the class's.
@@ -185,9 +189,15 @@ def _state_defaults(cls: type[Saga]) -> dict[str, Any]:
     """Annotated public attributes with a value, the most derived class last."""
     found: dict[str, Any] = {}
     for owner in reversed(cls.__mro__[: cls.__mro__.index(Saga)]):
-        annotated = _own_annotations(owner)
+        annotated = [name for name, hint in _own_annotations(owner).items() if not _is_class_variable(hint)]
         found.update({k: v for k, v in vars(owner).items() if k in annotated and not k.startswith("_") and k != "deadline"})
     return found
+
+
+def _is_class_variable(hint: Any) -> bool:
+    if isinstance(hint, str):
+        return hint.removeprefix("typing.").startswith("ClassVar")
+    return hint is ClassVar or typing.get_origin(hint) is ClassVar
 
 
 def _own_annotations(cls: type) -> dict[str, Any]:

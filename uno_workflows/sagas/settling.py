@@ -8,6 +8,8 @@ from typing import Any
 
 from temporalio import workflow
 
+from uno_workflows.sagas.failures import is_failure
+
 
 async def settle(*tasks: asyncio.Future[Any]) -> None:
     """Return when all have ended; a cancellation of the run does not interrupt it (it is remembered by the driver)."""
@@ -26,14 +28,19 @@ async def shielded(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def in_parallel(awaitables: Sequence[Awaitable[Any]]) -> tuple[Any, ...]:
-    """All results in order; on the first failure the others are cancelled, and it is raised once they have settled."""
+    """All results in order; on the first failure the others are cancelled, and it is raised once they have settled.
+
+    A bug is raised at once: a cancel that was commanded for it would stay in the history, where the repaired code makes none.
+    """
     tasks = [asyncio.ensure_future(one) for one in awaitables]
     try:
         return tuple(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await settle(*tasks)
-        for task in tasks:
-            if not task.cancelled():
-                task.exception()  # seen: the first failure is the one that is raised
+    except BaseException as err:
+        if is_failure(err):
+            for task in tasks:
+                task.cancel()
+            await settle(*tasks)
+            for task in tasks:
+                if not task.cancelled():
+                    task.exception()  # seen: the first failure is the one that is raised
+        raise

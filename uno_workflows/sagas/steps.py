@@ -115,9 +115,9 @@ def step(
         retry: When a failed attempt is followed by another; by default without limit, as Temporal does.
 
     Raises:
-        DeclarationError: it is not async, takes something else, or lacks annotations.
+        DeclarationError: it is not async, takes something else, lacks annotations, or may take no time.
     """
-    options = StepOptions(duration(timeout, what="timeout"), duration(heartbeat, what="heartbeat"), retry)
+    options = StepOptions(_positive(timeout, "timeout"), _positive(heartbeat, "heartbeat"), retry)
 
     def declare(f: Callable[..., Coroutine[Any, Any, Any]]) -> Step[Any, Any]:
         _check(f)
@@ -131,6 +131,13 @@ class _StepDecorator(typing.Protocol):
     def __call__(self, function: Callable[[A, Transaction], Coroutine[Any, Any, R]], /) -> Step[A, R]: ...
     @overload
     def __call__(self, function: Callable[[A], Coroutine[Any, Any, R]], /) -> Step[A, R]: ...
+
+
+def _positive(value: Duration, what: str) -> timedelta:
+    span = duration(value, what=what)
+    if not span:
+        raise DeclarationError(f"{what} {value!r} is no time at all; Temporal wants one, and zero would mean none")
+    return span
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

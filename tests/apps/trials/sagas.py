@@ -82,19 +82,19 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
 
     async def soon(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one"), undo=take_back)
-        self.words.append((await self.expect(Nudged, within="700ms")).word)
+        self.words.append((await self.expect(Nudged, within="1s")).word)
 
     async def soon_then_more(self, begun: Begun) -> None:
         await self.soon(begun)
         await self.expect(Noted)
 
-    async def soon_both(self, begun: Begun) -> None:
-        await self.step(act, Deed(word="one"), undo=take_back)
-        await self.parallel(self.expect(Nudged), self.expect(Announced))
-
     async def refused(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one"), undo=take_back)
         await self.step(act, Deed(word="two", how="refuse|"), undo=take_back)
+
+    async def shouted(self, begun: Begun) -> None:
+        await self.step(act, Deed(word="one"), undo=take_back)
+        await self.step(act, Deed(word="two", how="shout|"), undo=take_back)
 
     async def exhausted(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one", how="fail|"), undo=take_back)
@@ -133,7 +133,7 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
     async def strayed(self, begun: Begun) -> None:
         """Lets a step run that nobody awaits."""
         stray = asyncio.create_task(self.step(act, Deed(word="stray", how=f"stubborn:{begun.trial}")))
-        await asyncio.sleep(0)
+        await self.expect(Nudged)
         self.words.append(f"{stray.done()}")
 
     async def grouped(self, begun: Begun) -> None:
@@ -143,6 +143,7 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
 
     async def buggy_branch(self, begun: Begun) -> None:
         async def bug() -> None:
+            await self.expect(Nudged)
             if begun.trial not in steps.fixed:
                 raise KeyError("a bug in a branch")
 
@@ -159,7 +160,7 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
             try:
                 how = f"stubborn:{begun.trial}" if word == "two" else "ok"
                 self.words.append(await self.step(act, Deed(word=word, how=how), undo=take_back))
-            except BaseException as err:  # noqa: BLE001
+            except BaseException as err:
                 self.words.append(type(err).__name__)
 
     async def swallow_abort(self, begun: Begun) -> None:
@@ -220,7 +221,7 @@ class Trial(Common, starts_on=Begun | Redone):
 class TimedTrial(Trial, starts_on=Timed, name="timed-trial"):
     """Inherits all but its start, and has a deadline."""
 
-    deadline = "700ms"
+    deadline = "1500ms"
 
     async def run(self, begun: Begun | Redone | Timed) -> None:
         self.words.append("began")
@@ -237,6 +238,10 @@ class TimedTrial(Trial, starts_on=Timed, name="timed-trial"):
     async def wait_and_wait(self, begun: Begun) -> None:
         await self.plain_wait(begun)
         await self.expect(Announced)
+
+    async def wait_for_both(self, begun: Begun) -> None:
+        await self.step(act, Deed(word="one"), undo=take_back)
+        await self.parallel(self.expect(Nudged), self.expect(Announced))
 
 
 @workflow.defn

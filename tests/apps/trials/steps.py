@@ -20,8 +20,9 @@ fixed: set[str] = set()
 class Deed(BaseModel):
     """What to do.
 
-    `how` is ok, refuse, fail, notyet, hold (until a gate opens) or stubborn (likewise, but it does not bear a cancel), with
-    the gate's name behind a colon (a gate that is open ends a refusal too), and behind a bar how it is undone.
+    `how` is ok, refuse, shout (a refusal with a huge message), fail, notyet, hold (until a gate opens) or stubborn (likewise,
+    but it does not bear a cancel), with the gate's name behind a colon (a gate that is open ends a refusal too), and behind a
+    bar how it is undone.
     """
 
     word: str
@@ -43,11 +44,13 @@ async def behave(deed: Deed) -> None:
     how, _, name = deed.how.partition("|")[0].partition(":")
     if how == "refuse" and not gate(name or "none").exists():
         raise Refused(f"{deed.word} is refused")
+    if how == "shout":
+        raise Refused("no " * 200_000)
     if how == "fail":
         raise RuntimeError(f"{deed.word} broke")
     if how == "notyet" and current_step().attempt < 3:
         raise NotYet(f"{deed.word} is not ready")
-    while how in ("hold", "stubborn") and not gate(name).exists():
+    while how in ("hold", "stubborn") and not gate(name).exists() and not activity.is_worker_shutdown():
         try:
             await asyncio.sleep(0.02)
         except asyncio.CancelledError:
@@ -81,7 +84,7 @@ async def record(deed: Deed, tx: Transaction) -> list[str]:
     """Transactional: effect, result and event commit together."""
     write(deed.word)
     await tx.execute("insert into trial_effects (word) values (:word)", {"word": deed.word})
-    trial = current_step().idempotency_key.split("/")[1]
+    trial = current_step().idempotency_key.split("/")[-2]
     appended = await tx.append(f"report-{trial}", Reported(trial=trial, words=(deed.word,)))
     if deed.how == "crash" and current_step().attempt < 3:
         raise RuntimeError("died between effect and commit")

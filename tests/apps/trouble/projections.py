@@ -27,5 +27,5 @@ class Sleeper(Projection):
     @on(Stumbled)
     async def fall_asleep(self, events: Sequence[Recorded[Stumbled]], tx: Transaction) -> None:
         for recorded in events:
-            if recorded.event.order_id.endswith("-sleep"):
-                time.sleep(4)  # noqa: ASYNC251 (the crime itself)
+            if recorded.event.order_id.endswith(("-sleep", "-coma")):
+                time.sleep(4 if recorded.event.order_id.endswith("-sleep") else 60)  # noqa: ASYNC251 (the crime itself)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
+from temporalio.service import RPCError
 
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.tooling.cli import dev, doctor, migrate, sagas, subscriptions, worker
+from uno_workflows.tooling.cli.running import STOPPED_AT_ONCE, leave
 
 app = typer.Typer(
     name="uno",
     help="Business events in Postgres drive durable Temporal workflows.",
-    epilog="Settings come from the environment: UNO_DATABASE_URL, TEMPORAL_ADDRESS, … `uno doctor` says what is wrong with them.",
+    epilog="Example, from nothing to a running shop: uno dev shop. Settings come from the environment: UNO_DATABASE_URL, "
+    "TEMPORAL_ADDRESS, … `uno doctor` says what is wrong with them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -37,7 +39,7 @@ def run() -> None:
 
 def _code() -> int:
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="uno")  # outside of its own main, click returns the code of an Exit
     except ConfigurationError as err:
         for problem in err.problems:
             print(f"uno: {problem}", file=sys.stderr)
@@ -45,23 +47,15 @@ def _code() -> int:
     except UnoError as err:
         print(f"uno: {err}", file=sys.stderr)
         return 1
-    except typer.Exit as exit_:
-        return exit_.exit_code
-    except typer.Abort:
-        return 130
-    except KeyboardInterrupt:
-        return 130
+    except RPCError as err:
+        print(f"uno: Temporal answers {err.status.name}: {err.message}", file=sys.stderr)
+        return 1
+    except (typer.Abort, KeyboardInterrupt):
+        return STOPPED_AT_ONCE
     except Exception as err:
         show = getattr(err, "show", None)  # a ClickException: wrong usage (typer carries a click of its own, so no class to name)
         if show is None:
             raise
         show()
         return 2
-    return 0
-
-
-def leave(code: int) -> None:
-    """Flush what was said, and end the process."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    return code if isinstance(code, int) else 0

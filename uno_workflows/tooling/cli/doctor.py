@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.connecting import connect_temporal
@@ -109,6 +110,14 @@ async def _temporal_findings() -> AsyncIterator[Finding]:
         yield Finding("Temporal answers and lets us in", False, str(err))
         return
     yield Finding("Temporal answers and lets us in", True, "")
+    try:
+        async for finding in _namespace_findings(client):
+            yield finding
+    except RPCError as err:
+        yield Finding("the namespace can be described", False, f"Temporal answers {err.status.name}: {err.message}")
+
+
+async def _namespace_findings(client: Client) -> AsyncIterator[Finding]:
     missing = await missing_search_attributes(client)
     advice = f"register the keywords {', '.join(missing)}; a worker does so where it may" if missing else ""
     yield Finding("sagas can be searched by state and correlation", not missing, advice)

@@ -12,13 +12,16 @@ from uno_workflows.config import Settings
 from uno_workflows.events.runs import RunState
 from uno_workflows.tooling.cli.running import show
 
-app = typer.Typer(help="Runs of sagas.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = ("workflow_id", "state", "started_at", "closed_at", "reason")
 
 
 @app.callback()
 def sagas() -> None:
-    """Runs of sagas."""
+    """Runs of sagas.
+
+    Example: uno sagas list --state compensation_failed
+    """
 
 
 @app.command("list")

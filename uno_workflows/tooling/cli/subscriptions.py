@@ -12,9 +12,17 @@ from uno_workflows.config import Settings
 from uno_workflows.events.subscriptions import SubscriptionStatus
 from uno_workflows.tooling.cli.running import show
 
-app = typer.Typer(help="The named readers of the log.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = ("name", "state", "position", "lag", "owner", "updated_at", "reason")
 Name = Annotated[str, typer.Argument(help="Such as saga:FulfilOrder or projection:RevenueByDay.")]
+
+
+@app.callback()
+def subscriptions() -> None:
+    """The named readers of the log.
+
+    Example: uno subscriptions list
+    """
 
 
 @app.command("list")

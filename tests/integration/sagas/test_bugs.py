@@ -1,0 +1,54 @@
+"""A bug in the user's code is no failure: nothing is undone, nothing is cancelled, and the run goes on when it is repaired."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from apps.running import App, until
+from apps.trials import steps
+from apps.trials.events import Nudged
+from apps.trials.starting import begin, poke
+from apps.trials.steps import gate
+
+pytestmark = pytest.mark.parametrize("app", ["sandboxed"], indirect=True, scope="session")
+
+
+async def test_runs_with_bugs_go_on_when_they_are_repaired(app: App):
+    """All at once: Temporal tries a failed workflow task again at once, and then after ten seconds."""
+    keys = [await _in_run(app), await _in_branch(app), await _in_handler(app)]
+    runs = [f"Trial/{key}" for key in keys]
+    await asyncio.gather(*(until(lambda run=run: app.failures(run)) for run in runs))
+    for key, run in zip(keys, runs, strict=True):
+        assert (await until(lambda run=run: app.run(run))).state == "open"
+        steps.fixed.add(key)
+        gate(key).touch()
+    for run in runs:
+        assert await app.ended(run, seconds=30) == ("done", "")
+    assert [app.did(run) for run in runs] == [
+        ["one", "two"],
+        ["left", "left-went-on"],
+        ["one", "two", "two-went-on", "three"],
+    ]
+    bugs = [set(await app.failures(run)) for run in runs]
+    assert bugs == [{"'a bug'"}, {"'a bug in a branch'"}, {"'a bug in a handler'"}]  # and nothing that does not replay
+
+
+async def _in_run(app: App) -> str:
+    return (await begin(app, "bug"))[0]
+
+
+async def _in_branch(app: App) -> str:
+    """While the sibling's step is in flight."""
+    key, run = await begin(app, "buggy_branch")
+    await until(lambda: "left" in app.did(run))
+    await app.uno.append(f"trial-{key}", Nudged(trial=key))
+    return key
+
+
+async def _in_handler(app: App) -> str:
+    """While `run` has a step in flight."""
+    key, run = await begin(app, "held")
+    await until(lambda: "two" in app.did(run))
+    await poke(app, key, "bug")
+    return key

@@ -1,0 +1,81 @@
+"""How histories are recorded: `pytest tests/replay --record-histories` runs every case anew and overwrites the files.
+
+Do so after a deliberate change of `apps.golden`, or to add a case. When histories of today do not replay with your change of
+the driver, do not record them anew: the runs of our users would break in the same way. Guard the change by `workflow.patched`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apps.golden import RUNS, Began
+from apps.running import App, until
+
+from uno_workflows.dispatch import temporal as dispatching
+from uno_workflows.sagas import driver
+
+HISTORIES = Path(__file__).parent / "histories"
+PROCESS = re.compile(r"\d+@[^/]+")
+"""How the SDK and our worker name a process: its number and the machine."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-histories", action="store_true", help="run the golden cases and overwrite their histories")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--record-histories"):
+        config.addinivalue_line("usefixtures", "recorded")  # by every test, so that they replay what was recorded just now
+
+
+@pytest.fixture
+def histories() -> Path:
+    """The folder of the recorded histories."""
+    return HISTORIES
+
+
+@pytest.fixture(scope="session")
+async def recorded(run_app: Callable[..., AbstractAsyncContextManager[App]]) -> None:
+    """Records all histories anew."""
+    HISTORIES.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "FIRST_PAUSE", timedelta(milliseconds=100))
+        patch.setattr(dispatching, "INLINE_BYTES", 300)
+        async with run_app(["apps.golden"]) as app:
+            for name, (what, events) in RUNS.items():
+                await app.uno.append(f"golden-{name}", Began(key=name, what=what))
+                if what == "waits":
+                    await app.waits_for(f"Golden/{name}", "expect Answered")
+                for event in events:
+                    await app.uno.append(f"golden-{name}", event.model_copy(update={"key": name}))
+                if name == "cancelled":
+                    await app.handle(f"Golden/{name}").cancel()
+                await app.ended(f"Golden/{name}")
+                await _write(app, f"Golden/{name}", name)
+            await app.ended("timed-golden/done")
+            await _write(app, "timed-golden/done", "deadline")
+
+
+async def _write(app: App, workflow_id: str, name: str) -> None:
+    async def closed() -> bool:
+        return (await app.handle(workflow_id).describe()).close_time is not None
+
+    await until(closed)
+    found = json.loads((await app.handle(workflow_id).fetch_history()).to_json())
+    (HISTORIES / f"{name}.json").write_text(json.dumps(_without_the_place(found), indent=1) + "\n")
+
+
+def _without_the_place(value: Any) -> Any:
+    """Names of machines and folders are nobody's business, and no part of what is replayed."""
+    if isinstance(value, dict):
+        return {key: _without_the_place(one) for key, one in value.items() if key != "stackTrace"}
+    if isinstance(value, list):
+        return [_without_the_place(one) for one in value]
+    return PROCESS.sub("recorder", value) if isinstance(value, str) else value

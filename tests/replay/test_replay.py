@@ -1,0 +1,97 @@
+"""Histories of former runs replay with the code of today; `conftest.py` says how they are recorded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from apps import golden, golden_reordered
+from apps.golden import RUNS
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from uno_workflows.app.catalogue import Catalogue, discover
+from uno_workflows.app.sandbox import workflow_runner
+from uno_workflows.sagas.calls import Calls
+from uno_workflows.sagas.converter import data_converter
+
+PROCESS = re.compile(r"\d+@")
+NAMES = [*RUNS, "deadline"]
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return discover([golden])
+
+
+async def replay(catalogue: Catalogue, histories: Path, name: str, *, sandbox: bool = True) -> None:
+    replayer = Replayer(
+        workflows=[*catalogue.sagas.values()],
+        workflow_runner=workflow_runner(catalogue, sandbox=sandbox),
+        data_converter=data_converter,
+    )
+    await replayer.replay_workflow(read(histories, name))
+
+
+def read(histories: Path, name: str) -> WorkflowHistory:
+    workflow_id = "timed-golden/done" if name == "deadline" else f"Golden/{name}"
+    return WorkflowHistory.from_json(workflow_id, (histories / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_history_replays(catalogue: Catalogue, histories: Path, name: str):
+    await replay(catalogue, histories, name)
+
+
+async def test_history_replays_without_the_sandbox(catalogue: Catalogue, histories: Path):
+    await replay(catalogue, histories, "parallel", sandbox=False)
+
+
+async def test_every_history_is_replayed(histories: Path):
+    assert {path.stem for path in histories.glob("*.json")} == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("done", "EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED"),
+        ("parallel", "charge#1"),
+        ("compensated_refused", "refund#1"),
+        ("compensated_undo_failed_refused", "EVENT_TYPE_TIMER_FIRED"),
+        ("waits_by_reference", "uno.load"),
+        ("handler", "charge#1"),
+        ("aborted", "aborted: interrupted"),
+        ("expired", "uno.caught_up#1"),
+        ("deadline", "deadline of 0.1s passed"),
+        ("cancelled", "EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED"),
+    ],
+)
+async def test_history_holds_what_it_is_kept_for(histories: Path, name: str, holds: str):
+    assert holds in str(read(histories, name).events) + (histories / f"{name}.json").read_text()
+
+
+async def test_histories_tell_nothing_of_the_place_where_they_were_recorded(histories: Path):
+    for path in histories.glob("*.json"):
+        text = path.read_text()
+        assert "stackTrace" not in text
+        assert not PROCESS.search(text)
+        assert str(Path(golden.__file__).parents[2]) not in text
+
+
+async def test_steps_that_changed_places_do_not_replay(histories: Path):
+    with pytest.raises(NondeterminismError, match="charge"):
+        await replay(discover([golden_reordered]), histories, "done")
+
+
+async def test_driver_that_commands_something_else_does_not_replay(
+    catalogue: Catalogue, histories: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The histories guard our own commands as well: here the closing mark is missing."""
+
+    async def nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr(Calls, "record", nothing)
+    with pytest.raises(NondeterminismError):
+        await replay(catalogue, histories, "done")

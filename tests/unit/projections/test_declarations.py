@@ -1,0 +1,69 @@
+"""What may not be declared as a projection, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from uno_workflows import DeclarationError, Event, Projection, Recorded, Transaction, on
+
+
+class Placed(Event):
+    order_id: str
+
+
+def declare(**options: Any) -> type[Projection]:
+    class Orders(Projection, **options):
+        @on(Placed)
+        async def add(self, events: Sequence[Recorded[Placed]], tx: Transaction) -> None: ...
+
+    return Orders
+
+
+def _no_handler() -> None:
+    class Orders(Projection): ...
+
+
+def _saga_handler() -> None:
+    class Orders(Projection):
+        @on(Placed)
+        async def add(self, event: Placed) -> None: ...
+
+
+def _sync_handler() -> None:
+    class Orders(Projection):
+        @on(Placed)  # type: ignore[arg-type]
+        def add(self, events: Sequence[Recorded[Placed]], tx: Transaction) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (_no_handler, "projection Orders has no @on handler"),
+        (_saga_handler, r"must take \(self, events, tx\)"),
+        (_sync_handler, "must be a method declared with async def"),
+        (lambda: declare(batch=0), "batch must be 1 to 10,000, not 0"),
+        (lambda: declare(batch=10_001), "batch must be 1 to 10,000, not 10001"),
+        (lambda: declare(name="no/slash"), "projection 'no/slash': a name is"),
+    ],
+)
+def test_projection_is_refused_with_the_reason(wrong: Callable[[], object], reason: str):
+    with pytest.raises(DeclarationError, match=reason):
+        wrong()
+
+
+def test_base_needs_no_handler_and_its_children_have_their_own_definition():
+    class Common(Projection, abstract=True): ...
+
+    class Orders(Common, name="orders"):
+        @on(Placed)
+        async def add(self, events: Sequence[Recorded[Placed]], tx: Transaction) -> None: ...
+
+    class Again(Orders): ...
+
+    assert Common.__uno_projection__ is None
+    assert Orders.__uno_projection__ is not None
+    assert Again.__uno_projection__ is not None
+    assert (Orders.__uno_projection__.name, Again.__uno_projection__.name) == ("orders", "Again")

@@ -1,0 +1,187 @@
+"""The wrapper around a step, without a server: errors, heartbeats, context, results."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.testing import ActivityEnvironment
+
+from uno_workflows import Event, NotYet, Refused, Transaction, UnoError, current_step, step
+from uno_workflows.events.calls import StepCall
+from uno_workflows.events.context import current_context
+from uno_workflows.events.encoding import decode
+from uno_workflows.events.errors import StoreContended
+from uno_workflows.events.protocols import StepStore
+from uno_workflows.sagas import activities
+from uno_workflows.sagas.activities import step_activity
+
+CALL = StepCall(key="Fulfil/1/charge#1", start_event_id=UUID(int=1), stream="order-1", tenant="acme", correlation_id="talk")
+
+
+class Placed(Event):
+    order_id: str
+
+
+class Memory:
+    """A store that keeps each call's first result."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, bytes] = {}
+
+    async def run_once(self, call: StepCall, work: Callable[[Transaction], Awaitable[bytes]]) -> bytes:
+        if call.key not in self.results:
+            self.results[call.key] = await work(cast("Transaction", None))
+        return self.results[call.key]
+
+
+def wrapped(function: Any, store: Memory | None = None, *, name: str | None = None) -> Any:
+    return step_activity(step(name=name)(function), cast("StepStore", store or Memory()))
+
+
+class Declined(Refused):
+    """The card was declined."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "final", "benign"),
+    [
+        (Declined(), "Declined", True, True),
+        (Refused("no"), "Refused", True, True),
+        (NotYet("later"), "NotYet", False, True),
+        (StoreContended(), "StoreContended", False, False),
+        (UnoError("broken"), "UnoError", True, False),
+    ],
+)
+async def test_errors_travel_by_name_and_say_whether_to_retry(error: Exception, kind: str, final: bool, benign: bool):
+    async def charge(order: Placed) -> None:
+        raise error
+
+    with pytest.raises(ApplicationError) as raised:
+        await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
+    assert (raised.value.type, raised.value.non_retryable, raised.value.message) == (kind, final, str(error))
+    assert (raised.value.category is ApplicationErrorCategory.BENIGN) is benign
+
+
+async def test_other_errors_are_left_to_temporal():
+    async def charge(order: Placed) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
+
+
+@pytest.mark.parametrize("error", [Refused("x" * 1_000_000), RuntimeError("x" * 1_000_000)])
+async def test_message_without_end_is_cut_with_its_cause(error: Exception):
+    async def charge(order: Placed) -> None:
+        raise error
+
+    with pytest.raises(ApplicationError) as raised:
+        await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
+    assert (raised.value.type, len(raised.value.message), raised.value.__cause__) == (type(error).__name__, 10_000, None)
+
+
+async def test_step_knows_its_call_and_appends_in_its_context():
+    found: list[Any] = []
+
+    async def charge(order: Placed) -> None:
+        found.extend([current_step().idempotency_key, current_step().attempt, current_context()])
+
+    await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
+    assert found[:2] == ["Fulfil/1/charge#1", 1]
+    assert (found[2].correlation_id, found[2].tenant) == ("talk", "acme")
+    with pytest.raises(LookupError):
+        current_step()
+
+
+@pytest.mark.parametrize(("heartbeat", "beats"), [(timedelta(seconds=30), 0), (timedelta(milliseconds=60), 2)])
+async def test_long_step_beats_well_within_its_time_out_and_a_short_one_never(heartbeat: timedelta, beats: int):
+    environment, count = ActivityEnvironment(), 0
+    environment.info = dataclasses.replace(environment.info, heartbeat_timeout=heartbeat)
+    enough = asyncio.Event()
+
+    def beat(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count >= beats:
+            enough.set()
+
+    environment.on_heartbeat = beat
+    if not beats:
+        enough.set()
+
+    async def charge(order: Placed) -> None:
+        await enough.wait()
+
+    await asyncio.wait_for(environment.run(wrapped(charge), Placed(order_id="1"), CALL), 5)
+    assert count == beats
+    assert heartbeat / 3 < heartbeat
+    assert activities.BEAT_SECONDS * 3 <= 10  # the default time-out allows two lost beats
+
+
+async def test_cancel_reaches_the_step():
+    environment, began, seen = ActivityEnvironment(), asyncio.Event(), []
+
+    async def charge(order: Placed) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    running = asyncio.create_task(environment.run(wrapped(charge), Placed(order_id="1"), CALL))
+    await began.wait()
+    environment.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert seen == ["cancelled"]
+
+
+async def test_transactional_step_returns_the_stored_result_and_runs_once():
+    store, ran = Memory(), []
+
+    async def charge(order: Placed, tx: Transaction) -> tuple[int, str]:
+        ran.append(order)
+        return len(ran), "paid"
+
+    charged = wrapped(charge, store)
+    answers = [await ActivityEnvironment().run(charged, Placed(order_id="1"), CALL) for _ in range(2)]
+    assert answers == [(1, "paid")] * 2
+    assert len(ran) == 1
+
+
+async def test_transactional_step_keeps_fields_of_newer_code():
+    event = decode(Placed, b'{"order_id":"1","colour":"blue"}', schema_version=1)
+
+    async def charge(order: Placed, tx: Transaction) -> Placed:
+        return order
+
+    answer = await ActivityEnvironment().run(wrapped(charge), event, CALL)
+    assert answer.model_extra == {"colour": "blue"}
+
+
+def test_activity_has_the_step_s_name_and_types():
+    async def charge(order: Placed) -> int:
+        return 1
+
+    made = wrapped(charge, name="charge-card")
+    definition = activity._Definition.must_from_callable(made)
+    assert (definition.name, definition.arg_types, definition.ret_type) == ("charge-card", [Placed, StepCall], int)
+
+
+def test_framework_activities_have_the_names_that_histories_hold():
+    names = [activity._Definition.must_from_callable(one).name for one in _framework().all()]
+    assert names == ["uno.emit", "uno.load", "uno.caught_up", "uno.close"]
+
+
+def _framework() -> activities.FrameworkActivities:
+    nothing = cast("Any", None)
+    return activities.FrameworkActivities(nothing, nothing, nothing)

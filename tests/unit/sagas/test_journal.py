@@ -1,0 +1,81 @@
+"""What people read: no text of a user's can break out of it, and it stays short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uno_workflows.sagas import journal
+from uno_workflows.sagas.journal import REASON_LENGTH, SHOWN_LINES, Journal, public_state
+
+
+@pytest.fixture(autouse=True)
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+    monkeypatch.setattr(journal.workflow, "set_current_details", found.append)
+    return found
+
+
+def test_lines_are_in_order_and_say_how_they_stand(shown: list[str]):
+    told = Journal("FulfilOrder 42")
+    first, second = told.begin("reserve"), told.begin("expect OrderShipped", "waiting", "until noon")
+    told.settle(first, "done")
+    told.settle(second, "failed", "did not come")
+    told.conclude("undoing")
+    assert told.markdown().splitlines() == [
+        "**FulfilOrder 42**: undoing",
+        "",
+        "1. reserve — **done**",
+        "1. expect OrderShipped — **failed**: did not come",
+    ]
+    assert shown[-1] == told.markdown()
+    assert told.labels("failed") == ["expect OrderShipped: did not come"]
+    assert told.labels("done", "waiting") == ["reserve"]
+
+
+@given(st.text())
+def test_user_text_stays_on_its_line_and_is_not_markup(text: str):
+    told = Journal("t")
+    told.entries.append(journal.Entry("step", "failed", text))
+    told.outcome = text
+    lines = told.markdown().splitlines()
+    assert len(lines) == 3
+    written = lines[2].removeprefix("1. step — **failed**")
+    for char in "`*_[]<>":
+        assert written.count(char) == written.count("\\" + char)
+
+
+def test_long_reasons_are_cut():
+    told = Journal("t")
+    told.settle(told.begin("step"), "failed", "x" * 10_000)
+    told.conclude("compensated — " + "y" * 10_000)
+    assert len(told.markdown()) < 3 * REASON_LENGTH
+
+
+def test_long_journals_show_their_end():
+    told = Journal("t")
+    for n in range(SHOWN_LINES + 5):
+        told.begin(f"step{n}")
+    lines = told.markdown().splitlines()
+    assert "(5 earlier lines are not shown)" in lines
+    assert sum(line.startswith("1. ") for line in lines) == SHOWN_LINES
+    assert lines[-1].startswith(f"1. step{SHOWN_LINES + 4} ")
+
+
+def test_public_state_shows_what_json_cannot_hold():
+    @dataclass
+    class State:
+        number: int = 1
+        odd: object = field(default_factory=object)
+        raw: bytes = b"\xff"
+        huge: float = float("inf")
+        _private: int = 2
+
+    found = public_state(State())
+    assert found["number"] == 1
+    assert found["odd"].startswith("<object")
+    assert (found["raw"], found["huge"]) == ("_w==", "Infinity")
+    assert "_private" not in found

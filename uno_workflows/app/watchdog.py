@@ -1,0 +1,71 @@
+"""Watches an event loop from another thread, and names what blocks it: else the symptom is a lease that is lost far away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+logger = logging.getLogger("uno_workflows.worker")
+
+BLOCKED_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.25
+
+
+@contextmanager
+def watched(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Watch this thread's event loop while the block runs: whoever blocks it for more than a second is named in the log."""
+    over = threading.Event()
+    watch = _Watch(loop, threading.get_ident())
+    thread = threading.Thread(target=watch.run, args=(over,), name="uno watchdog", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+class _Watch:
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
+        self._loop, self._thread = loop, thread
+        self._asked: float | None = None  # when the loop was asked for a sign of life that it has not given yet
+        self._lasted = 0.0
+        self._named = ""
+
+    def run(self, over: threading.Event) -> None:
+        while not over.wait(LOOK_SECONDS):
+            if self._asked is None:
+                if self._named:
+                    logger.warning("%s goes on; its event loop was blocked for %.1f s", self._named, self._lasted)
+                    self._named = ""
+                self._ask()
+            elif not self._named and time.monotonic() - self._asked > BLOCKED_SECONDS:
+                self._name(time.monotonic() - self._asked)
+
+    def _ask(self) -> None:
+        self._asked = time.monotonic()
+        with suppress(RuntimeError):  # the loop is closed, and the watch over soon
+            self._loop.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
+        self._lasted, self._asked = time.monotonic() - (self._asked or 0.0), None
+
+    def _name(self, seconds: float) -> None:
+        task = asyncio.current_task(self._loop)
+        self._named = task.get_name() if task else "something"
+        logger.warning(
+            "%s has blocked its event loop for %.1f s, at %s; nothing else in that loop goes on: await what takes time, or hand "
+            "it to asyncio.to_thread",
+            self._named,
+            seconds,
+            self._place(),
+        )
+
+    def _place(self) -> str:
+        frame = sys._current_frames().get(self._thread)
+        return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "an unknown place"
