@@ -69,7 +69,7 @@ async def a_start_that_no_checkpoint_reports_is_not_made_twice(shop: Shop) -> No
         await worker.kill()
     shop.worker()
     await check(shop, late=None)
-    assert len(shop.keys("charge", order)) == 1
+    assert len(await shop.states()) == 1
 
 
 @SCENARIOS

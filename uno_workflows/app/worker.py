@@ -188,9 +188,12 @@ async def _projections_alone(settings: Settings, catalogue: Catalogue, identity:
     client = await connect_temporal()
     async with open_store(settings) as store, store.tail() as tail:
         consumers = [ProjectionFolder(p, catalogue.events, store.subscriptions) for p in catalogue.projections.values()]
-        owner, stop = f"{identity}/projections", asyncio.Event()  # stopped by leaving, which is what the worker does first
+        owner, stop = f"{identity}/projections", asyncio.Event()
         async with _pumps(settings, client, store, tail, consumers, owner, stop) as running:
-            yield running
+            try:
+                yield running
+            finally:
+                stop.set()
 
 
 @asynccontextmanager
@@ -207,7 +210,7 @@ async def _pumps(
     queue = f"{settings.app}.{owner.rpartition('/')[2]}"
     options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page)
     make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options)
-    host = PumpHost({consumer.subscription: partial(make_pump, consumer) for consumer in consumers})
+    host = PumpHost({consumer.subscription: partial(make_pump, consumer) for consumer in consumers}, leaving=stop)
     worker = Worker(
         client,
         task_queue=queue,

@@ -29,10 +29,12 @@ class PumpHost:
 
     Args:
         pumps: Makes a pump for a subscription, by its name.
+        leaving: Set when the worker stops. The SDK's own sign is not enough: an activity that begins while the worker shuts
+            down, as the first one of its worker, never sees it, and would hold the worker for its whole grace.
     """
 
-    def __init__(self, pumps: Mapping[str, Callable[[], Pump]]) -> None:
-        self._pumps = pumps
+    def __init__(self, pumps: Mapping[str, Callable[[], Pump]], *, leaving: asyncio.Event) -> None:
+        self._pumps, self._leaving = pumps, leaving
 
     @activity.defn(name=PUMP)
     async def pump(self, subscription: SubscriptionInput) -> str:
@@ -44,7 +46,7 @@ class PumpHost:
         if task := asyncio.current_task():
             task.set_name(subscription.name)  # whoever finds its event loop blocked reads this name
         try:
-            handed_over = await _lend(make(), subscription.name)
+            handed_over = await _lend(make(), subscription.name, self._leaving)
         except LostLease as err:
             raise _quietly(str(err), timedelta(seconds=1)) from err
         except asyncio.CancelledError as err:
@@ -58,10 +60,10 @@ class PumpHost:
         return "the lease is over"
 
 
-async def _lend(pump: Pump, name: str) -> bool:
+async def _lend(pump: Pump, name: str, leaving: asyncio.Event) -> bool:
     """Have it pump for one lease; True if the lease is to be handed over before its time."""
     beating = asyncio.create_task(_beat(pump), name=f"heartbeat of {name}")
-    watching = asyncio.create_task(_watch(pump), name=f"shutdown of {name}")
+    watching = asyncio.create_task(_watch(pump, leaving), name=f"shutdown of {name}")
     try:
         await pump.run()
     finally:
@@ -111,9 +113,14 @@ def _lost_by_cancel() -> str | None:
     return None
 
 
-async def _watch(pump: Pump) -> None:
-    await activity.wait_for_worker_shutdown()
-    pump.leaving.set()
+async def _watch(pump: Pump, leaving: asyncio.Event) -> None:
+    signs = [asyncio.ensure_future(leaving.wait()), asyncio.ensure_future(activity.wait_for_worker_shutdown())]
+    try:
+        await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
+        pump.leaving.set()
+    finally:
+        for sign in signs:
+            sign.cancel()
 
 
 def _quietly(message: str, delay: timedelta) -> ApplicationError:

@@ -155,7 +155,7 @@ async def test_run_is_found_by_state_and_correlation_and_tells_what_it_does(app:
     described = await app.handle(run).describe()
     assert await described.static_summary() == f"Begun in trial-{key}"
     details = await app.handle(run).query("__temporal_workflow_metadata")
-    assert "act" in str(details)
+    assert details.current_details.splitlines() == [f"**Trial {key}**: running", "", "1. act — **done**", "1. act — **running**"]
     gate(key).touch()
     await app.ended(run)
     await until(lambda: found(app, f"UnoState = 'done' AND WorkflowId = '{run}'", run))
