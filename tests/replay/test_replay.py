@@ -90,7 +90,7 @@ async def test_driver_that_commands_something_else_does_not_replay(
 ):
     """The histories guard our own commands as well: here the closing mark is missing."""
 
-    async def nothing(*_: object) -> None: ...
+    async def nothing(*_: object, **__: object) -> None: ...
 
     monkeypatch.setattr(Calls, "record", nothing)
     with pytest.raises(NondeterminismError):

@@ -33,6 +33,7 @@ logger = logging.getLogger("uno_workflows.dispatch")
 PASSING: Final = (TemporalUnavailable, StoreUnavailable, StoreContended)
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
+LOOK_AT_LEASE: Final = 1.0
 COALESCE: Final = 0.02
 """Seconds between two checkpoints, so that many finished events share one."""
 
@@ -44,8 +45,8 @@ class DispatchSettings:
     Attributes:
         window: How many deliveries may be in flight.
         max_open: How many runs of one saga may be open before new starts are held back.
-        patience: How long starts are held back while no run ends. Then they go on, because the open runs may be waiting
-            for events that lie behind the start that is held.
+        patience: How long a page with starts is held back at most. Then it goes on, because the open runs may be waiting
+            for events in it or behind it.
     """
 
     window: int = 20
@@ -90,9 +91,8 @@ class Dispatcher:
             yield session
             await session.drain()
         finally:
-            keeper.cancel()
             await session.give_up()
-            await asyncio.wait([keeper])
+            await session.stop(keeper)
         await session.write_checkpoint()
 
 
@@ -124,7 +124,7 @@ class DispatchSession:
         await self._feeder.look_up([key for _, key in routed])
         await self._hold_back({event.type for event in page.events})
         for event, key in routed:
-            await self._slots.acquire()
+            await self._acquire_slot()
             if self._failure is not None or self._leaving.is_set():
                 self._slots.release()
                 return self.verify()
@@ -150,7 +150,24 @@ class DispatchSession:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def _acquire_slot(self) -> None:
+        """Wait for a place in the window. While Temporal is away all are taken: look meanwhile whether the lease still holds."""
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_AT_LEASE):
+                    await self._slots.acquire()
+            except TimeoutError:
+                await self._dispatcher.subscriptions.check(self.lease)
+            else:
+                return
+
     # -- the checkpoint
+
+    async def stop(self, keeper: asyncio.Task[None]) -> None:
+        """Stop the keeper of the checkpoint, but not between its commit and our knowledge of it."""
+        async with self._writing:
+            keeper.cancel()
+        await asyncio.wait([keeper])
 
     async def keep_checkpoint(self) -> None:
         """Write the checkpoint whenever something has finished."""
@@ -236,17 +253,15 @@ class DispatchSession:
         return routed, None
 
     async def _hold_back(self, types: Collection[str]) -> None:
-        """Hold new starts back while too many runs are open, as long as runs end."""
+        """Hold a page with new starts back for a while, as long as too many runs are open."""
         saga, settings = self._dispatcher.saga, self._dispatcher.settings
         if not any(event_type in saga.starts_on for event_type in types):
             return
-        fewest, since = await self._dispatcher.runs.count_open(saga.name), time.monotonic()
-        while fewest >= settings.max_open and time.monotonic() - since < settings.patience.total_seconds():
-            await self._rest(FIRST_PAUSE)
-            if self._leaving.is_set():
+        end = time.monotonic() + settings.patience.total_seconds()
+        while await self._dispatcher.runs.count_open(saga.name) >= settings.max_open:
+            if self._leaving.is_set() or time.monotonic() >= end:
                 return
-            if (still_open := await self._dispatcher.runs.count_open(saga.name)) < fewest:
-                fewest, since = still_open, time.monotonic()
+            await self._rest(FIRST_PAUSE)
 
     async def _rest(self, seconds: float) -> None:
         try:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import RawValue
 
 from uno_workflows.dispatch.temporal import SagaClient, make_envelope
 from uno_workflows.events.encoding import parse_metadata
-from uno_workflows.events.errors import UnoError
+from uno_workflows.events.errors import TemporalUnavailable, UnoError
 from uno_workflows.events.names import workflow_id
 from uno_workflows.events.protocols import EventStore, Runs
 from uno_workflows.events.recorded import StoredEvent
@@ -41,6 +42,8 @@ class KnownRun:
     workflow_id: str
     start_event_id: UUID
     over: bool
+    read: int = 0
+    """How far it had read this epoch of the log when it ended."""
 
 
 class Feeder:
@@ -52,16 +55,25 @@ class Feeder:
 
     def __init__(self, saga: SagaDefinition, temporal: SagaClient, events: EventStore, runs: Runs, epoch: UUID) -> None:
         self._saga, self._temporal, self._events, self._runs, self._epoch = saga, temporal, events, runs, epoch
-        self._known: OrderedDict[RunKey, KnownRun] = OrderedDict()
+        self._known: OrderedDict[RunKey, KnownRun | None] = OrderedDict()
         self.started: list[Started] = []
 
     async def look_up(self, keys: Collection[RunKey]) -> None:
         """Learn of a page's runs in one query; those at work here are known better than Postgres knows them."""
         asked = {key for key in keys if key not in self._known}
-        for key, run in (await self._runs.latest(asked) if asked else {}).items():
-            self._remember(key, _known(run))
+        found = await self._runs.latest(asked) if asked else {}
+        for key in asked:
+            self._remember(key, self._known_run(found.get(key)))
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+
+    async def _run_of(self, key: RunKey) -> KnownRun | None:
+        """The run of a key; one that was forgotten here is asked for again, for a run that is missed is started twice."""
+        if key not in self._known:
+            mine = next((s for s in self.started if s.key == key), None)  # not in the table yet
+            row = None if mine else (await self._runs.latest([key])).get(key)
+            self._remember(key, KnownRun(mine.workflow_id, mine.start_event_id, over=False) if mine else self._known_run(row))
+        return self._known[key]
 
     async def deliver(self, event: StoredEvent, key: RunKey) -> None:
         """Start the run, feed it, or write down why not. Doing it again after a crash changes nothing.
@@ -70,7 +82,7 @@ class Feeder:
             TemporalUnavailable, StoreUnavailable, StoreContended: it may work later.
             UnoError: it never will.
         """
-        run = self._known.get(key)
+        run = await self._run_of(key)
         if run is None and event.type in self._saga.starts_on:
             await self._start(event, key)
         elif run is None:
@@ -78,15 +90,14 @@ class Feeder:
         elif event.id == run.start_event_id:
             await self._deliver_pending(run, key)  # started before; whoever did it may have died here
         elif run.over:
-            await self._runs.add_late(_undelivered(event, key), reason=OVER)
+            await self._late(event, key, run)
         elif not await self._temporal.signal(run.workflow_id, self._envelope(event)):
             await self._not_found(event, key, run)
 
     async def _start(self, event: StoredEvent, key: RunKey) -> None:
         made = workflow_id(key.saga, key.key, tenant=key.tenant)
         correlation = parse_metadata(event.metadata).correlation_id
-        summary = f"{event.type} in {event.stream_id}"
-        run_id = await self._temporal.start(key.saga, made, self._envelope(event), summary=summary, correlation_id=correlation)
+        run_id = await self._temporal.start(key.saga, made, self._envelope(event), event=event, correlation_id=correlation)
         run = KnownRun(made, event.id, over=False)
         self._remember(key, run)
         self.started.append(Started(key, made, event.id, event.position, run_id))
@@ -108,20 +119,31 @@ class Feeder:
             status = await self._temporal.status(run.workflow_id)
             if status is None:
                 raise RunLost(run.workflow_id)
+            if status is WorkflowExecutionStatus.RUNNING:
+                raise TemporalUnavailable(f"{run.workflow_id} was closed and reset just now; the event is sent again")
             await self._runs.record_end(row.key, "terminated", reason=f"closed by the server: {status.name.lower()}")
-        self._remember(key, KnownRun(run.workflow_id, run.start_event_id, over=True))
-        await self._runs.add_late(_undelivered(event, key), reason=OVER)
+        known = self._known_run(row)
+        over = KnownRun(run.workflow_id, run.start_event_id, over=True, read=known.read if known else 0)
+        self._remember(key, over)
+        await self._late(event, key, over)
+
+    async def _late(self, event: StoredEvent, key: RunKey, run: KnownRun) -> None:
+        """Count an event that came after the end; one that the run had read is only delivered again."""
+        if event.position > run.read:
+            await self._runs.add_late(_undelivered(event, key), reason=OVER)
 
     def _envelope(self, event: StoredEvent) -> RawValue:
         return make_envelope(event, epoch=self._epoch, searchable=self._temporal.searchable)
 
-    def _remember(self, key: RunKey, run: KnownRun) -> None:
+    def _known_run(self, row: Run | None) -> KnownRun | None:
+        if row is None:
+            return None
+        read = row.furthest or 0 if row.epoch == self._epoch else 0
+        return KnownRun(row.workflow_id, row.start_event_id, row.state in FINAL_STATES, read)
+
+    def _remember(self, key: RunKey, run: KnownRun | None) -> None:
         self._known[key] = run
         self._known.move_to_end(key)
-
-
-def _known(run: Run) -> KnownRun:
-    return KnownRun(run.workflow_id, run.start_event_id, run.state in FINAL_STATES)
 
 
 def _undelivered(event: StoredEvent, key: RunKey) -> Undelivered:

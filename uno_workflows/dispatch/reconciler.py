@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import parse_workflow_id
@@ -18,6 +18,7 @@ from uno_workflows.events.runs import RunKey
 logger = logging.getLogger("uno_workflows.dispatch")
 
 INTERVAL: Final = timedelta(minutes=1)
+BATCH: Final = 500
 OVERLAP: Final = timedelta(minutes=10)
 """How far each look reaches back: visibility lags behind, and clocks differ."""
 
@@ -27,7 +28,7 @@ class Reconciler:
 
     def __init__(self, client: Client, runs: Runs, saga: str) -> None:
         self._client, self._runs, self._saga = client, runs, saga
-        self._since = datetime.now(UTC) - timedelta(days=1)
+        self._since = datetime.fromtimestamp(0, UTC)  # the first look goes back as far as Temporal remembers
 
     async def run(self) -> None:
         """Look until cancelled; outages are waited out."""
@@ -40,20 +41,37 @@ class Reconciler:
 
     async def look(self) -> int:
         """One look; returns how many runs were found closed by the server."""
-        began, found = datetime.now(UTC), 0
+        began, found, batch = datetime.now(UTC), 0, list[str]()
         query = (
             f"WorkflowType = '{self._saga}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed', 'Canceled')"
             f" AND CloseTime > '{self._since:%Y-%m-%dT%H:%M:%SZ}'"
         )
-        closed = {w.id async for w in self._client.list_workflows(query)}
-        for workflow_id in await self._runs.open_workflow_ids(self._saga, list(closed)):
-            saga, tenant, key, generation = parse_workflow_id(workflow_id)
-            status = (await self._client.get_workflow_handle(workflow_id).describe()).status
+        async for closed in self._client.list_workflows(query):
+            batch.append(closed.id)
+            if len(batch) == BATCH:
+                found += await self._judge(batch)
+                batch.clear()
+        found += await self._judge(batch)
+        self._since = began - OVERLAP
+        return found
+
+    async def _judge(self, closed: list[str]) -> int:
+        found = 0
+        for workflow_id in await self._runs.open_workflow_ids(self._saga, closed):
+            status = await self._status(workflow_id)
             if status is WorkflowExecutionStatus.RUNNING:
                 continue  # it was reset: what is closed is the run that this one replaced
             reason = f"closed by the server: {status.name.lower() if status else 'unknown'}"
+            saga, tenant, key, generation = parse_workflow_id(workflow_id)
             await self._runs.record_end(RunKey(saga, tenant, key, generation), "terminated", reason=reason)
             logger.warning("run %s was %s", workflow_id, reason)
             found += 1
-        self._since = began - OVERLAP
         return found
+
+    async def _status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+        try:
+            return (await self._client.get_workflow_handle(workflow_id).describe()).status
+        except RPCError as err:
+            if err.status is RPCStatusCode.NOT_FOUND:
+                return None  # visibility remembers it a little longer
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Final
 
@@ -13,6 +14,10 @@ from temporalio.service import RPCError, RPCStatusCode
 logger = logging.getLogger("uno_workflows.dispatch")
 
 NAMES: Final = ("UnoState", "UnoCorrelation")
+NOT_ALLOWED: Final = frozenset(
+    {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.INVALID_ARGUMENT}
+)
+"""Answers of a server where they are registered by other means. Anything else is a fault, and the worker does not start."""
 
 
 async def ensure_search_attributes(client: Client) -> bool:
@@ -22,26 +27,35 @@ async def ensure_search_attributes(client: Client) -> bool:
     it: there the answer is False until somebody has used it, and that is said.
     """
     try:
-        if await missing_search_attributes(client):
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(
-                    namespace=client.namespace,
-                    search_attributes=dict.fromkeys(
-                        await missing_search_attributes(client), IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-                    ),
-                )
-            )
-        return not await missing_search_attributes(client)
+        if missing := await missing_search_attributes(client):
+            keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+            wanted = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=dict.fromkeys(missing, keyword))
+            await client.operator_service.add_search_attributes(wanted)
+        return await _become_visible(client)
     except RPCError as err:
-        if err.status is RPCStatusCode.UNAVAILABLE:
+        if err.status not in NOT_ALLOWED:
             raise
-        logger.warning(
-            "sagas cannot be searched by state and correlation in namespace %s (%s); register the keywords %s to change that",
-            client.namespace,
-            err.message,
-            " and ".join(NAMES),
-        )
+        _say_so(client, err.message)
         return False
+
+
+async def _become_visible(client: Client) -> bool:
+    """Wait until the server shows them: it takes a moment after they were registered."""
+    for _ in range(50):
+        if not await missing_search_attributes(client):
+            return True
+        await asyncio.sleep(0.1)
+    _say_so(client, "they were registered, but do not show")
+    return False
+
+
+def _say_so(client: Client, reason: str) -> None:
+    logger.warning(
+        "sagas cannot be searched by state and correlation in namespace %s (%s); register the keywords %s to change that",
+        client.namespace,
+        reason,
+        " and ".join(NAMES),
+    )
 
 
 async def missing_search_attributes(client: Client) -> list[str]:

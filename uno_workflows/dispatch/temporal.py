@@ -20,6 +20,8 @@ from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.sagas.driver import CORRELATION_ATTRIBUTE, STATE_ATTRIBUTE
 from uno_workflows.sagas.envelope import INLINE_BYTES, SIGNAL
 
+START_EVENT: Final = "uno_start_event"
+"""The memo that tells which event started a run."""
 REFUSED: Final = frozenset({RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE})
 """Statuses that another attempt would meet again. Everything else is waited out: an endless halt for a rate limit, an
 expired certificate or a missing permission would be worse than a warning that repeats."""
@@ -42,12 +44,14 @@ class SagaClient:
     task_queue: str
     searchable: bool
 
-    async def start(self, saga: str, workflow_id: str, envelope: RawValue, *, summary: str, correlation_id: str) -> str | None:
-        """Start a run and return the id Temporal gave it; one that was started before is left alone.
+    async def start(
+        self, saga: str, workflow_id: str, envelope: RawValue, *, event: StoredEvent, correlation_id: str
+    ) -> str | None:
+        """Start a run and return the id Temporal gave it; one that this event started before is left alone.
 
         Raises:
             TemporalUnavailable: it may work later.
-            DeliveryRefused: it never will.
+            DeliveryRefused: it never will, for instance because the id belongs to a run of another app or store.
         """
         try:
             handle = await self.client.start_workflow(
@@ -57,14 +61,28 @@ class SagaClient:
                 task_queue=self.task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 request_eager_start=True,
-                static_summary=summary[:200],
+                static_summary=f"{event.type} in {event.stream_id}"[:200],
+                memo={START_EVENT: str(event.id)},
                 search_attributes=self._attributes(correlation_id),
             )
-        except WorkflowAlreadyStartedError as err:
-            return err.run_id
+        except WorkflowAlreadyStartedError:
+            return await self._started_before(workflow_id, event)
         except RPCError as err:
             raise _translated(err, f"start of {workflow_id}") from err
         return handle.first_execution_run_id
+
+    async def _started_before(self, workflow_id: str, event: StoredEvent) -> str:
+        """Make sure that a run is ours: between a start and its row in the table of runs, a dispatcher may have died."""
+        try:
+            run = await self.client.get_workflow_handle(workflow_id).describe()
+        except RPCError as err:
+            raise TemporalUnavailable(f"description of {workflow_id}: {err.status.name}: {err.message}") from err
+        if await run.memo_value(START_EVENT, None) != str(event.id):
+            raise DeliveryRefused(
+                f"{workflow_id} is taken in namespace {self.client.namespace} by a run that another event started: of another "
+                "app or store, by hand, or before the store was made anew. Give each its own namespace, or saga name"
+            )
+        return run.run_id
 
     async def signal(self, workflow_id: str, envelope: RawValue) -> bool:
         """Send an event to a run; False if Temporal has no open run of that id.

@@ -143,6 +143,12 @@ class NotInTransaction(UnoError):
     """`tx=` needs a handle that is inside a transaction; else the events would be committed on their own."""
 
 
+class TransactionFailed(UnoError):
+    """A statement in this transaction failed and its error was swallowed, so nothing of it can be committed."""
+
+    retryable = True  # what was swallowed may have been a deadlock
+
+
 class UnsafeIsolation(UnoError):
     """Positions may only be judged on the primary in READ COMMITTED; other ways lose events."""
 

@@ -163,10 +163,15 @@ class Runs(Protocol):
 
     async def record_started(self, started: Sequence[Started], *, epoch: UUID, tx: Transaction) -> None: ...
 
-    async def record_end(self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None) -> None:
+    async def record_end(
+        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None, furthest: int | None = None
+    ) -> None:
         """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays.
 
         The row of its start need not be there yet: a quick saga ends before the checkpoint that reports its start.
+
+        Args:
+            furthest: The highest position that reached the run, if it is known.
         """
         ...
 
@@ -189,6 +194,8 @@ class Runs(Protocol):
     async def add_late(self, event: Undelivered, *, reason: str) -> None: ...
 
     async def count_late(self, saga: str | None = None) -> int: ...
+
+    async def count_pending(self, saga: str | None = None) -> int: ...
 
 
 class StepStore(Protocol):

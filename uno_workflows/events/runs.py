@@ -32,6 +32,7 @@ class Run:
         start_position: Where that event stands, in the epoch `epoch`.
         temporal_run_id: The first run Temporal gave it, if known.
         reason: Why it ended as it did; empty for `done`.
+        furthest: The highest position that had reached it when it ended; `None` if it did not say.
     """
 
     key: RunKey
@@ -44,6 +45,7 @@ class Run:
     reason: str
     started_at: datetime
     closed_at: datetime | None
+    furthest: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,24 +126,21 @@ class Pump:
     async def _pump(self, session: Session, end: float) -> None:
         while not self.leaving.is_set() and time.monotonic() < end:
             self.position = session.lease.position
-            if not await self._subscriptions.check(session.lease):
-                await self._rest(self._settings.poll.total_seconds())  # paused or halted
-                continue
             try:
                 session.verify()
-                await self._turn(session)
+                await self._turn(session, await self._wait(session.read))
             except SubscriptionHalted as halt:
                 logger.error("%s", halt)  # noqa: TRY400 (the reason is the message; a stack adds nothing)
                 await self._subscriptions.halt(session.lease, position=halt.position, reason=halt.reason)
                 raise
 
-    async def _turn(self, session: Session) -> None:
-        bound = await self._wait(session.read)
-        if bound <= session.read or self.leaving.is_set():
-            return
-        at = replace(session.lease, position=session.read)
-        page = await self._subscriptions.page(at, bound=bound, types=self._consumer.types, limit=self._settings.page)
-        await session.take(page)
+    async def _turn(self, session: Session, bound: int) -> None:
+        if not await self._subscriptions.check(session.lease):
+            await self._rest(self._settings.poll.total_seconds())  # paused or halted
+        elif bound > session.read and not self.leaving.is_set():
+            at = replace(session.lease, position=session.read)
+            page = await self._subscriptions.page(at, bound=bound, types=self._consumer.types, limit=self._settings.page)
+            await session.take(page)
 
     async def _wait(self, position: int) -> GlobalPosition:
         """Wait for the log to grow, or for the next look at the lease; returns at once when leaving."""

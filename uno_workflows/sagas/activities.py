@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -30,8 +31,9 @@ BEAT_SECONDS: Final = 2.0
 short heartbeat time-out beat more often."""
 MESSAGE_LENGTH: Final = 10_000
 """Characters of an error that travel: a history holds them several times, and a run whose failure is over 2 MB never closes."""
-FIRST_LOOK: Final = 0.05
-LONGEST_LOOK: Final = 1.0
+LOOKS: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""Pauses in seconds between looks at a checkpoint that another process moves."""
+LOOK_AGAIN: Final = timedelta(seconds=2)
 
 Activity = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -104,22 +106,42 @@ class FrameworkActivities:
 
     @activity.defn(name=CAUGHT_UP)
     async def caught_up(self, request: LookRequest) -> None:
-        """Return once the subscription has passed everything that was committed when this attempt began."""
+        """Return once the subscription has passed everything that was committed when the first attempt began.
+
+        An attempt looks for a moment only: a paused subscription must not take the slots that steps need.
+        """
+        bound = await self._bound_to_pass()
+        for pause in LOOKS:
+            if await self._subscriptions.position(request.subscription) >= bound:
+                return
+            await asyncio.sleep(pause)
+        raise ApplicationError(
+            f"{request.subscription} has not passed position {bound} yet",
+            type="NotYet",
+            category=ApplicationErrorCategory.BENIGN,
+            next_retry_delay=LOOK_AGAIN,
+        )
+
+    async def _bound_to_pass(self) -> int:
+        """What was committed when the first attempt began: it is kept in the heartbeat, so that it does not move away."""
+        if details := activity.info().heartbeat_details:
+            return int(details[0])
         bound = await self._events.bound()
-        pause = FIRST_LOOK
-        with _beating():
-            while (
-                await self._subscriptions.position(request.subscription) < bound
-            ):  # moved by another process: nothing to wait for
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, LONGEST_LOOK)
+        activity.heartbeat(bound)
+        return bound
 
     @activity.defn(name=CLOSE)
     async def close(self, request: CloseRequest) -> None:
         """Write how a run stands, and the events that nobody took."""
         key = RunKey(request.saga, request.tenant, request.key, request.generation)
         with _failures():
-            await self._runs.record_end(key, request.state, reason=request.reason, start_event_id=request.start_event_id)
+            await self._runs.record_end(
+                key,
+                request.state,
+                reason=request.reason,
+                start_event_id=request.start_event_id,
+                furthest=request.furthest,
+            )
             for unread in request.unread:
                 event = Undelivered(key, GlobalPosition(unread.position), unread.event_id, unread.type)
                 await self._runs.add_late(event, reason="arrived, and was not taken before the end")

@@ -32,6 +32,7 @@ R = TypeVar("R")
 
 SUMMARY_LENGTH: Final = 200  # the server refuses more than 400
 LOCAL_TIMEOUT: Final = timedelta(seconds=10)
+RECORD_AGAIN: Final = timedelta(seconds=30)
 PATIENT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30))
 LOOK_TIMEOUT: Final = timedelta(days=3650)  # it waits for the dispatcher, however long that takes
 LOOK_HEARTBEAT: Final = timedelta(seconds=30)
@@ -118,8 +119,8 @@ class Calls:
             retry_policy=PATIENT,
         )
 
-    async def record(self, state: RunState, reason: str, unread: Sequence[Delivery]) -> None:
-        """Write into the table of runs how this run stands."""
+    async def record(self, state: RunState, reason: str, *, furthest: int, unread: Sequence[Delivery] = ()) -> None:
+        """Write into the table of runs how this run stands, however long that takes: no run ends without its row."""
         request = CloseRequest(
             saga=self._saga,
             tenant=self.start.tenant,
@@ -128,9 +129,19 @@ class Calls:
             start_event_id=self.start.event_id,
             state=state,
             reason=reason[:1000],
+            furthest=furthest,
             unread=tuple(Unread(position=d.position, event_id=d.event_id, type=d.type) for d in unread),
         )
-        await self._local(envelope.CLOSE, request, None, self.number(envelope.CLOSE), summary=state)
+        number = self.number(envelope.CLOSE)
+        while True:
+            try:
+                return await self._close(request, number)
+            except ActivityError as err:
+                workflow.logger.error("the end of %s could not be written yet: %s", self._workflow_id, err.cause)
+                await workflow.sleep(RECORD_AGAIN, summary="the table of runs cannot be written")
+
+    async def _close(self, request: CloseRequest, number: str) -> None:
+        await self._local(envelope.CLOSE, request, None, number, summary=request.state)
 
     async def _local(self, name: str, request: Any, result_type: type | None, activity_id: str, *, summary: str) -> Any:
         return await workflow.execute_local_activity(
@@ -141,6 +152,7 @@ class Calls:
             summary=summary[:SUMMARY_LENGTH],
             start_to_close_timeout=LOCAL_TIMEOUT,
             retry_policy=PATIENT,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
 
     def _call(self, number: str) -> StepCall:

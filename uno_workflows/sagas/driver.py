@@ -20,7 +20,7 @@ in the tests, and a change needs `workflow.patched`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, NoReturn, TypeVar
@@ -144,7 +144,7 @@ class Driver:
     async def drive(self, start: Any) -> None:
         """Run the saga to its end."""
         delivery = _started_by(start)
-        self._inbox.mark(delivery)
+        self._inbox.begin(delivery)
         self._calls = Calls(self._definition.name, delivery)
         body = asyncio.create_task(self._body(delivery))
         hands = asyncio.create_task(self._handle())
@@ -183,7 +183,7 @@ class Driver:
             event = await self._take(delivery, event_type)
             entry = self._journal.begin(f"on {delivery.type}")
             await self._recorded(entry, getattr(self._saga, method)(event))
-            self._inbox.work.pop(0)
+            self._inbox.handled()
 
     async def _until_over(self, body: asyncio.Task[None], hands: asyncio.Task[None]) -> None:
         def over() -> bool:
@@ -314,7 +314,7 @@ class Driver:
         while failed:
             names = ", ".join(undo.step.name for undo, _, _ in failed)
             self._journal.conclude(f"compensation failed: {names} — after {reason}")
-            await self._running.record("compensation_failed", f"{reason}; undo failed: {names}", ())
+            await self._record("compensation_failed", f"{reason}; undo failed: {names}")
             self._upsert("compensation_failed")
             await workflow.sleep(pause, summary=f"try again to undo: {names}"[:200])
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -323,7 +323,10 @@ class Driver:
     async def _finish(self, state: RunState, reason: str) -> None:
         self._journal.conclude(state if not reason else f"{state} — {reason}")
         self._upsert(state)
-        await self._running.record(state, reason, self._inbox.unread())
+        await self._record(state, reason, unread=self._inbox.unread())
+
+    async def _record(self, state: RunState, reason: str, *, unread: Sequence[Delivery] = ()) -> None:
+        await self._running.record(state, reason, furthest=self._inbox.furthest, unread=unread)
 
     def _upsert(self, state: RunState) -> None:
         if self._running.start.searchable:

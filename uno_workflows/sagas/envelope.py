@@ -92,7 +92,11 @@ class Unread(BaseModel):
 
 
 class CloseRequest(BaseModel):
-    """Write down how a run stands: the last thing a saga does, or that its compensation failed."""
+    """Write down how a run stands: the last thing a saga does, or that its compensation failed.
+
+    Attributes:
+        furthest: The highest position that reached it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -103,6 +107,7 @@ class CloseRequest(BaseModel):
     start_event_id: UUID
     state: RunState
     reason: str = ""
+    furthest: int = 0
     unread: tuple[Unread, ...] = ()
 
 

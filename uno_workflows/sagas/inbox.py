@@ -17,13 +17,20 @@ RING: Final = 200
 
 
 class Inbox:
-    """Deliveries that wait to be taken: `work` by handlers, `waiting` by `expect`."""
+    """Deliveries that wait to be taken: `work` by handlers, `waiting` by `expect`.
+
+    Attributes:
+        furthest: The highest position that was taken in: what lies at or below it and comes again was here.
+    """
 
     def __init__(self, handled: frozenset[str], expected: frozenset[str]) -> None:
         self._handled, self._expected = handled, expected
         self._epoch: UUID | None = None
         self._marks: dict[str, int] = {}
         self._ids: deque[UUID] = deque(maxlen=RING)
+        self._start: UUID | None = None
+        self._handled_ids: set[UUID] = set()
+        self.furthest = 0
         self.work: list[Delivery] = []
         self.waiting: list[Delivery] = []
         self.unclaimed: list[Delivery] = []
@@ -45,24 +52,33 @@ class Inbox:
         return next((d for d in self.waiting if d.type == event_type), None)
 
     def unread(self) -> list[Delivery]:
-        """What nobody took, each once, in log order."""
-        left = {d.event_id: d for d in (*self.unclaimed, *self.work, *self.waiting)}
+        """What nobody took, each once, in log order; one that a handler took need not be awaited too."""
+        left = {d.event_id: d for d in (*self.unclaimed, *self.work, *self.waiting) if d.event_id not in self._handled_ids}
         return sorted(left.values(), key=lambda d: d.position)
 
-    def mark(self, delivery: Delivery) -> None:
-        """Remember the start event, so that it is not taken again as an ordinary one, though later ones came first."""
-        if not self._is_new(delivery):
-            self._ids.append(delivery.event_id)
+    def handled(self) -> None:
+        """The first of `work` is done."""
+        self._handled_ids.add(self.work.pop(0).event_id)
+
+    def begin(self, start: Delivery) -> None:
+        """Remember the start event, so that it is not taken again as an ordinary one.
+
+        By its id and not by the mark of its stream: events before it in that stream may have waited for it, and follow.
+        """
+        self._start = start.event_id
+        self._epoch = self._epoch or start.epoch
+        self.furthest = max(self.furthest, start.position)
 
     def _is_new(self, delivery: Delivery) -> bool:
         if self._epoch is None:
             self._epoch = delivery.epoch
-        seen = delivery.event_id in self._ids
+        seen = delivery.event_id == self._start or delivery.event_id in self._ids
         if delivery.epoch == self._epoch and not delivery.redelivered:
             seen = seen or delivery.version <= self._marks.get(delivery.stream, 0)
         elif not seen and delivery.epoch != self._epoch:
-            self._epoch, self._marks = delivery.epoch, {}
+            self._epoch, self._marks, self.furthest = delivery.epoch, {}, 0
         if not seen:
+            self.furthest = max(self.furthest, delivery.position)
             self._ids.append(delivery.event_id)
             if not delivery.redelivered:
                 self._marks[delivery.stream] = delivery.version

@@ -51,7 +51,9 @@ class PostgresRuns:
                 run_ids=[run.temporal_run_id for run in started],
             )
 
-    async def record_end(self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None) -> None:
+    async def record_end(
+        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None, furthest: int | None = None
+    ) -> None:
         """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays.
 
         The dispatcher's row need not be there yet: a quick saga ends before the checkpoint that reports its start.
@@ -69,6 +71,7 @@ class PostgresRuns:
             state=state,
             reason=reason,
             final=state in FINAL_STATES,
+            furthest=furthest,
         )
 
     async def count_open(self, saga: str) -> int:
@@ -100,6 +103,10 @@ class PostgresRuns:
         """Write down an event that came after the end; a repeat changes nothing."""
         await self._database.fetch("add_late", **_event(event), generation=event.key.generation, reason=reason)
 
+    async def count_pending(self, saga: str | None = None) -> int:
+        """How many wait for the start of a saga, or of all."""
+        return int((await self._database.fetch_row("count_pending", saga=saga))[0])
+
     async def count_late(self, saga: str | None = None) -> int:
         """How many came late for a saga, or for all."""
         return int((await self._database.fetch_row("count_late", saga=saga))[0])
@@ -117,7 +124,7 @@ def _event(event: Undelivered) -> dict[str, Any]:
 
 
 def _run(row: Sequence[Any]) -> Run:
-    saga, tenant, key, generation, workflow, event_id, position, epoch, run_id, state, reason, started_at, closed_at = row
+    saga, tenant, key, generation, workflow, event_id, position, epoch, run_id, state, reason, began, closed, furthest = row
     return Run(
         key=RunKey(saga, tenant, key, generation),
         workflow_id=workflow,
@@ -127,6 +134,7 @@ def _run(row: Sequence[Any]) -> Run:
         temporal_run_id=run_id,
         state=state,
         reason=reason,
-        started_at=started_at,
-        closed_at=closed_at,
+        started_at=began,
+        closed_at=closed,
+        furthest=furthest,
     )

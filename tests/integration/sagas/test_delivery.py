@@ -74,6 +74,20 @@ async def test_events_before_the_start_wait_for_it_and_follow_in_order(app: App)
     assert await app.pending("Trial", key) == 0
 
 
+async def test_events_before_the_start_in_its_own_stream_are_not_taken_for_seen(app: App):
+    key = new_key("early-own")
+    for word in "ab":
+        await app.uno.append(f"trial-{key}", Nudged(trial=key, word=word))
+
+    async def both_wait() -> bool:
+        return await app.pending("Trial", key) == 2
+
+    await until(both_wait)
+    await app.uno.append(f"trial-{key}", Begun(trial=key, what="nudge_twice"))
+    assert await app.ended(f"Trial/{key}") == ("done", "")
+    assert (await app.state(f"Trial/{key}"))["state"]["words"] == ["a", "b"]
+
+
 async def test_event_after_the_end_is_written_down_as_late(app: App):
     key, run = await begin(app, "quick")
     await app.ended(run)

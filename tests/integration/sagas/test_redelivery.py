@@ -16,6 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest, RegisterNamespaceRequest
 from temporalio.service import RPCError
 
+from uno_workflows.dispatch import feeding
 from uno_workflows.dispatch.dispatcher import DispatchSettings
 from uno_workflows.events.subscriptions import Halt
 
@@ -38,6 +39,10 @@ async def rewind(app: App) -> None:
 
 async def test_log_that_is_read_again_runs_nothing_again(own_app: App):
     app = own_app
+    taken_key, taken = await begin(app, "nudge_twice")
+    for word in "xy":
+        await app.uno.append(f"trial-{taken_key}", Nudged(trial=taken_key, word=word))
+    await app.ended(taken)
     done_key, done = await begin(app, "report")
     await app.ended(done)
     await app.uno.append(f"trial-{done_key}", Nudged(trial=done_key))
@@ -56,6 +61,7 @@ async def test_log_that_is_read_again_runs_nothing_again(own_app: App):
     assert await app.uno.store.runs.find() == runs
     assert await app.pending("Trial", early) == 1
     assert await app.late(done_key) == ["Nudged"]
+    assert await app.late(taken_key) == []  # what it had taken is only delivered again
     await app.uno.append(f"trial-{waiting_key}", Nudged(trial=waiting_key, word="b"))
     gate(held_key).touch()
     assert [await app.ended(run) for run in (held, waiting)] == [("done", "")] * 2
@@ -129,3 +135,31 @@ async def test_two_start_events_at_once_make_one_run(own_app: App):
     await app.caught_up("saga:Trial")
     assert app.did(f"Trial/{key}") == ["one"]
     assert await app.late(key) == ["Begun"]
+
+
+async def test_dispatcher_that_has_forgotten_runs_asks_for_them_again(run_app: RunApp, monkeypatch: pytest.MonkeyPatch):
+    """It remembers so many runs; a page may name more, and those in flight are not in the table yet."""
+    monkeypatch.setattr(feeding, "REMEMBERED", 2)
+    async with run_app(["apps.trials"]) as app:
+        keys = [new_key("forgotten") for _ in range(8)]
+        await app.uno.append_streams({f"trial-{key}": Begun(trial=key, what="nudge_twice") for key in keys})
+        for word in "ab":
+            await app.uno.append_streams({f"trial-{key}": Nudged(trial=key, word=word) for key in keys})
+        assert {await app.ended(f"Trial/{key}") for key in keys} == {("done", "")}
+        assert await app.uno.store.runs.count_pending("Trial") == 0
+
+
+async def test_run_of_another_app_is_not_taken_for_ours(run_app: RunApp, database: str):
+    """Workflow ids hold no app: two apps in one namespace with the same saga and key meet, and that is said."""
+    async with run_app(["apps.trials"], app="first") as first:
+        key, run = await begin(first, "quick")
+        assert await first.ended(run) == ("done", "")
+        async with run_app(["apps.trials"], database=database, app="second") as second:
+            await second.uno.append(f"trial-{key}", Begun(trial=key, what="quick"))
+
+            async def halted() -> Halt | None:
+                statuses = await second.uno.store.subscriptions.statuses()
+                return next((status.halt for status in statuses if status.name == "saga:Trial"), None)
+
+            halt = await until(halted)
+            assert f"Trial/{key} is taken in namespace" in halt.reason

@@ -170,7 +170,7 @@ def test_memory_of_ids_is_bounded():
 
 def test_start_event_is_not_taken_again():
     box = inbox()
-    box.mark(delivery(1))
+    box.begin(delivery(1))
     assert not box.accept(delivery(1))
 
 
@@ -178,7 +178,7 @@ def test_start_event_is_not_taken_again_when_a_later_one_was_signalled_first():
     """Signals of the first task are handled before the run begins."""
     box = inbox()
     assert box.accept(delivery(2))
-    box.mark(delivery(1))
+    box.begin(delivery(1))
     assert not box.accept(delivery(1))
     assert not box.accept(delivery(1, epoch=SECOND))
 
@@ -200,3 +200,19 @@ def test_unread_is_in_log_order():
     for n, position in ((1, 9), (2, 4), (3, 6)):
         box.accept(delivery(n, position=position))
     assert [d.position for d in box.unread()] == [4, 6, 9]
+
+
+def test_event_that_a_handler_took_is_not_unread_though_nobody_awaited_it() -> None:
+    box = Inbox(frozenset({"Happened"}), frozenset({"Happened"}))
+    box.begin(delivery(1))
+    assert box.accept(delivery(2))
+    assert [d.position for d in box.unread()] == [2]
+    box.handled()
+    assert box.unread() == []
+
+
+def test_start_does_not_stand_for_what_lies_before_it_in_its_stream() -> None:
+    box = inbox()
+    box.begin(delivery(3))
+    assert [box.accept(delivery(n)) for n in (1, 2, 3, 4, 4)] == [True, True, False, True, False]
+    assert box.furthest == 4

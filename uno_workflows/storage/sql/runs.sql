@@ -1,6 +1,6 @@
 -- name: latest_runs — the newest generation of each key asked for
 select asked.n, r.saga, r.tenant, r.key, r.generation, r.workflow_id, r.start_event_id, r.start_position,
-       coalesce(r.epoch, l.epoch), r.temporal_run_id, r.state, r.reason, r.started_at, r.closed_at
+       coalesce(r.epoch, l.epoch), r.temporal_run_id, r.state, r.reason, r.started_at, r.closed_at, r.furthest
   from unnest(cast(:sagas as text[]), cast(:tenants as text[]), cast(:keys as text[])) with ordinality as asked (saga, tenant, key, n)
  cross join {schema}.log l
  cross join lateral (
@@ -24,13 +24,13 @@ on conflict (saga, tenant, key, generation) do update
        temporal_run_id = coalesce(r.temporal_run_id, excluded.temporal_run_id)
 
 -- name: record_end — write how a run ended; a final state stays as it is
-insert into {schema}.saga_runs as r (saga, tenant, key, generation, workflow_id, start_event_id, state, reason, closed_at)
+insert into {schema}.saga_runs as r (saga, tenant, key, generation, workflow_id, start_event_id, state, reason, furthest, closed_at)
 values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:workflow_id as text),
-        cast(:start_event_id as uuid), cast(:state as text), cast(:reason as text),
+        cast(:start_event_id as uuid), cast(:state as text), cast(:reason as text), cast(:furthest as bigint),
         case when cast(:final as boolean) then clock_timestamp() end)
 on conflict (saga, tenant, key, generation) do update
    set state = excluded.state, reason = excluded.reason, closed_at = excluded.closed_at,
-       start_event_id = coalesce(r.start_event_id, excluded.start_event_id)
+       start_event_id = coalesce(r.start_event_id, excluded.start_event_id), furthest = excluded.furthest
  where r.closed_at is null
 
 -- name: count_open — how many runs of a saga are not over
@@ -42,7 +42,7 @@ select workflow_id from {schema}.saga_runs
 
 -- name: find_runs — newest first
 select r.saga, r.tenant, r.key, r.generation, r.workflow_id, r.start_event_id, r.start_position,
-       coalesce(r.epoch, l.epoch), r.temporal_run_id, r.state, r.reason, r.started_at, r.closed_at
+       coalesce(r.epoch, l.epoch), r.temporal_run_id, r.state, r.reason, r.started_at, r.closed_at, r.furthest
   from {schema}.saga_runs r, {schema}.log l
  where (cast(:saga as text) is null or r.saga = cast(:saga as text))
    and (cast(:state as text) is null or r.state = cast(:state as text))
@@ -69,6 +69,9 @@ insert into {schema}.saga_late (saga, tenant, key, generation, position, event_i
 values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:position as bigint),
         cast(:event_id as uuid), cast(:event_type as text), cast(:reason as text))
 on conflict do nothing
+
+-- name: count_pending — how many events wait for a start
+select count(*) from {schema}.saga_pending where cast(:saga as text) is null or saga = cast(:saga as text)
 
 -- name: count_late — how many came after the end
 select count(*) from {schema}.saga_late where cast(:saga as text) is null or saga = cast(:saga as text)

@@ -47,8 +47,10 @@ def list_runs(
 async def _list(saga: str | None, state: RunState | None, limit: int, as_json: bool) -> None:
     async with open_store(Settings.from_env()) as store:
         runs = await store.runs.find(saga=saga, state=state, limit=limit)
-        late = await store.runs.count_late(saga)
+        late, pending = await store.runs.count_late(saga), await store.runs.count_pending(saga)
     rows = [{name: getattr(run, name) for name in COLUMNS} for run in runs]
     show(rows, columns=COLUMNS, as_json=as_json, empty="no runs")
     if late and not as_json:
         print(f"{late} events came after the end of their saga, or were not taken before it")
+    if pending and not as_json:
+        print(f"{pending} events wait for the start of their saga")

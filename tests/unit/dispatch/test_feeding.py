@@ -1,0 +1,103 @@
+"""What the feeder does when Temporal and the table of runs do not agree, without either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+
+from uno_workflows.dispatch.feeding import Feeder, RunLost
+from uno_workflows.events.errors import TemporalUnavailable
+from uno_workflows.events.ids import new_event_id
+from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
+from uno_workflows.events.recorded import StoredEvent
+from uno_workflows.events.runs import Run, RunKey
+
+EPOCH = UUID(int=7)
+KEY = RunKey("Order", "", "1")
+
+
+@dataclass
+class Runs:
+    """A table of runs that holds one open run, and remembers what is written."""
+
+    written: list[str] = field(default_factory=list)
+    state: str = "open"
+
+    async def latest(self, keys: Any) -> dict[RunKey, Run]:
+        now = datetime.now(UTC)
+        row = Run(KEY, "Order/1", new_event_id(), GlobalPosition(1), EPOCH, None, self.state, "", now, None, 5)  # type: ignore[arg-type]
+        return {KEY: row}
+
+    async def record_end(self, key: RunKey, state: str, *, reason: str = "") -> None:
+        self.written.append(f"{state}: {reason}")
+
+    async def add_late(self, event: Any, *, reason: str) -> None:
+        self.written.append(f"late {event.position}")
+
+
+@dataclass
+class Temporal:
+    """A Temporal that has no open run to signal."""
+
+    found: WorkflowExecutionStatus | None
+    searchable: bool = False
+
+    async def signal(self, workflow_id: str, envelope: Any) -> bool:
+        return False
+
+    async def status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+        return self.found
+
+
+def event(position: int) -> StoredEvent:
+    metadata = b'{"correlation_id":"c"}'
+    return StoredEvent(
+        GlobalPosition(position),
+        "",
+        StreamId("order-1"),
+        Version(2),
+        new_event_id(),
+        EventType("Shipped"),
+        1,
+        b"{}",
+        metadata,
+        datetime.now(UTC),
+    )
+
+
+def feeder(temporal: Temporal, runs: Runs) -> Feeder:
+    class Saga:
+        starts_on: dict[str, Any] = {}
+
+    return Feeder(Saga(), temporal, None, runs, EPOCH)  # type: ignore[arg-type]
+
+
+async def test_a_run_that_was_reset_meanwhile_is_tried_again_and_not_called_terminated() -> None:
+    runs = Runs()
+    with pytest.raises(TemporalUnavailable, match="reset"):
+        await feeder(Temporal(WorkflowExecutionStatus.RUNNING), runs).deliver(event(9), KEY)
+    assert runs.written == []
+
+
+async def test_a_run_that_the_server_closed_is_written_down_and_its_events_are_late() -> None:
+    runs = Runs()
+    await feeder(Temporal(WorkflowExecutionStatus.TERMINATED), runs).deliver(event(9), KEY)
+    assert runs.written == ["terminated: closed by the server: terminated", "late 9"]
+
+
+async def test_a_run_that_temporal_lost_halts() -> None:
+    with pytest.raises(RunLost, match="Order/1"):
+        await feeder(Temporal(None), Runs()).deliver(event(9), KEY)
+
+
+async def test_what_a_run_had_read_before_it_ended_is_not_late() -> None:
+    runs = Runs(state="done")
+    one = feeder(Temporal(None), runs)
+    for position in (4, 5, 6):
+        await one.deliver(event(position), KEY)
+    assert runs.written == ["late 6"]
