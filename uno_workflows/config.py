@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 from uno_workflows.events.durations import duration, spell
 from uno_workflows.events.errors import ConfigurationError, UnoError
@@ -25,6 +27,14 @@ def _database_url(text: str) -> str:
     scheme = text.partition("://")[0]
     if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
         raise ValueError("must begin with postgresql://")
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:  # its own words may hold a part of the password
+        reason = "is no address: check the port; a password's special characters are written as %2F for /, %23 for #, %40 for @"
+        raise ValueError(reason) from None
+    if not (url.hostname or url.path.strip("/") or "host" in parse_qs(url.query)):
+        raise ValueError("names neither a host nor a database")
     return text
 
 
@@ -38,19 +48,18 @@ def _app(text: str) -> str:
     return check_name(text, "app")
 
 
-def _span(text: str) -> timedelta:
-    return duration(text)
+def _between(least: str, most: str, why: str) -> Callable[[str], timedelta]:
+    def parse(text: str) -> timedelta:
+        if not duration(least) <= (span := duration(text)) <= duration(most):
+            raise ValueError(f"must be from {least} to {most}: {why}")
+        return span
+
+    return parse
 
 
-def _lease(text: str) -> timedelta:
-    if not timedelta(seconds=1) <= (span := duration(text)) <= timedelta(minutes=5):
-        raise ValueError("must be from 1s to 5 minutes: the pump's activity is given twice as long")
-    return span
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
-        raise ValueError("must be a whole number from 1 to 1,000,000")
+def _count(text: str, most: int = 1_000_000) -> int:
+    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
+        raise ValueError(f"must be a whole number from 1 to {most:,}")
     return int(text)
 
 
@@ -92,21 +101,27 @@ class Settings:
         "UNO_SANDBOX", _truth, True, "run sagas in Temporal's sandbox; off halves the price of a saga and guards nothing"
     )
     grace: timedelta = _setting(
-        "UNO_GRACE", _span, timedelta(seconds=20), "how long a stopping worker lets steps finish before it hands them over"
+        "UNO_GRACE",
+        _between("0s", "10 minutes", "what takes longer is handed over"),
+        timedelta(seconds=20),
+        "how long a stopping worker lets steps finish before it hands them over; at most 10 minutes",
     )
     lease: timedelta = _setting(
         "UNO_LEASE",
-        _lease,
+        _between("1s", "5 minutes", "the pump's activity is given twice as long"),
         timedelta(minutes=5),
         "after how long a pump returns, so that deployments can move it; at most 5 minutes",
     )
     poll: timedelta = _setting(
-        "UNO_POLL", _span, timedelta(seconds=0.5), "how often a pump looks at its lease, and at the log if a wake-up got lost"
+        "UNO_POLL",
+        _between("50ms", "5s", "more often is a burden to Postgres, more seldom a pause is noticed late"),
+        timedelta(seconds=0.5),
+        "how often a pump looks at its lease, and at the log if a wake-up got lost; 50ms to 5s",
     )
-    page: int = _setting("UNO_PAGE", _count, 500, "how many events a pump reads at once")
+    page: int = _setting("UNO_PAGE", partial(_count, most=10_000), 500, "how many events a pump reads at once; at most 10,000")
     window: int = _setting("UNO_WINDOW", _count, 20, "how many starts and signals a dispatcher has in flight")
     max_open: int = _setting(
-        "UNO_MAX_OPEN", _count, 2000, "how many runs of one saga may be open before new starts are held back while runs end"
+        "UNO_MAX_OPEN", _count, 2000, "how many runs of one saga may be open before new starts are held back for a while"
     )
     steps: int = _setting("UNO_STEPS", _count, 50, "how many steps a worker runs at once")
 
@@ -126,7 +141,7 @@ class Settings:
         values: dict[str, Any] = {}
         for setting in fields(cls):
             text = source.get(setting.metadata["variable"])
-            if text is None or setting.name in given:
+            if text is None or setting.name in given or (text == "" and setting.name == "database_url"):
                 continue
             try:
                 values[setting.name] = setting.metadata["parse"](text)
@@ -134,7 +149,7 @@ class Settings:
                 shown = "" if setting.metadata["secret"] else f"={text!r}"
                 problems.append(f"{setting.metadata['variable']}{shown}: {err}")
         problems += _unknown(source)
-        if not problems and not (given.get("database_url") or values.get("database_url")):
+        if not given.get("database_url") and not source.get("UNO_DATABASE_URL"):
             problems.append(
                 "UNO_DATABASE_URL is not set: say where Postgres is, such as postgresql://user@host/database (or use `uno dev`)"
             )

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+import temporalio
+
 from uno_workflows.events.base import Event
 from uno_workflows.events.errors import ConfigurationError, DeclarationError, UnoError
 from uno_workflows.events.registry import EventRegistry
@@ -22,6 +24,7 @@ from uno_workflows.sagas.saga import Saga
 from uno_workflows.sagas.steps import Step
 
 OURS: Final = str(Path(__file__).parents[1])
+SDK: Final = str(Path(temporalio.__file__).parent)
 
 
 @dataclass(slots=True)
@@ -69,20 +72,20 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except DeclarationError as err:
-        raise DeclarationError(f"{_where(err)}{err}") from err
+        raise DeclarationError(f"{where(err)}{err}") from err
     except UnoError:
         raise
     except (Exception, SystemExit) as err:  # a module that exits when it is imported would take us along, without a word
         reason = err.msg if isinstance(err, SyntaxError) else err
-        raise ConfigurationError([f"module {name!r} does not import: {_where(err)}{type(err).__name__}: {reason}"]) from err
+        raise ConfigurationError([f"module {name!r} does not import: {where(err)}{type(err).__name__}: {reason}"]) from err
 
 
-def _where(error: BaseException) -> str:
-    """The user's line that raised; the last one that is neither ours nor the import machinery's."""
+def where(error: BaseException) -> str:
+    """The user's line that raised; the last one that is neither ours, nor the SDK's, nor the import machinery's."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: "
     frames = traceback.extract_tb(error.__traceback__)
-    user = [f for f in frames if not f.filename.startswith(("<", OURS)) and "importlib" not in f.filename]
+    user = [f for f in frames if not f.filename.startswith(("<", OURS, SDK)) and "importlib" not in f.filename]
     return f"{user[-1].filename}:{user[-1].lineno}: " if user else ""
 
 

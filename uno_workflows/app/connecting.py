@@ -31,7 +31,7 @@ async def connect_temporal() -> Client:
         async with asyncio.timeout(CONNECT_SECONDS):
             client = await Client.connect(**config, data_converter=data_converter)
     except (RuntimeError, TimeoutError) as err:
-        raise TemporalUnavailable(f"Temporal does not answer at {address} (TEMPORAL_ADDRESS): {_short(err)}") from err
+        raise TemporalUnavailable(f"Temporal does not answer at {address} (TEMPORAL_ADDRESS): {short(err)}") from err
     await _check_namespace(client, address)
     return client
 
@@ -48,7 +48,7 @@ async def _check_namespace(client: Client, address: str) -> None:
         raise TemporalUnavailable(f"{where}: {err.status.name}: {err.message}") from err
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
     """The bridge's error without its Rust: what the operating system said, if it did."""
     said = str(error) or type(error).__name__
     cause = re.search(r'message: "([^"]+)"', said)

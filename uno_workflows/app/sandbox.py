@@ -1,8 +1,8 @@
 """Which modules pass through Temporal's sandbox, and which are loaded anew for each run (DESIGN D7, ADR 0007).
 
-Sagas stay sandboxed: there the clock, randomness and I/O are refused. The framework, installed libraries, and the user's
-modules that declare events, steps or projections but no saga pass through: they are either data or run outside of the
-workflow, and loading them anew would cost 10 ms a run and break libraries that bear it only once.
+Sagas, and the bases they inherit from, stay sandboxed: there the clock, randomness and I/O are refused. The framework, installed
+libraries, and the user's modules that define events, steps or projections but no saga pass through: they are either data or run
+outside of the workflow, and loading them anew would cost 10 ms a run and break libraries that bear it only once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.events.base import Event
 from uno_workflows.projections.projection import Projection
+from uno_workflows.sagas.saga import Saga
 from uno_workflows.sagas.steps import Step
 
 
@@ -33,15 +34,21 @@ def workflow_runner(catalogue: Catalogue, *, sandbox: bool) -> WorkflowRunner:
 def passed_through(catalogue: Catalogue) -> set[str]:
     """Names of the modules that pass through. A package that holds a saga anywhere cannot, because its name would cover it."""
     workflows = {cls.__module__ for cls in (*catalogue.sagas.values(), *catalogue.workflows.values())}
-    data = {m.__name__ for m in catalogue.modules if m.__name__ not in workflows and _declares_data_or_steps(m)}
+    workflows |= {m.__name__ for m in catalogue.modules if _defines(m, (Saga,))}  # also bases: sagas inherit their code
+    data = {m.__name__ for m in catalogue.modules if _defines(m, (Event, Projection)) or _defines_step(m)}
     return {"uno_workflows", *_installed(workflows), *(name for name in data if not _covers(name, workflows))}
 
 
-def _declares_data_or_steps(module: ModuleType) -> bool:
+def _defines(module: ModuleType, bases: tuple[type, ...]) -> bool:
+    """Whether a class of this kind stands in the module; what it only imports says nothing of its own code."""
     return any(
-        isinstance(value, Step) or (isinstance(value, type) and issubclass(value, (Event, Projection)))
+        isinstance(value, type) and issubclass(value, bases) and value.__module__ == module.__name__
         for value in vars(module).values()
     )
+
+
+def _defines_step(module: ModuleType) -> bool:
+    return any(isinstance(value, Step) and value.function.__module__ == module.__name__ for value in list(vars(module).values()))
 
 
 def _covers(name: str, workflows: set[str]) -> bool:

@@ -8,22 +8,28 @@ runs in a thread with an event loop of its own, because one blocked loop would s
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import inspect
 import logging
 import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from uno_workflows.app.catalogue import Catalogue
-from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.catalogue import Catalogue, where
+from uno_workflows.app.connecting import connect_temporal, short
 from uno_workflows.app.sandbox import workflow_runner
 from uno_workflows.app.threads import in_thread
 from uno_workflows.app.uno import open_store
@@ -34,6 +40,7 @@ from uno_workflows.dispatch.reconciler import Reconciler
 from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.dispatch.subscription import SubscriptionWorkflow
 from uno_workflows.dispatch.temporal import SagaClient
+from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.events.protocols import Tail
 from uno_workflows.events.subscriptions import Start
 from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
@@ -50,6 +57,9 @@ THROTTLE: Final = timedelta(seconds=2)
 """How often heartbeats reach the server at most: bounds how long a cancel takes to arrive."""
 STICKY: Final = timedelta(seconds=1)
 """How long a workflow task waits for a dead worker's cache before another takes it (10 s by default: 13.5 s to recover)."""
+
+LOOK_SECONDS: Final = 0.005
+"""How often a worker that starts is looked at: before it polls, it asks the server about the namespace."""
 
 Watched = Sequence[asyncio.Future[Any]]
 """What a part of the worker consists of: one that ends, ends the worker."""
@@ -78,6 +88,7 @@ async def run_worker(
         ready: Called once everything polls.
 
     Raises:
+        ConfigurationError: a module does, or declares, what Temporal's worker refuses.
         UnoError: a server is missing or refuses us, or the schema is not ours.
     """
     catalogue.events.freeze()
@@ -131,7 +142,9 @@ async def _sagas(
     settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str, stop: asyncio.Event
 ) -> AsyncIterator[Watched]:
     """Sagas, steps, plain workflows and activities."""
-    worker = Worker(
+    threads = threads_for(catalogue, settings.steps)
+    worker = make_worker(
+        catalogue,
         client,
         task_queue=settings.app,
         identity=f"{identity}/sagas",
@@ -141,14 +154,59 @@ async def _sagas(
             *FrameworkActivities(store.events, store.runs, store.subscriptions).all(),
             *catalogue.activities.values(),
         ],
+        activity_executor=threads,
         workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
         max_concurrent_activities=settings.steps,
         graceful_shutdown_timeout=settings.grace,
         max_heartbeat_throttle_interval=THROTTLE,
         sticky_queue_schedule_to_start_timeout=STICKY,
     )
-    async with _running(worker, stop) as running:
-        yield [running]
+    try:
+        async with _running(worker, stop) as running:
+            yield [running]
+    finally:
+        if threads is not None:
+            threads.shutdown(wait=False)  # the worker has waited for what ran in them
+
+
+def threads_for(catalogue: Catalogue, number: int) -> ThreadPoolExecutor | None:
+    """Where plain activities run that are not async; `None` if there are none."""
+    if all(inspect.iscoroutinefunction(activity) for activity in catalogue.activities.values()):
+        return None
+    return ThreadPoolExecutor(number, thread_name_prefix="activity")
+
+
+def make_worker(catalogue: Catalogue, client: Client, **options: Any) -> Worker:
+    """A Temporal Worker; the SDK loads every workflow in the sandbox here.
+
+    Raises:
+        ConfigurationError: it refuses what a module does when it is loaded, or declares.
+    """
+    try:
+        return Worker(client, build_id=build_id(catalogue.modules), **options)
+    except (RuntimeError, ValueError, TypeError) as err:
+        name = str(err).removeprefix("Failed validating workflow ")
+        workflow = catalogue.sagas.get(name) or catalogue.workflows.get(name)
+        if workflow is None or (cause := err.__cause__) is None:
+            raise ConfigurationError([f"Temporal's worker refuses what the modules declare: {err}"]) from err
+        # the SDK goes on to advise what is not in the user's hands here
+        reason = f"{where(cause)}{type(cause).__name__}: {str(cause).partition('. If this is code from')[0]}"
+        raise ConfigurationError(
+            [f"module {workflow.__module__!r} is refused by the sandbox of sagas: {reason}; a module of steps may do it"]
+        ) from err
+
+
+def build_id(modules: Sequence[ModuleType]) -> str:
+    """What Temporal shows of the code that a worker ran. The SDK's own hashes every module there is, for half a second.
+
+    It is a label and no more, because worker versioning stays off.
+    """
+    made = hashlib.sha256(version("uno-workflows").encode())
+    for module in sorted(modules, key=lambda module: module.__name__):
+        file = getattr(module, "__file__", None)
+        made.update(module.__name__.encode())
+        made.update(Path(file).read_bytes() if file and Path(file).is_file() else b"")
+    return made.hexdigest()[:16]
 
 
 @asynccontextmanager
@@ -211,7 +269,8 @@ async def _pumps(
     options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page)
     make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options)
     host = PumpHost({consumer.subscription: partial(make_pump, consumer) for consumer in consumers}, leaving=stop)
-    worker = Worker(
+    worker = make_worker(
+        Catalogue(),
         client,
         task_queue=queue,
         identity=owner,
@@ -238,15 +297,26 @@ async def _running(worker: Worker, stop: asyncio.Event) -> AsyncIterator[asyncio
 
     It begins to stop as soon as `stop` is set: all parts stop side by side, within one grace and not one after the other.
     """
-    running = asyncio.create_task(worker.run(), name=f"worker of {worker.task_queue}")
+    running = asyncio.create_task(_run(worker), name=f"worker of {worker.task_queue}")
     stopping = asyncio.create_task(_stop(worker, stop), name=f"stop of {worker.task_queue}")
     try:
+        while not (worker.is_running or running.done()):  # noqa: ASYNC110 (the SDK sets no event when it begins to poll)
+            await asyncio.sleep(LOOK_SECONDS)
+        if running.done():
+            running.result()
         yield running
     finally:
         await _cancel([stopping])
         if not running.done():
             await worker.shutdown()
         await asyncio.wait([running])
+
+
+async def _run(worker: Worker) -> None:
+    try:
+        await worker.run()
+    except Exception as err:  # the SDK's own have no common type
+        raise UnoError(f"the worker of task queue {worker.task_queue!r} died: {short(err)}") from err
 
 
 async def _stop(worker: Worker, stop: asyncio.Event) -> None:

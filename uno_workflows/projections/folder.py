@@ -22,6 +22,9 @@ logger = logging.getLogger("uno_workflows.projections")
 
 ATTEMPTS: Final = 3
 FIRST_PAUSE: Final = 0.2
+TURN_SECONDS: Final = 0.5
+"""After how long `take` goes back to the pump between two batches, which looks whether the lease is paused, halted or over.
+Reading the rest of a page again costs a few milliseconds, so small batches that are fast should not return after each."""
 SLOW_SECONDS: Final = 5.0
 """A handler that was at work for longer has lost its connection by itself: the server ends transactions that stay idle."""
 
@@ -50,14 +53,14 @@ class ProjectionFolder:
     @asynccontextmanager
     async def open(self, lease: Lease, leaving: asyncio.Event) -> AsyncIterator[FolderSession]:
         """Begin to fold; nothing stays in flight between two pages."""
-        yield FolderSession(self, lease)
+        yield FolderSession(self, lease, leaving)
 
 
 class FolderSession:
     """A projection at work under one lease."""
 
-    def __init__(self, folder: ProjectionFolder, lease: Lease) -> None:
-        self._folder, self.lease = folder, lease
+    def __init__(self, folder: ProjectionFolder, lease: Lease, leaving: asyncio.Event) -> None:
+        self._folder, self.lease, self._leaving = folder, lease, leaving
         self._instance = folder.projection()
 
     @property
@@ -68,9 +71,14 @@ class FolderSession:
         """Nothing goes wrong between two pages."""
 
     async def take(self, page: Page) -> None:
-        """Fold a page, a batch a transaction; a batch that keeps failing is folded one by one, to name the event."""
-        size = self._folder.definition.batch
+        """Fold a page, a batch a transaction; a batch that keeps failing is folded one by one, to name the event.
+
+        Every batch has its own checkpoint, so a part of a page may be left to the next call, or to the next lease.
+        """
+        size, since = self._folder.definition.batch, time.monotonic()
         for first in range(0, max(len(page.events), 1), size):
+            if self._leaving.is_set() or (first and time.monotonic() - since >= TURN_SECONDS):
+                return
             batch = page.events[first : first + size]
             upto = page.upto if first + size >= len(page.events) else batch[-1].position
             try:
@@ -81,6 +89,8 @@ class FolderSession:
 
     async def _one_by_one(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> None:
         for event in batch:
+            if self._leaving.is_set():
+                return
             try:
                 await self._insist([event], event.position)
             except _HandlerFailed as err:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.errors import DeclarationError
@@ -48,7 +48,7 @@ class Projection:
     __uno_projection__: ClassVar[ProjectionDefinition | None] = None
 
     def __init_subclass__(
-        cls, *, name: str | None = None, since: datetime | None = None, batch: int = 500, abstract: bool = False, **kwargs: Any
+        cls, *, name: str | None = None, since: datetime | None = None, batch: int = 500, abstract: bool = False
     ) -> None:
         """Declare a projection.
 
@@ -61,12 +61,14 @@ class Projection:
         Raises:
             DeclarationError: it has no handler, or something does not fit.
         """
-        super().__init_subclass__(**kwargs)
+        super().__init_subclass__()
         cls.__uno_projection__ = None
         if abstract:
             return
         if not 1 <= batch <= 10_000:
             raise DeclarationError(f"projection {cls.__name__}: batch must be 1 to 10,000, not {batch}")
+        if since is not None and since.tzinfo is None:
+            raise DeclarationError(f"projection {cls.__name__}: since= needs a time zone, such as datetime(…, tzinfo=UTC)")
         handlers = handlers_of(cls, takes=2)
         if not handlers:
             raise DeclarationError(f"projection {cls.__name__} has no @on handler; give it one, or say abstract=True")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -46,12 +47,18 @@ def _sync_handler() -> None:
         (_sync_handler, "must be a method declared with async def"),
         (lambda: declare(batch=0), "batch must be 1 to 10,000, not 0"),
         (lambda: declare(batch=10_001), "batch must be 1 to 10,000, not 10001"),
+        (lambda: declare(since=datetime(2026, 1, 1)), "since= needs a time zone"),
         (lambda: declare(name="no/slash"), "projection 'no/slash': a name is"),
     ],
 )
 def test_projection_is_refused_with_the_reason(wrong: Callable[[], object], reason: str):
     with pytest.raises(DeclarationError, match=reason):
         wrong()
+
+
+def test_option_that_does_not_exist_is_refused():
+    with pytest.raises(TypeError, match="batches"):
+        declare(batches=100)
 
 
 def test_base_needs_no_handler_and_its_children_have_their_own_definition():

@@ -1,0 +1,5 @@
+from uno_workflows import Event
+
+
+class Rung(Event):
+    bell: str

@@ -1,0 +1,72 @@
+"""What settings are refused, all at once, and that no password is shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from uno_workflows import Settings
+from uno_workflows.config import variables
+from uno_workflows.events.errors import ConfigurationError
+
+URL = "postgresql://me:s3cret@host/db"
+
+
+def problems(**environ: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env(environ)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "reason"),
+    [
+        ("UNO_POLL", "0s", "must be from 50ms to 5s"),
+        ("UNO_POLL", "49ms", "must be from 50ms to 5s"),
+        ("UNO_POLL", "6s", "must be from 50ms to 5s"),
+        ("UNO_PAGE", "10001", "must be a whole number from 1 to 10,000"),
+        ("UNO_PAGE", "1" * 5_000, "must be a whole number from 1 to 10,000"),
+        ("UNO_GRACE", "11 minutes", "must be from 0s to 10 minutes"),
+        ("UNO_LEASE", "6 minutes", "must be from 1s to 5 minutes"),
+        ("UNO_DATABASE_URL", "mysql://me:s3cret@host/db", "must begin with postgresql://"),
+        ("UNO_DATABASE_URL", "postgresql://", "names neither a host nor a database"),
+        ("UNO_DATABASE_URL", "postgresql://me:s3cret@", "names neither a host nor a database"),
+        ("UNO_DATABASE_URL", "postgresql://me:s3cret@h:notaport/x", "is no address: check the port"),
+        ("UNO_DATABASE_URL", "postgresql://me:s3cret/ww@host/db", "is no address: check the port"),
+        ("UNO_DATABASE_URL", "postgresql://me:s3cret@[::1/db", "is no address: check the port"),
+        ("UNO_LISTEN_URL", "postgresql://h:notaport/x", "is no address: check the port"),
+    ],
+)
+def test_setting_is_refused_with_the_reason(variable: str, text: str, reason: str):
+    (problem,) = problems(**{"UNO_DATABASE_URL": URL, variable: text})
+    assert problem.startswith(variable)
+    assert reason in problem
+    assert "s3cret" not in problem
+
+
+def test_all_problems_are_said_at_once_and_a_missing_address_is_one_of_them():
+    found = problems(UNO_POLL="1ms", UNO_PAGE="0", UNO_POOL_SISE="3")
+    named = [problem.partition("=")[0].partition(" ")[0] for problem in found]
+    assert named == ["UNO_POLL", "UNO_PAGE", "UNO_POOL_SISE", "UNO_DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL,
+        "postgres://host",
+        "postgresql:///db",
+        "postgresql:///db?host=/run/postgresql",
+        "postgresql+asyncpg://me@[::1]:5432/db",
+    ],
+)
+def test_addresses_that_postgres_takes_are_taken(url: str):
+    assert Settings.from_env({"UNO_DATABASE_URL": url}).database_url == url
+
+
+def test_bounds_themselves_and_defaults_are_taken():
+    made = Settings.from_env({"UNO_DATABASE_URL": URL, "UNO_POLL": "50ms", "UNO_PAGE": "10000", "UNO_GRACE": "0s"})
+    assert (made.poll, made.page, made.grace) == (timedelta(milliseconds=50), 10_000, timedelta(0))
+    spelt = {name: default for name, (default, _) in variables().items() if default}
+    assert Settings.from_env({**spelt, "UNO_DATABASE_URL": URL}) == Settings(database_url=URL)
