@@ -76,6 +76,8 @@ def check_identities(report: dict[str, Any]) -> None:
     assert report["orders_placed"] == sum(report[f"orders_{state}"] for state in ("fulfilled", "rejected", "compensated"))
     assert report["returns"] == report["returns_settled"] + report["returns_held"]
     assert Decimal(report["net_revenue"]) == Decimal(report["gross_revenue"]) - Decimal(report["refunds"])
+    amounts = [report["gross_revenue"], report["refunds"], report["net_revenue"], *report["value_by_kind"].values()]
+    assert all(re.fullmatch(r"-?\d+\.\d{2,}", amount) for amount in amounts), amounts
     assert report["sagas_final"] == report["orders_placed"] + report["returns"]
     assert (report["sagas_stuck"], report["duplicates"], report["lost"], report["reconciled"]) == (0, 0, 0, True)
 
@@ -116,6 +118,14 @@ def test_a_second_run_appends_nothing_and_a_planted_duplicate_is_found(kept: tup
     assert third.code == 1
     assert (third.report["duplicates"], third.report["reconciled"]) == (1, False)
     assert f"charge of {charge['reference']}: stands 2 times" in third.err
+
+    with ledger.open("a") as file:
+        for key in ("given back", "given back again"):
+            file.write(json.dumps({**charge, "key": key, "kind": "reverse"}) + "\n")
+    fourth = demo(folder, "--limit", "60", "--json")
+    assert fourth.code == 1
+    assert (fourth.report["duplicates"], fourth.report["reconciled"]) == (2, False)
+    assert f"reverse of {charge['reference']}: stands 2 times" in fourth.err
 
 
 def test_killed_in_the_middle_it_leaves_nothing_running_and_goes_on(tmp_path: Path) -> None:

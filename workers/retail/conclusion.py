@@ -21,6 +21,7 @@ from workers.retail.processes import Outside
 from workers.retail.progress import SILENCE, Stuck, Tracker
 from workers.retail.reckoning import reckon
 from workers.retail.reconciliation import count_lost, reconcile
+from workers.retail.report import money
 from workers.retail.selected import Selected
 
 POLL: Final = 0.1
@@ -116,7 +117,7 @@ def worth_a_look(facts: LogFacts) -> Iterable[tuple[str, str]]:
     if undone := next((order for order in orders if order.state == "compensated"), None):
         yield f"FulfilOrder/{undone.order_id}", "the card was declined: its stock was released again"
     if giant := max(orders, key=lambda order: order.total, default=None):
-        yield f"FulfilOrder/{giant.order_id}", f"the largest order, £{giant.total}: {giant.state}"
+        yield f"FulfilOrder/{giant.order_id}", f"the largest order, £{money(giant.total, grouped=True)}: {giant.state}"
     if partly := next((one for one in facts.returns.values() if one.refunds and one.held), None):
         yield f"HandleReturn/{partly.return_id}", "a return that was partly refunded, partly held"
     elif held := next((one for one in facts.returns.values() if one.held), None):

@@ -12,7 +12,7 @@ from typing import Literal
 
 HeldReason = Literal["no_customer", "no_sale", "sale_not_fulfilled"]
 MovementKind = Literal["received", "found", "written_off", "reserved", "released", "shipped", "restocked"]
-EffectKind = Literal["charge", "refund", "dispatch"]
+EffectKind = Literal["charge", "refund", "reverse", "dispatch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,6 @@ class OrderFacts:
         lines_total: Σ quantity × unit price over the lines of its OrderPlaced.
         payments: The amount of each PaymentTaken.
         final_states: `fulfilled`, `rejected` or `compensated`, once for each such event; healthy is exactly one.
-        runs: How many runs of its saga there were; healthy is 1.
     """
 
     order_id: str
@@ -32,7 +31,6 @@ class OrderFacts:
     lines_total: Decimal
     payments: tuple[Decimal, ...]
     final_states: tuple[str, ...]
-    runs: int
 
     @property
     def state(self) -> str | None:
@@ -69,7 +67,6 @@ class ReturnFacts:
         held: All pieces held, with one of `HeldReason`.
         refunds: The amount of each RefundPaid.
         final_states: `settled` (nothing is held) or `held` (anything is), once for each time it was concluded.
-        runs: How many runs of its saga there were; healthy is 1.
     """
 
     return_id: str
@@ -77,7 +74,6 @@ class ReturnFacts:
     held: tuple[HeldFacts, ...]
     refunds: tuple[Decimal, ...]
     final_states: tuple[str, ...]
-    runs: int
 
     @property
     def state(self) -> str | None:
@@ -132,7 +128,7 @@ class Effect:
     """A row that stands in the ledger of the payment gateway or the warehouse.
 
     Attributes:
-        kind: charge of an order, refund of a return, dispatch of an order.
+        kind: charge of an order, refund of a return, reverse of the charge of an order, dispatch of an order.
         order_id: The order, or the return that was refunded.
         key: The idempotency key it came with.
         amount: Money; of a dispatch, whatever that ledger keeps.
@@ -142,6 +138,24 @@ class Effect:
     order_id: str
     key: str
     amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What the shop's own tables and the table of runs say; the steps and the runs write them, no reader of the log.
+
+    Attributes:
+        orders: The state of each order by its id: `placed` until it has a final one.
+        returns: The returns that came in.
+        entries: Streams of deliveries, stock counts (`count-536589`) and ledger entries (`ledger-C536374`), but for those
+            of returns, which came in with them.
+        runs: The state of each run, by the id of its order or return, oldest first.
+    """
+
+    orders: Mapping[str, str]
+    returns: frozenset[str]
+    entries: frozenset[str]
+    runs: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +185,7 @@ class Report:
         units_sold: Goods of fulfilled orders.
         units_returned: Goods refunded and restocked.
         lost: Invoices without a final state.
+        duplicates: Effects that stand once too often in the outside ledgers.
     """
 
     rows_read: int
@@ -204,6 +219,7 @@ class LogFacts:
         counted: The stock counts that were posted.
         effects: The rows of the gateway's and the warehouse's ledgers.
         read_models: As they stand.
+        tables: As they stand.
         report: As it is about to be printed.
     """
 
@@ -214,4 +230,5 @@ class LogFacts:
     counted: frozenset[str]
     effects: Sequence[Effect]
     read_models: ReadModels
+    tables: Tables
     report: Report

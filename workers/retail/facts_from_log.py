@@ -24,10 +24,11 @@ from workers.retail.facts import (
     Report,
     ReturnFacts,
     Shortage,
+    Tables,
 )
 from workers.retail.ledger import Row
 from workers.retail.reconciliation import count_duplicates
-from workers.retail.tables import best_sellers, revenue_by_country, revenue_by_day, stock_by_sku
+from workers.retail.tables import best_sellers, entries, orders, returns, revenue_by_country, revenue_by_day, stock_by_sku
 
 MANY = 1_000_000
 """More runs than any month has."""
@@ -73,7 +74,7 @@ class LogReading:
 
 def _placed(log: LogReading, event: happened.OrderPlaced, position: int) -> None:
     lines_total = sum((line.quantity * line.unit_price for line in event.lines), Decimal())
-    log.orders[event.order_id] = OrderFacts(event.order_id, event.total, lines_total, (), (), runs=0)
+    log.orders[event.order_id] = OrderFacts(event.order_id, event.total, lines_total, (), ())
 
 
 def _refused(log: LogReading, event: happened.StockRefused, position: int) -> None:
@@ -122,9 +123,7 @@ _HANDLERS: dict[type, Callable[[LogReading, Any, int], None]] = {
     happened.OrderFulfilled: _fulfilled,
     happened.OrderRejected: lambda log, e, at: log.change_order(e.order_id, state="rejected"),
     happened.OrderCompensated: lambda log, e, at: log.change_order(e.order_id, state="compensated"),
-    happened.ReturnRequested: lambda log, e, at: log.returns.update(
-        {e.return_id: ReturnFacts(e.return_id, (), (), (), (), runs=0)}
-    ),
+    happened.ReturnRequested: lambda log, e, at: log.returns.update({e.return_id: ReturnFacts(e.return_id, (), (), (), ())}),
     happened.ReturnMatched: _matched,
     happened.StockRestocked: lambda log, e, at: log.move("restocked", at, e.return_id, e.pieces),
     happened.RefundPaid: lambda log, e, at: log.change_return(e.return_id, refunds=(*log.returns[e.return_id].refunds, e.amount)),
@@ -146,31 +145,41 @@ async def read_facts(uno: Uno, *, tally: Tally, rows_read: int, outside: Iterabl
     log = LogReading()
     async for recorded in uno.read_all(types=list(_HANDLERS)):
         log.fold(recorded)
-    runs: Counter[tuple[str, str]] = Counter()
-    for run in await uno.store.runs.find(limit=MANY):
-        runs[run.key.saga, run.key.key] += 1
-    effects = tuple(_effects(list(outside)))
+    effects = tuple(effects_in(outside))
     return LogFacts(
-        orders={key: replace(order, runs=runs["FulfilOrder", key]) for key, order in log.orders.items()},
-        returns={key: replace(one, runs=runs["HandleReturn", key]) for key, one in log.returns.items()},
+        orders=log.orders,
+        returns=log.returns,
         movements=tuple(log.movements),
         ledger=dict(log.ledger),
         counted=frozenset(log.counted),
         effects=effects,
         read_models=await _read_models(uno),
+        tables=await _tables(uno),
         report=_report(log, tally=tally, rows_read=rows_read, effects=effects),
     )
 
 
-def _effects(rows: list[Row]) -> Iterable[Effect]:
-    """What stands in the outside ledgers; a charge that was given back stands no more."""
-    given_back = Counter(row["reference"] for row in rows if row["kind"] == "reverse")
+def effects_in(rows: Iterable[Row]) -> Iterable[Effect]:
+    """What stands in the outside ledgers, row by row; a declined charge had no effect."""
     for row in rows:
-        kind, reference = row["kind"], row["reference"]
-        if kind == "charge" and given_back[reference]:
-            given_back[reference] -= 1
-        elif kind in ("charge", "refund", "dispatch"):
-            yield Effect(kind, reference, row["key"], Decimal(row.get("amount", "0")))  # type: ignore[arg-type]  # just told
+        if row["kind"] in ("charge", "refund", "reverse", "dispatch"):
+            yield Effect(row["kind"], row["reference"], row["key"], Decimal(row.get("amount", "0")))  # type: ignore[arg-type]  # just told
+
+
+async def _tables(uno: Uno) -> Tables:
+    runs: defaultdict[str, list[str]] = defaultdict(list)
+    for run in reversed(await uno.store.runs.find(limit=MANY)):
+        runs[run.key.key].append(run.state)
+    async with uno.transaction() as tx:
+        states = await tx.execute(select(orders.c.order_id, orders.c.state))
+        came_back = await tx.execute(select(returns.c.return_id))
+        streams = await tx.execute(select(entries.c.stream))
+    return Tables(
+        orders={row.order_id: row.state for row in states},
+        returns=frozenset(row.return_id for row in came_back),
+        entries=frozenset(row.stream for row in streams),
+        runs=dict(runs),
+    )
 
 
 async def _read_models(uno: Uno) -> ReadModels:

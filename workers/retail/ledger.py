@@ -17,7 +17,10 @@ class DamagedLedger(Exception):
 
 
 class Ledger:
-    """The ledger of one process. A row is on the disk before anybody is told of it; what was asked twice stands once."""
+    """The ledger of one process. A row is on the disk before anybody is told of it; what was asked twice stands once.
+
+    One task at a time writes. It belongs to the ledger and not to whoever waits for it.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open or make it; a last line that a crash tore off was told to nobody, and is cut away."""
@@ -26,21 +29,32 @@ class Ledger:
         self._size = _whole_lines(path)
         os.ftruncate(self._descriptor, self._size)
         self._waiting: dict[str, Row] = {}
-        self._turn = asyncio.Lock()
+        self._writing: asyncio.Task[None] | None = None
 
     async def enter(self, row: Row) -> Row:
-        """Write a row, or find the one that stands under its key, which is returned; many at once share one fsync."""
+        """Write a row, or find the one that stands under its key, which is returned; many at once share one fsync.
+
+        Whoever is cancelled here may find the row written afterwards, once.
+
+        Raises:
+            OSError: the disk refuses; whether the row stands is known to who asks again.
+        """
         key = row["key"]
-        if key in self.rows:
-            return self.rows[key]
-        self._waiting.setdefault(key, row)
-        async with self._turn:
-            if key not in self.rows:
-                batch = dict(self._waiting)  # they wait on until they are written: who asks meanwhile must find them
-                await asyncio.to_thread(self._write, batch.values())
-                self.rows |= batch
-                self._waiting = {each: row for each, row in self._waiting.items() if each not in batch}
+        if key not in self.rows:
+            self._waiting.setdefault(key, row)
+        while key not in self.rows:
+            if self._writing is None or self._writing.done():
+                self._writing = asyncio.create_task(self._write_down(), name="ledger")
+            # A thread cannot be cancelled: if its caller's end were the end of the bookkeeping, the row would be on the
+            # disk and unknown here, to be written again, perhaps while that thread still writes.
+            await asyncio.shield(self._writing)
         return self.rows[key]
+
+    async def _write_down(self) -> None:
+        batch = dict(self._waiting)  # they wait on until they are written: who asks meanwhile must find them
+        await asyncio.to_thread(self._write, batch.values())
+        self.rows |= batch
+        self._waiting = {each: row for each, row in self._waiting.items() if each not in batch}
 
     def _write(self, rows: Iterable[Row]) -> None:
         text = "".join(json.dumps(row) + "\n" for row in rows).encode()

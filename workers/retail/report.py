@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from workers.retail.differences import Difference
@@ -51,7 +52,7 @@ class Outcome:
         return {
             "rows_read": report.rows_read,
             "rows_by_kind": dict(sorted(report.rows_by_kind.items())),
-            "value_by_kind": {kind: _money(value) for kind, value in sorted(report.value_by_kind.items())},
+            "value_by_kind": {kind: money(value) for kind, value in sorted(report.value_by_kind.items())},
             "orders_placed": report.orders_placed,
             "orders_fulfilled": report.orders_fulfilled,
             "orders_rejected": report.orders_rejected,
@@ -59,9 +60,9 @@ class Outcome:
             "returns": report.returns,
             "returns_settled": report.returns_settled,
             "returns_held": report.returns_held,
-            "gross_revenue": _money(report.gross_revenue),
-            "refunds": _money(report.refunds),
-            "net_revenue": _money(report.net_revenue),
+            "gross_revenue": money(report.gross_revenue),
+            "refunds": money(report.refunds),
+            "net_revenue": money(report.net_revenue),
             "units_sold": report.units_sold,
             "units_returned": report.units_returned,
             "events_appended": self.events_appended,
@@ -75,9 +76,20 @@ class Outcome:
         }
 
 
+def money(amount: Decimal, *, grouped: bool = False) -> str:
+    """An amount to the last decimal, never rounded, with two places or as many more as it takes: `69.00`, `6060485.752`.
+
+    Args:
+        grouped: With commas between thousands, for people.
+    """
+    amount = amount or Decimal()  # no minus before nothing
+    whole, _, fraction = (f"{amount:,f}" if grouped else f"{amount:f}").partition(".")
+    return f"{whole}.{fraction.rstrip('0'):0<2}"
+
+
 def print_outcome(outcome: Outcome, console: Console) -> None:
     """Print the report for people."""
-    console.print(f"\n[bold]{outcome.title}[/bold]")
+    console.print(f"\n[bold]{escape(outcome.title)}[/bold]", soft_wrap=True)
     console.print(_rows(outcome.report.rows_by_kind, outcome.report.value_by_kind))
     console.print(_results(outcome))
     for difference in outcome.differences[:SHOWN]:
@@ -87,7 +99,8 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     if outcome.stuck:
         console.print(f"[red]stuck[/red] {', '.join(outcome.stuck[:SHOWN])}", soft_wrap=True)
     if outcome.report.rows_read and not outcome.events_appended:
-        console.print("This selection had been imported before: nothing was appended, no saga was started.")
+        said = "This selection had been imported before: nothing was appended, no saga was started."
+        console.print(said, soft_wrap=True)
     verdict = "[green]reconciled: the log, the ledgers, the read models and the file agree to the last penny[/green]"
     console.print(verdict if outcome.reconciled else "[red]NOT reconciled[/red]", soft_wrap=True)
 
@@ -97,9 +110,9 @@ def _rows(rows: Mapping[str, int], values: Mapping[str, Decimal]) -> Table:
     table.add_column("rows", justify="right")
     table.add_column("£", justify="right")
     for kind in sorted(rows):
-        table.add_row(kind, f"{rows[kind]:,}", f"{values[kind]:,}")
+        table.add_row(kind, f"{rows[kind]:,}", money(values[kind], grouped=True))
     table.add_section()
-    table.add_row("all", f"{sum(rows.values()):,}", f"{sum(values.values(), Decimal()):,}")
+    table.add_row("all", f"{sum(rows.values()):,}", money(sum(values.values(), Decimal()), grouped=True))
     return table
 
 
@@ -108,7 +121,7 @@ def _results(outcome: Outcome) -> Table:
     table = Table(title="what became of it", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    pairs: list[tuple[str, object]] = [
+    pairs: list[tuple[str, float | Decimal]] = [
         ("orders placed", report.orders_placed),
         ("  fulfilled", report.orders_fulfilled),
         ("  rejected: stock was short", report.orders_rejected),
@@ -130,9 +143,5 @@ def _results(outcome: Outcome) -> Table:
         ("seconds", round(outcome.seconds, 1)),
     ]
     for name, value in pairs:
-        table.add_row(name, f"{value:,}")
+        table.add_row(name, money(value, grouped=True) if isinstance(value, Decimal) else f"{value:,}")
     return table
-
-
-def _money(value: Decimal) -> str:
-    return f"{value:f}"
