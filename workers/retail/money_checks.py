@@ -22,18 +22,6 @@ def moved(log: LogFacts, kind: EffectKind) -> Decimal:
     return sum((effect.amount for effect in log.effects if effect.kind == kind), Decimal())
 
 
-def held_by_reason(csv: CsvFacts, log: LogFacts) -> dict[str, tuple[int, Decimal]]:
-    """Pieces held and their worth at the CSV's price, by reason."""
-    held: dict[str, tuple[int, Decimal]] = {}
-    for number, invoice in csv.of_kind("return").items():
-        prices = {line.number: line.unit_price for line in invoice.lines}
-        for part in log.returns[number].held if number in log.returns else ():
-            pieces, money = held.get(part.reason, (0, Decimal()))
-            worth = part.quantity * prices.get(part.line, Decimal())
-            held[part.reason] = (pieces + part.quantity, money + worth)
-    return held
-
-
 def check_rows(csv: CsvFacts, log: LogFacts) -> Iterator[Difference]:
     """Check 1: rows and money by kind, kind by kind and in sum."""
     report = log.report

@@ -46,7 +46,7 @@ class Selected:
         if not days:
             return f"{options.data.name}: no invoices"
         part = "" if options.limit is None and options.days is None else "the first "
-        span = f"{part}{len(days)} trading day{"s" if len(days) > 1 else ""}, {days[0]} to {days[-1]}"
+        span = f"{part}{len(days)} trading day{'s' if len(days) > 1 else ''}, {days[0]} to {days[-1]}"
         return f"{options.data.name}: {span}; {len(self.selection.invoices):,} invoices, {self.selection.rows_read:,} rows"
 
     def remarks(self) -> Iterator[str]:
