@@ -93,7 +93,7 @@ class Settings:
     )
     schema: str = _setting("UNO_SCHEMA", _schema, "uno", "the database schema of the store; two schemas are two stores")
     app: str = _setting("UNO_APP", _app, "uno", "name of the application: its task queues and subscriptions are its own")
-    pool_size: int = _setting("UNO_POOL_SIZE", _count, 10, "database connections of one process, per kind of use")
+    pool_size: int = _setting("UNO_POOL_SIZE", _count, 10, "database connections of one process, for statements and as many for steps; pumps have five of their own")
     statement_cache: int = _setting(
         "UNO_STATEMENT_CACHE", _count_or_zero, 100, "prepared statements a connection keeps; 0 behind a transaction pooler"
     )

@@ -65,6 +65,7 @@ class Appending:
             StreamClosed: the stream takes no more events.
             InvalidEvent: there are none, or too many.
             NotInTransaction: `tx` is not inside a transaction.
+            TransactionFailed: a statement in `tx` failed before, and its error was swallowed.
             StoreUnavailable: not known to be stored; the same ids may be sent again.
             StoreContended: nothing was stored.
         """

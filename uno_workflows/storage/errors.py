@@ -13,10 +13,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from uno_workflows.events.errors import (
     ConfigurationError,
     DuplicateEventId,
-    NotInTransaction,
     SchemaMismatch,
     StoreContended,
     StoreUnavailable,
+    TransactionFailed,
     UnoError,
     UnsafeIsolation,
 )
@@ -37,7 +37,12 @@ _UNAVAILABLE: Final = {
     "53200": "the server is out of memory or of room for locks",
     "53300": "the server has no connection left",
 }
-_UNAVAILABLE_CLASSES: Final = ("08", "53", "57P", "58")
+_UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "58")
+# A user's own statement may earn these too, and then they mean something else.
+_NOT_NOW: Final = {
+    "55000": "the database takes no connections, or not this one",
+    "55006": "something is in use",
+}
 _NO_SCHEMA: Final = ("3F000", "42P01", "42703", "42883")
 _REFUSED: Final = {
     "28000": "check user and password of the URL, and pg_hba.conf",
@@ -48,7 +53,13 @@ _REFUSED: Final = {
 
 
 def translate(
-    error: BaseException, *, schema: str, needed: int = 0, writing: StreamAppend | None = None, foreign: bool = False
+    error: BaseException,
+    *,
+    schema: str,
+    needed: int = 0,
+    writing: StreamAppend | None = None,
+    foreign: bool = False,
+    opening: bool = False,
 ) -> UnoError | None:
     """Our error for one of asyncpg's, SQLAlchemy's or the operating system's; `None` if it is not for us to explain.
 
@@ -56,15 +67,20 @@ def translate(
         needed: The migration that this version needs, for the message when a table is missing.
         writing: What was being appended, if something was.
         foreign: Whether the statement may be a user's own: then only outages and contention are ours to explain.
+        opening: Whether this is the first contact: then a refusal is a mistake in the settings. Later what has worked is being
+            changed (a password, pg_hba.conf, a restore), and that passes.
     """
     cause = _driver_error(error)
     if isinstance(cause, asyncpg.PostgresError):
-        return _of_server(cause, schema=schema, needed=needed, writing=writing, foreign=foreign)
+        return _of_server(cause, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening)
     if isinstance(cause, asyncpg.DataError) or (foreign and not isinstance(error, DBAPIError)):
         return None
     if isinstance(cause, asyncpg.ClientConfigurationError):
-        return ConfigurationError([f"the database URL cannot be used: {cause}"])
-    if isinstance(cause, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, PoolTimeoutError)):
+        said = f"the database URL cannot be used: {cause}"
+        return ConfigurationError([said]) if opening else StoreUnavailable(said)
+    if isinstance(cause, PoolTimeoutError):  # SQLAlchemy's own words speak of its pool, and end with a link
+        return StoreUnavailable("no connection for a transaction became free in time")
+    if isinstance(cause, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
         # asyncpg says so when two tasks share one connection; that is a mistake to show, not an outage to wait for.
         return (
             None
@@ -75,7 +91,7 @@ def translate(
 
 
 def _of_server(
-    error: asyncpg.PostgresError, *, schema: str, needed: int, writing: StreamAppend | None, foreign: bool
+    error: asyncpg.PostgresError, *, schema: str, needed: int, writing: StreamAppend | None, foreign: bool, opening: bool
 ) -> UnoError | None:
     state, said = error.sqlstate or "", _said(error)
     if state in _CONTENDED:
@@ -84,17 +100,35 @@ def _of_server(
         return StoreUnavailable(f"Postgres is not available: {_UNAVAILABLE.get(state, 'it said')}: {said}")
     if foreign:
         return None
+    if state in _NOT_NOW:
+        return StoreUnavailable(f"Postgres is not available: {_NOT_NOW[state]}: {said}")
     if state == "UN011":
         return UnsafeIsolation(said)
     if state == "25P02":
-        return NotInTransaction("the transaction given as tx= has failed already: roll it back, then append again")
+        return TransactionFailed(
+            "a statement in this transaction failed and its error was swallowed, so nothing of it can be committed; put what "
+            "may fail into a savepoint (`async with tx.connection.begin_nested(): …`), or let its error out"
+        )
     if state in _REFUSED:
-        return ConfigurationError([f"Postgres refuses: {said}; {_REFUSED[state]}"])
+        refused = f"Postgres refuses: {said}; {_REFUSED[state]}"
+        return ConfigurationError([refused]) if opening else StoreUnavailable(f"{refused} (it worked when the store was opened)")
     if state in _NO_SCHEMA:
-        return SchemaMismatch(schema, found=0, needed=needed)
+        lacking = f"schema {schema!r} lost what it had when it was opened: {said}"
+        return SchemaMismatch(schema, found=0, needed=needed) if opening else StoreUnavailable(lacking)
     if state == "23505" and writing is not None:
         return _of_unique_key(error, writing)
     return None
+
+
+def outage(error: Exception, *, schema: str) -> UnoError | None:
+    """An error as a background task sees it, which has nobody to tell: whatever the driver or the server says may pass.
+
+    `None` is a mistake of ours, which must end the task.
+    """
+    ours = error if isinstance(error, UnoError) else translate(error, schema=schema)
+    if ours is None and isinstance(cause := _driver_error(error), asyncpg.PostgresError):
+        return StoreUnavailable(f"Postgres failed with {cause.sqlstate}: {_said(cause)}")
+    return ours
 
 
 def _of_unique_key(error: asyncpg.PostgresError, writing: StreamAppend) -> UnoError | None:
@@ -120,7 +154,9 @@ def _said(error: BaseException) -> str:
 
 
 @contextmanager
-def translated(schema: str, *, needed: int = 0, writing: StreamAppend | None = None, foreign: bool = False) -> Iterator[None]:
+def translated(
+    schema: str, *, needed: int = 0, writing: StreamAppend | None = None, foreign: bool = False, opening: bool = False
+) -> Iterator[None]:
     """Let only our errors out of this block, each with the driver's as its cause; see `translate`."""
     try:
         yield
@@ -128,7 +164,7 @@ def translated(schema: str, *, needed: int = 0, writing: StreamAppend | None = N
         ours = (
             None
             if isinstance(error, UnoError)
-            else translate(error, schema=schema, needed=needed, writing=writing, foreign=foreign)
+            else translate(error, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening)
         )
         if ours is None:
             raise

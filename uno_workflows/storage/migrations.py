@@ -97,7 +97,7 @@ async def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
         SchemaMismatch: the schema is newer than this version.
     """
     check_schema_name(schema)
-    with translated(schema, needed=newest_migration()):
+    with translated(schema, needed=newest_migration(), opening=True):
         connection = await asyncpg.connect(plain_dsn(dsn), server_settings={"application_name": "uno migrate"})
         try:
             await connection.execute(f"select pg_advisory_lock({_LOCK.format(name=schema)})")

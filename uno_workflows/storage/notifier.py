@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
 from uno_workflows.storage.background import running
-from uno_workflows.storage.errors import translate
+from uno_workflows.storage.errors import outage
 from uno_workflows.storage.pool import Database, connect
 
 _log = logging.getLogger(__name__)
@@ -56,9 +56,9 @@ class Notifier:
                     await connection.execute(statement.numbered, self._database.channel, timeout=5)
                     await asyncio.sleep(_GAP)
                 except Exception as error:
-                    if translate(error, schema=self._database.schema) is None:
+                    if (ours := outage(error, schema=self._database.schema)) is None:
                         raise
-                    _log.debug("a notification was not sent: %s", error)
+                    _log.debug("a notification was not sent: %s", ours)
                     if connection is not None:
                         connection.terminate()
                         connection = None

@@ -1,4 +1,4 @@
-"""Connections: an asyncpg pool for single statements and a SQLAlchemy engine for transactions, from one URL."""
+"""Connections: an asyncpg pool for single statements and SQLAlchemy engines for transactions, from one URL."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from uuid import uuid4
 import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.recorded import StreamAppend
 from uno_workflows.storage.dsn import plain_dsn
 from uno_workflows.storage.errors import translated
@@ -33,12 +34,57 @@ async def connect(dsn: str, settings: StoreSettings) -> Any:
     )
 
 
-class Database:
-    """One database and one schema in it: what all verbs of this room run on."""
+class Lane:
+    """Connections for transactions of one kind, which wait for each other and never for another kind's.
 
-    def __init__(self, pool: Any, engine: AsyncEngine, *, schema: str, settings: StoreSettings) -> None:
+    Args:
+        size: Transactions at a time.
+    """
+
+    def __init__(self, dsn: str, settings: StoreSettings, *, size: int) -> None:
+        self.engine = _engine(dsn, settings, size=size)
+        self._size = size
+        self._free = asyncio.Semaphore(size)
+
+    @asynccontextmanager
+    async def connection(self, *, seconds: float | None) -> AsyncIterator[AsyncConnection]:
+        """A connection; what was not committed on it is rolled back.
+
+        Args:
+            seconds: How long to wait for a free one; `None` waits until the caller is cancelled, in the order of asking.
+
+        Raises:
+            StoreUnavailable: none became free in time.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"all {self._size} connections for transactions are in use, and none became free within {seconds:g} s: shorten "
+                "the transactions, open none inside another, or set a larger pool (UNO_POOL_SIZE)"
+            ) from error
+        try:
+            connection = await self.engine.connect()
+            try:
+                yield connection
+            finally:
+                await asyncio.shield(connection.close())
+        finally:
+            self._free.release()
+
+
+class Database:
+    """One database and one schema in it: what all verbs of this room run on.
+
+    Attributes:
+        steps: For transactions of steps and programs.
+        pumps: For those of pumps, which no number of steps may keep from moving their checkpoints.
+    """
+
+    def __init__(self, pool: Any, *, steps: Lane, pumps: Lane, schema: str, settings: StoreSettings) -> None:
         self._pool = pool
-        self.engine = engine
+        self.steps, self.pumps = steps, pumps
         self.schema = schema
         self.settings = settings
         self.statements: Mapping[str, Statement] = statements(schema)
@@ -50,7 +96,7 @@ class Database:
         """Connect, and close everything at the end."""
         statements(schema)
         plain = plain_dsn(dsn)
-        with translated(schema):
+        with translated(schema, opening=True):
             pool = await asyncpg.create_pool(
                 plain,
                 min_size=1,
@@ -61,16 +107,20 @@ class Database:
                 server_settings=settings.session(),
                 reset=_nothing_to_reset,
             )
-        engine = _engine(plain, settings)
+        steps = Lane(plain, settings, size=settings.transactions)
+        pumps = Lane(plain, settings, size=settings.pump_transactions)
         try:
-            yield cls(pool, engine, schema=schema, settings=settings)
+            yield cls(pool, steps=steps, pumps=pumps, schema=schema, settings=settings)
         finally:
-            await engine.dispose()
+            await steps.engine.dispose()
+            await pumps.engine.dispose()
             await _close(pool)
 
-    def errors(self, *, writing: StreamAppend | None = None, foreign: bool = False) -> AbstractContextManager[None]:
-        """A block that lets only our errors out."""
-        return translated(self.schema, needed=newest_migration(), writing=writing, foreign=foreign)
+    def errors(
+        self, *, writing: StreamAppend | None = None, foreign: bool = False, opening: bool = False
+    ) -> AbstractContextManager[None]:
+        """A block that lets only our errors out; see `translate`."""
+        return translated(self.schema, needed=newest_migration(), writing=writing, foreign=foreign, opening=opening)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
@@ -129,7 +179,7 @@ async def _nothing_to_reset(_: Any) -> None:
     """We leave no state in a session; asyncpg's default would cost each call a second round trip."""
 
 
-def _engine(dsn: str, settings: StoreSettings) -> AsyncEngine:
+def _engine(dsn: str, settings: StoreSettings, *, size: int) -> AsyncEngine:
     async def creator() -> Any:
         return await connect(dsn, settings)
 
@@ -140,7 +190,7 @@ def _engine(dsn: str, settings: StoreSettings) -> AsyncEngine:
         "postgresql+asyncpg://",
         connect_args=arguments,
         isolation_level="READ COMMITTED",
-        pool_size=settings.transactions,
+        pool_size=size,
         max_overflow=0,
         pool_timeout=settings.connect_timeout,
     )

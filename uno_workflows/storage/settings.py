@@ -11,7 +11,9 @@ class StoreSettings:
 
     Attributes:
         pool_size: Connections for single statements, most of them shorter than a millisecond.
-        transactions: Connections for transactions of steps and projections; each serves one at a time.
+        transactions: Connections for transactions of steps and programs; each serves one at a time, and steps wait for them.
+        pump_transactions: Connections for transactions of pumps, apart: many steps must not keep checkpoints from moving. A
+            process runs few pumps, and each has one transaction at a time; they are opened when they are needed.
         statement_cache_size: Prepared statements a connection keeps. 0 is for poolers in transaction mode (PgBouncer), where
             also nothing may be set for a session.
         listen_dsn: A direct URL for LISTEN where `dsn` goes through a pooler, which never delivers; `None` is `dsn`.
@@ -25,6 +27,7 @@ class StoreSettings:
 
     pool_size: int = 10
     transactions: int = 10
+    pump_transactions: int = 5
     statement_cache_size: int = 100
     listen_dsn: str | None = None
     poll: float = 0.5

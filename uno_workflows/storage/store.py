@@ -70,7 +70,7 @@ class PostgresStore:
         """
         chosen = settings or StoreSettings()
         async with Database.open(dsn, schema=schema, settings=chosen) as database:
-            with database.errors():
+            with database.errors(opening=True):
                 async with database.connection() as connection:
                     await check_schema(connection, schema=schema)
             notifier = Notifier(database, dsn)

@@ -186,7 +186,7 @@ class PostgresSubscriptions:
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction whose time-outs are shorter than a pump's heartbeat, so that a frozen one cannot block its heir."""
-        return self._transactions.open(PUMP_LIMITS)
+        return self._transactions.open(PUMP_LIMITS, pump=True)
 
 
 def _retained(position: int, first_position: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.storage.background import running
-from uno_workflows.storage.errors import translate
+from uno_workflows.storage.errors import outage
 from uno_workflows.storage.pool import Database, connect
 
 _log = logging.getLogger(__name__)
@@ -35,32 +35,44 @@ class PostgresTail:
         self._bound = GlobalPosition(0)
         self._woken = asyncio.Event()
         self._moved = asyncio.Event()
-        self._watcher: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._bound = GlobalPosition((await self._database.fetch_row("bound"))["bound"])
         schema = self._database.schema
         self._running.callback(self._forget, self)
-        await self._running.enter_async_context(running(self._listen(), name=f"uno listener ({schema})"))
-        self._watcher = await self._running.enter_async_context(running(self._watch(), name=f"uno tail ({schema})"))
+        for work, name in ((self._listen(), "listener"), (self._watch(), "tail")):
+            task = await self._running.enter_async_context(running(work, name=f"uno {name} ({schema})"))
+            task.add_done_callback(lambda _: self._moved.set())  # whoever waits shall see how it ended
+            self._tasks.append(task)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._running.aclose()
+        await self._running.__aexit__(kind, error, trace)
 
     async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
-        """Return the bound as soon as it is greater than `position`, or whatever it is after `seconds`."""
-        assert self._watcher is not None, "the tail is not running: use `async with`"
+        """Return the bound as soon as it is greater than `position`, or whatever it is after `seconds`.
+
+        Raises:
+            UnoError: one of the tail's tasks ended by a mistake in it; this tail will never move again.
+        """
+        assert self._tasks, "the tail is not running: use `async with`"
         try:
             async with asyncio.timeout(seconds):
                 while self._bound <= position:
-                    if self._watcher.done():
-                        self._watcher.result()
+                    self._check_alive()
                     await self._moved.wait()
         except TimeoutError:
             pass
         return self._bound
+
+    def _check_alive(self) -> None:
+        for task in self._tasks:
+            if task.done():
+                error = None if task.cancelled() else task.exception()
+                why = "it was closed" if error is None else repr(error)
+                raise UnoError(f"{task.get_name()} has ended, and the log is no longer watched: {why}") from error
 
     def wake(self) -> None:
         """Say that something was appended in this process."""
@@ -68,27 +80,26 @@ class PostgresTail:
 
     async def _watch(self) -> None:
         held = away = 0
-        try:
-            while True:
-                self._woken.clear()
-                try:
-                    row = await self._database.fetch_row("bound_from", known=self._bound)
-                except UnoError as error:  # even a refusal may pass: a replica is promoted, a database restored
-                    pause, away = _AWAY[min(away, len(_AWAY) - 1)], away + 1
-                    _log.log(logging.DEBUG if error.retryable else logging.WARNING, "the log cannot be watched: %s", error)
-                    await asyncio.sleep(pause)
-                    continue
-                away = 0
-                held = held + 1 if row["bound"] <= self._bound else 0
-                self._move(row["bound"])
-                if row["bound"] < row["head"]:
-                    if held:
-                        await asyncio.sleep(_HELD[min(held - 1, len(_HELD) - 1)])
-                    continue
-                held = 0
-                await self._wait_to_be_woken()
-        finally:
-            self._moved.set()  # whoever waits shall see how this ended
+        while True:
+            self._woken.clear()
+            try:
+                row = await self._database.fetch_row("bound_from", known=self._bound)
+            except Exception as error:  # even a refusal may pass: a replica is promoted, a database restored
+                if (ours := outage(error, schema=self._database.schema)) is None:
+                    raise
+                _log.log(_level(away), "the log cannot be watched: %s", ours)
+                await asyncio.sleep(_AWAY[min(away, len(_AWAY) - 1)])
+                away += 1
+                continue
+            away = 0
+            held = held + 1 if row["bound"] <= self._bound else 0
+            self._move(row["bound"])
+            if row["bound"] < row["head"]:
+                if held:
+                    await asyncio.sleep(_HELD[min(held - 1, len(_HELD) - 1)])
+                continue
+            held = 0
+            await self._wait_to_be_woken()
 
     def _move(self, bound: int) -> None:
         if bound != self._bound:
@@ -116,11 +127,16 @@ class PostgresTail:
                 self.wake()  # what was notified while nobody listened
                 await lost.wait()
             except Exception as error:
-                if translate(error, schema=self._database.schema) is None:
+                if (ours := outage(error, schema=self._database.schema)) is None:
                     raise
-                _log.debug("notifications cannot be heard: %s", error)
+                _log.log(_level(away), "notifications cannot be heard: %s", ours)
             finally:
                 if connection is not None:
                     connection.terminate()
             await asyncio.sleep(_AWAY[min(away, len(_AWAY) - 1)])
             away += 1
+
+
+def _level(away: int) -> int:
+    """An outage is told once."""
+    return logging.DEBUG if away else logging.WARNING

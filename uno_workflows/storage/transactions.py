@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.context import EventContext, current_context
+from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import derived_event_id, new_event_id
 from uno_workflows.events.names import ANY, check_stream_id
 from uno_workflows.events.recorded import Appended, NewEvent, StreamAppend
@@ -41,6 +41,9 @@ PUMP_LIMITS: Final = Limits(lock=timedelta(seconds=5), idle=timedelta(seconds=5)
 """Below a pump's heartbeat time-out (10 s): one that freezes inside a transaction must not hold up its heir."""
 STEP_LIMITS: Final = Limits(lock=timedelta(seconds=10), idle=timedelta(seconds=30))
 """A step may think between statements; but what it appended holds all readers back until it commits."""
+
+
+_PROBE: Final = text("select 1")
 
 
 class PostgresTransaction:
@@ -76,6 +79,7 @@ class PostgresTransaction:
         Raises:
             WrongExpectedVersion, DuplicateEventId, StreamClosed: nothing was appended; the transaction stays usable.
             InvalidStreamId: the stream's name breaks a rule.
+            TransactionFailed: a statement before failed, and its error was swallowed.
         """
         given = events if isinstance(events, Sequence) else (events,)
         ids = [self._next_id() for _ in given]
@@ -116,25 +120,32 @@ class Transactions:
         self._committed = committed
 
     @asynccontextmanager
-    async def open(self, limits: Limits, *, call: StepCall | None = None) -> AsyncIterator[PostgresTransaction]:
+    async def open(
+        self, limits: Limits, *, call: StepCall | None = None, pump: bool = False
+    ) -> AsyncIterator[PostgresTransaction]:
         """A transaction that commits at the end of the block, or rolls back if the block raises.
+
+        Args:
+            call: The step that it is for: it waits for a connection as long as Temporal lets it, for that is no failure.
+            pump: Whether it is a pump's: these have connections of their own, and wait for each other likewise.
 
         Raises:
             StoreUnavailable: the connection was lost; if at the commit, whether it happened is not known.
             StoreContended: a deadlock or a lock time-out; nothing was written.
+            TransactionFailed: the block swallowed the error of a statement; nothing was written.
         """
-        with self._database.errors():
-            connection = await self._database.engine.connect()
-        try:
+        lane = self._database.pumps if pump else self._database.steps
+        # A program's may be nested, and would then wait for itself.
+        seconds = None if pump or call is not None else self._database.settings.connect_timeout
+        async with AsyncExitStack() as stack:
             with self._database.errors():
+                connection = await stack.enter_async_context(lane.connection(seconds=seconds))
                 await self._limit(connection, limits)
             made = PostgresTransaction(connection, appending=self._appending, encode=self._encode, call=call)
             with self._database.errors(foreign=True):  # the user's own mistakes pass as they are
                 yield made
             with self._database.errors():
-                await connection.commit()
-        finally:
-            await asyncio.shield(connection.close())  # rolls back what was not committed
+                await _commit(connection)
         if made.wrote:
             self._committed()
 
@@ -144,6 +155,15 @@ class Transactions:
             lock_timeout=_milliseconds(limits.lock),
             idle_timeout=_milliseconds(limits.idle),
         )
+
+
+async def _commit(connection: AsyncConnection) -> None:
+    """Commit, or say why not: Postgres answers the COMMIT of a failed transaction with a silent ROLLBACK."""
+    if connection.invalidated:
+        raise StoreUnavailable("the connection was lost in the middle of the transaction, and nothing was written")
+    if connection.in_transaction():
+        await connection.execute(_PROBE)  # the drivers keep the state of the transaction to themselves
+    await connection.commit()
 
 
 def _milliseconds(span: timedelta) -> str:

@@ -15,6 +15,7 @@ from uno_workflows.events.errors import (
     NotInTransaction,
     StoreContended,
     StreamClosed,
+    TransactionFailed,
     WrongExpectedVersion,
 )
 from uno_workflows.events.names import NO_STREAM
@@ -137,7 +138,7 @@ async def test_a_transaction_that_has_failed_is_refused_with_a_reason(store, wri
     await transaction.start()
     with pytest.raises(asyncpg.UndefinedTableError):
         await connection.execute("select * from nowhere")
-    with pytest.raises(NotInTransaction, match="failed already"):
+    with pytest.raises(TransactionFailed, match="savepoint"):
         await store.events.append([write("order-1")], tx=connection)
     await transaction.rollback()
 

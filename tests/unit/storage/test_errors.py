@@ -10,16 +10,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from uno_workflows.events.errors import (
     ConfigurationError,
     DuplicateEventId,
-    NotInTransaction,
     SchemaMismatch,
     StoreContended,
     StoreUnavailable,
+    TransactionFailed,
     UnoError,
     UnsafeIsolation,
 )
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.recorded import NewEvent, StreamAppend
-from uno_workflows.storage.errors import translate, translated
+from uno_workflows.storage.errors import outage, translate, translated
 
 WRITING = StreamAppend("", "order-1", -2, [NewEvent(new_event_id(), "T", 1, b"", b"")], "c")
 
@@ -49,13 +49,10 @@ def wrapped(error: BaseException) -> DBAPIError:
         ("53300", StoreUnavailable),
         ("25006", StoreUnavailable),
         ("25P03", StoreUnavailable),
-        ("42P01", SchemaMismatch),
-        ("42883", SchemaMismatch),
-        ("3F000", SchemaMismatch),
-        ("28P01", ConfigurationError),
-        ("3D000", ConfigurationError),
-        ("42501", ConfigurationError),
-        ("25P02", NotInTransaction),
+        ("55000", StoreUnavailable),
+        ("55006", StoreUnavailable),
+        ("57000", StoreUnavailable),
+        ("25P02", TransactionFailed),
         ("UN011", UnsafeIsolation),
     ],
 )
@@ -79,6 +76,48 @@ def test_a_lost_connection_is_an_outage(error):
     assert isinstance(translate(error, schema="uno"), StoreUnavailable)
 
 
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("42P01", SchemaMismatch),
+        ("42883", SchemaMismatch),
+        ("3F000", SchemaMismatch),
+        ("28000", ConfigurationError),
+        ("28P01", ConfigurationError),
+        ("3D000", ConfigurationError),
+        ("42501", ConfigurationError),
+    ],
+)
+def test_a_refusal_is_a_wrong_setting_only_while_the_store_is_opened(state, kind):
+    error = wrapped(server_error(state))
+    assert isinstance(translate(error, schema="uno", opening=True), kind)
+    later = translate(error, schema="uno")
+    assert isinstance(later, StoreUnavailable)
+    assert "said so" in str(later)
+    assert translate(error, schema="uno", foreign=True) is None
+
+
+def test_a_url_that_cannot_be_used_is_a_wrong_setting_only_while_the_store_is_opened():
+    error = asyncpg.ClientConfigurationError("no such certificate")
+    assert isinstance(translate(error, schema="uno", opening=True), ConfigurationError)
+    assert isinstance(translate(error, schema="uno"), StoreUnavailable)
+
+
+def test_for_a_background_task_whatever_postgres_says_may_pass():
+    for error in (server_error("XX000"), server_error("23502"), wrapped(server_error("55000")), ConnectionRefusedError()):
+        assert isinstance(outage(error, schema="uno"), StoreUnavailable)
+    replica = UnsafeIsolation("replica")
+    assert outage(replica, schema="uno") is replica
+    for mistake in (KeyError("x"), asyncpg.InterfaceError("cannot perform operation: another operation is in progress")):
+        assert outage(mistake, schema="uno") is None
+
+
+def test_a_pool_that_is_used_up_is_told_in_our_words():
+    ours = translate(PoolTimeoutError("QueuePool limit of size 10 (https://sqlalche.me/e/20/3o7r)"), schema="uno")
+    assert "no connection for a transaction became free" in str(ours)
+    assert "QueuePool" not in str(ours)
+
+
 def test_mistakes_are_not_taken_for_outages():
     for error in (
         asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
@@ -90,7 +129,8 @@ def test_mistakes_are_not_taken_for_outages():
 
 
 def test_a_users_own_errors_are_left_alone():
-    for error in (wrapped(server_error("42P01")), wrapped(server_error("23505")), FileNotFoundError(), TimeoutError()):
+    states = ("42P01", "23505", "55000", "55006")  # 55000: such as currval() before nextval()
+    for error in (*(wrapped(server_error(state)) for state in states), FileNotFoundError(), TimeoutError()):
         assert translate(error, schema="uno", foreign=True) is None
     assert isinstance(translate(wrapped(server_error("40P01")), schema="uno", foreign=True), StoreContended)
     assert isinstance(translate(wrapped(asyncpg.InterfaceError("closed")), schema="uno", foreign=True), StoreUnavailable)
@@ -109,7 +149,7 @@ def test_the_drivers_error_is_the_cause_of_ours():
     with pytest.raises(StoreContended) as caught, translated("uno"):
         raise server_error("40P01")
     assert isinstance(caught.value.__cause__, asyncpg.DeadlockDetectedError)
-    with pytest.raises(SchemaMismatch, match="run `uno migrate`"), translated("uno", needed=3):
+    with pytest.raises(SchemaMismatch, match="run `uno migrate`"), translated("uno", needed=3, opening=True):
         raise server_error("42P01")
 
 

@@ -1,0 +1,125 @@
+"""Postgres is there and refuses for a while: a password is changed, a database is closed for maintenance."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import asyncpg
+import pytest
+
+from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.errors import ConfigurationError, StoreUnavailable, UnoError
+from uno_workflows.storage.settings import StoreSettings
+from uno_workflows.storage.store import PostgresStore
+
+OFTEN = StoreSettings(poll=0.05)
+TOLD = ("the log cannot be watched", "notifications cannot be heard", "a notification was not sent")
+
+
+@pytest.fixture
+async def operator(postgres):
+    """A connection to another database of the server."""
+    made = await asyncpg.connect(postgres.dsn)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def told(caplog, until):
+    """Waits until each of the background tasks has met the refusal."""
+    caplog.set_level(logging.DEBUG, logger="uno_workflows.storage")
+
+    async def wait():
+        await until(lambda: all(any(line.startswith(start) for line in caplog.messages) for start in TOLD))
+
+    return wait
+
+
+async def disconnect(operator, column: str, name: str) -> None:
+    await operator.execute(f"select pg_terminate_backend(pid, 5000) from pg_stat_activity where {column} = $1", name)
+
+
+async def refused(store) -> None:
+    """Every kind of connection says that it may pass."""
+    with pytest.raises(StoreUnavailable):
+        await store.events.bound()
+    with pytest.raises(StoreUnavailable):
+        await store.transaction().__aenter__()
+
+
+async def works_again(store, tail, write) -> None:
+    last = await store.events.bound()
+    waiting = asyncio.create_task(tail.wait_beyond(last, seconds=20))
+    await store.events.append([write("order-1")])
+    assert await waiting > last
+    async with store.transaction() as tx:
+        await tx.execute("select 1")
+
+
+async def test_a_password_that_is_changed_is_an_outage(database, operator, write, told):
+    await operator.execute("create role rotated login superuser password 'first'")
+    host = database.partition("@")[2]
+    try:
+        async with (
+            PostgresStore.open(f"postgresql://rotated:first@{host}", encode=to_new_event, settings=OFTEN) as store,
+            store.tail() as tail,
+        ):
+            await works_again(store, tail, write)
+            await operator.execute("alter role rotated password 'second'")
+            await disconnect(operator, "usename", "rotated")
+            with pytest.raises(StoreUnavailable, match=r"password.*check user and password"):
+                await store.events.bound()
+            await refused(store)
+            store._committed()  # wakes the notifier
+            await told()
+            with pytest.raises(ConfigurationError, match="check user and password"):
+                await PostgresStore.open(f"postgresql://rotated:first@{host}", encode=to_new_event).__aenter__()
+            await operator.execute("alter role rotated password 'first'")
+            await works_again(store, tail, write)
+    finally:
+        await operator.execute("drop role rotated")
+
+
+async def test_a_database_that_is_closed_for_a_while_is_an_outage(database, operator, write, told):
+    name = database.rpartition("/")[2]
+    async with PostgresStore.open(database, encode=to_new_event, settings=OFTEN) as store, store.tail() as tail:
+        await works_again(store, tail, write)
+        await operator.execute(f"alter database {name} allow_connections false")
+        await disconnect(operator, "datname", name)
+        await refused(store)
+        store._committed()
+        await told()
+        await operator.execute(f"alter database {name} allow_connections true")
+        await works_again(store, tail, write)
+
+
+async def test_a_table_that_is_away_for_a_while_is_an_outage(store, write, operator, connect):
+    await (await connect()).execute("alter table uno.events rename to elsewhere")
+    with pytest.raises(StoreUnavailable, match=r"lost what it had.*does not exist"):
+        _ = [event async for event in store.events.read_stream("", "order-1")]
+    await (await connect()).execute("alter table uno.elsewhere rename to events")
+    assert [event async for event in store.events.read_stream("", "order-1")] == []
+
+
+@pytest.mark.parametrize("broken", ["tail", "listener"])
+async def test_who_waits_for_a_tail_that_died_is_told(store, write, monkeypatch, broken):
+    async def mistake(*_, **__):
+        raise KeyError("a bug")
+
+    async with store.tail() as healthy:
+        assert await healthy.wait_beyond(0, seconds=0.01) == 0
+
+    async def waits():
+        async with store.tail() as tail:
+            if broken == "tail":
+                monkeypatch.setattr(store.database, "fetch_row", mistake)
+                tail.wake()
+            await tail.wait_beyond(0, seconds=30)
+
+    if broken == "listener":
+        monkeypatch.setattr("uno_workflows.storage.tail.connect", mistake)
+    with pytest.raises(UnoError, match=r"no longer watched.*a bug") as caught:
+        async with asyncio.timeout(10):
+            await waits()
+    assert isinstance(caught.value.__cause__, KeyError)
