@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 from apps.running import App, running
 
@@ -20,6 +21,9 @@ from uno_workflows.storage.migrations import migrate
 from uno_workflows.storage.store import PostgresStore
 
 _numbers = count(1)
+# machines differ, and no test is about time
+hypothesis.settings.register_profile("uno", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("uno")
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,9 @@ class Settings:
     )
     schema: str = _setting("UNO_SCHEMA", _schema, "uno", "the database schema of the store; two schemas are two stores")
     app: str = _setting("UNO_APP", _app, "uno", "name of the application: its task queues and subscriptions are its own")
-    pool_size: int = _setting("UNO_POOL_SIZE", _count, 10, "database connections of one process, for statements and as many for steps; pumps have five of their own")
+    pool_size: int = _setting(
+        "UNO_POOL_SIZE", _count, 10, "database connections of a process, and as many again for steps; pumps have five"
+    )
     statement_cache: int = _setting(
         "UNO_STATEMENT_CACHE", _count_or_zero, 100, "prepared statements a connection keeps; 0 behind a transaction pooler"
     )

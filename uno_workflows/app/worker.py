@@ -222,7 +222,7 @@ async def _dispatch(
             for c in consumers
         ]
         try:
-            yield [*running, *reconcilers]
+            yield [*running, *reconcilers, *tail.tasks]
         finally:
             await _cancel(reconcilers)
 
@@ -249,7 +249,7 @@ async def _projections_alone(settings: Settings, catalogue: Catalogue, identity:
         owner, stop = f"{identity}/projections", asyncio.Event()
         async with _pumps(settings, client, store, tail, consumers, owner, stop) as running:
             try:
-                yield running
+                yield [*running, *tail.tasks]
             finally:
                 stop.set()
 

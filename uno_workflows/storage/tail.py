@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Final, Self
@@ -73,6 +73,11 @@ class PostgresTail:
                 error = None if task.cancelled() else task.exception()
                 why = "it was closed" if error is None else repr(error)
                 raise UnoError(f"{task.get_name()} has ended, and the log is no longer watched: {why}") from error
+
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """What it consists of while it runs: a task that ends before it is left has met a bug, and its owner should stop."""
+        return tuple(self._tasks)
 
     def wake(self) -> None:
         """Say that something was appended in this process."""
