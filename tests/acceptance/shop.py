@@ -21,7 +21,7 @@ import asyncpg
 from apps.shop.events import OrderPlaced, OrderShipped
 
 from uno_workflows import Event, Uno
-from uno_workflows.app.worker import register_subscriptions
+from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.config import Settings
 from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import new_event_id

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from uno_workflows import Settings, Uno, UnoError
 from uno_workflows.app.catalogue import discover
-from uno_workflows.app.worker import register_subscriptions
+from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.devstack.stack import DevStack
 from uno_workflows.storage.migrations import migrate
 from workers.retail.arguments import Options

@@ -10,6 +10,7 @@ import pytest
 from apps.running import App
 from temporalio.worker import Worker
 
+from uno_workflows.app import sdk_worker
 from uno_workflows.app import worker as module
 from uno_workflows.app.worker import Role
 from uno_workflows.events.errors import ConfigurationError, UnoError
@@ -68,7 +69,7 @@ async def test_ready_means_that_every_worker_polls(run_app: RunApp, monkeypatch:
         assert [worker.is_running for worker in made] == [True, True]
         await real(*args)
 
-    monkeypatch.setattr(module, "Worker", Seen)
+    monkeypatch.setattr(sdk_worker, "Worker", Seen)
     monkeypatch.setattr(module, "_until", at_ready)
     async with run_app(["apps.sandboxes"]):
         pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from uno_workflows.app.worker import build_id
+from uno_workflows.app.sdk_worker import build_id
 
 
 def module(file: Path | None) -> ModuleType:

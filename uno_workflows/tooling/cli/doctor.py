@@ -13,8 +13,8 @@ from temporalio.service import RPCError
 
 from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.registering import subscription_starts
 from uno_workflows.app.uno import open_store
-from uno_workflows.app.worker import subscription_starts
 from uno_workflows.config import Settings
 from uno_workflows.dispatch.search_attributes import missing_search_attributes
 from uno_workflows.events.errors import ConfigurationError, UnoError

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from uno_workflows.app.catalogue import discover
+from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.app.uno import open_store
-from uno_workflows.app.worker import register_subscriptions
 from uno_workflows.config import Settings
 from uno_workflows.storage import migrations
 

@@ -1,0 +1,153 @@
+"""The parts of a worker: what each is made of, and the Temporal Worker that it runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+from temporalio.client import Client
+
+from uno_workflows.app.catalogue import Catalogue
+from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.sandbox import workflow_runner
+from uno_workflows.app.sdk_worker import cancel, make_worker, running_worker, threads_for
+from uno_workflows.app.uno import open_store
+from uno_workflows.config import Settings
+from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
+from uno_workflows.dispatch.hosting import PumpHost, keep_subscriptions
+from uno_workflows.dispatch.reconciler import Reconciler
+from uno_workflows.dispatch.search_attributes import ensure_search_attributes
+from uno_workflows.dispatch.subscription import SubscriptionWorkflow
+from uno_workflows.dispatch.temporal import SagaClient
+from uno_workflows.events.protocols import Tail
+from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
+from uno_workflows.projections.folder import ProjectionFolder
+from uno_workflows.sagas.activities import FrameworkActivities, step_activity
+from uno_workflows.sagas.saga import Saga
+from uno_workflows.storage.store import PostgresStore
+
+THROTTLE: Final = timedelta(seconds=2)
+"""How often heartbeats reach the server at most: bounds how long a cancel takes to arrive."""
+STICKY: Final = timedelta(seconds=1)
+"""How long a workflow task waits for a dead worker's cache before another takes it (10 s by default: 13.5 s to recover)."""
+
+Watched = Sequence[asyncio.Future[Any]]
+"""What a part of the worker consists of: one that ends, ends the worker."""
+
+
+@asynccontextmanager
+async def sagas_part(
+    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str, stop: asyncio.Event
+) -> AsyncIterator[Watched]:
+    """Sagas, steps, plain workflows and activities."""
+    threads = threads_for(catalogue, settings.steps)
+    worker = make_worker(
+        catalogue,
+        client,
+        task_queue=settings.app,
+        identity=f"{identity}/sagas",
+        workflows=[*catalogue.sagas.values(), *catalogue.workflows.values()],
+        activities=[
+            *(step_activity(step, store.steps) for step in catalogue.steps.values()),
+            *FrameworkActivities(store.events, store.runs, store.subscriptions).all(),
+            *catalogue.activities.values(),
+        ],
+        activity_executor=threads,
+        workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
+        max_concurrent_activities=settings.steps,
+        graceful_shutdown_timeout=settings.grace,
+        max_heartbeat_throttle_interval=THROTTLE,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+    )
+    try:
+        async with running_worker(worker, stop) as running:
+            yield [running]
+    finally:
+        if threads is not None:
+            threads.shutdown(wait=False)  # the worker has waited for what ran in them
+
+
+@asynccontextmanager
+async def dispatch_part(
+    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str, stop: asyncio.Event
+) -> AsyncIterator[Watched]:
+    """The pumps of the sagas."""
+    temporal = SagaClient(client, settings.app, searchable=await ensure_search_attributes(client))
+    consumers = [_dispatcher(settings, saga, temporal, store) for saga in catalogue.sagas.values()]
+    async with store.tail() as tail, _pumps(settings, client, store, tail, consumers, f"{identity}/dispatch", stop) as running:
+        reconcilers = [
+            asyncio.create_task(Reconciler(client, store.runs, c.saga.name).run(), name=f"reconciler of {c.saga.name}")
+            for c in consumers
+        ]
+        try:
+            yield [*running, *reconcilers, *tail.tasks]
+        finally:
+            await cancel(reconcilers)
+
+
+def _dispatcher(settings: Settings, saga: type[Saga], temporal: SagaClient, store: PostgresStore) -> Dispatcher:
+    definition = saga.__uno_saga__
+    assert definition is not None
+    return Dispatcher(
+        definition,
+        temporal,
+        events=store.events,
+        runs=store.runs,
+        subscriptions=store.subscriptions,
+        settings=DispatchSettings(window=settings.window, max_open=settings.max_open),
+    )
+
+
+@asynccontextmanager
+async def projections_part(settings: Settings, catalogue: Catalogue, identity: str) -> AsyncIterator[Watched]:
+    """The pumps of the projections, with connections of their own: they run in another thread's event loop."""
+    client = await connect_temporal()
+    async with open_store(settings) as store, store.tail() as tail:
+        consumers = [ProjectionFolder(p, catalogue.events, store.subscriptions) for p in catalogue.projections.values()]
+        owner, stop = f"{identity}/projections", asyncio.Event()
+        async with _pumps(settings, client, store, tail, consumers, owner, stop) as running:
+            try:
+                yield [*running, *tail.tasks]
+            finally:
+                stop.set()
+
+
+@asynccontextmanager
+async def _pumps(
+    settings: Settings,
+    client: Client,
+    store: PostgresStore,
+    tail: Tail,
+    consumers: Sequence[Consumer],
+    owner: str,
+    stop: asyncio.Event,
+) -> AsyncIterator[Watched]:
+    """A Worker for pumps, with a slot for each: on shared slots, pumps that last minutes would keep steps from running."""
+    queue = f"{settings.app}.{owner.rpartition('/')[2]}"
+    options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page)
+    make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options)
+    host = PumpHost({consumer.subscription: partial(make_pump, consumer) for consumer in consumers}, leaving=stop)
+    worker = make_worker(
+        Catalogue(),
+        client,
+        task_queue=queue,
+        identity=owner,
+        workflows=[SubscriptionWorkflow],
+        activities=[host.pump],
+        workflow_runner=workflow_runner(Catalogue(), sandbox=settings.sandbox),
+        max_concurrent_activities=max(len(consumers), 1),
+        graceful_shutdown_timeout=settings.grace,
+        max_heartbeat_throttle_interval=THROTTLE,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+    )
+    names = [consumer.subscription for consumer in consumers]
+    keeping = asyncio.create_task(keep_subscriptions(client, app=settings.app, task_queue=queue, names=names))
+    try:
+        async with running_worker(worker, stop) as running:
+            yield [running, keeping]
+    finally:
+        await cancel([keeping])

@@ -1,0 +1,105 @@
+"""The SDK's Worker as we use it: refusals in words, a build id that costs nothing, and a stop that begins for all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from uno_workflows.app.catalogue import Catalogue, where
+from uno_workflows.app.connecting import short
+from uno_workflows.events.errors import ConfigurationError, UnoError
+
+LOOK_SECONDS: Final = 0.005
+"""How often a worker that starts is looked at: before it polls, it asks the server about the namespace."""
+
+
+def threads_for(catalogue: Catalogue, number: int) -> ThreadPoolExecutor | None:
+    """Where plain activities run that are not async; `None` if there are none."""
+    if all(inspect.iscoroutinefunction(activity) for activity in catalogue.activities.values()):
+        return None
+    return ThreadPoolExecutor(number, thread_name_prefix="activity")
+
+
+def make_worker(catalogue: Catalogue, client: Client, **options: Any) -> Worker:
+    """A Temporal Worker; the SDK loads every workflow in the sandbox here.
+
+    Raises:
+        ConfigurationError: it refuses what a module does when it is loaded, or declares.
+    """
+    try:
+        return Worker(client, build_id=build_id(catalogue.modules), **options)
+    except (RuntimeError, ValueError, TypeError) as err:
+        name = str(err).removeprefix("Failed validating workflow ")
+        workflow = catalogue.sagas.get(name) or catalogue.workflows.get(name)
+        if workflow is None or (cause := err.__cause__) is None:
+            raise ConfigurationError([f"Temporal's worker refuses what the modules declare: {err}"]) from err
+        # the SDK goes on to advise what is not in the user's hands here
+        reason = f"{where(cause)}{type(cause).__name__}: {str(cause).partition('. If this is code from')[0]}"
+        raise ConfigurationError(
+            [f"module {workflow.__module__!r} is refused by the sandbox of sagas: {reason}; a module of steps may do it"]
+        ) from err
+
+
+def build_id(modules: Sequence[ModuleType]) -> str:
+    """What Temporal shows of the code that a worker ran. The SDK's own hashes every module there is, for half a second.
+
+    It is a label and no more, because worker versioning stays off.
+    """
+    made = hashlib.sha256(version("uno-workflows").encode())
+    for module in sorted(modules, key=lambda module: module.__name__):
+        file = getattr(module, "__file__", None)
+        made.update(module.__name__.encode())
+        made.update(Path(file).read_bytes() if file and Path(file).is_file() else b"")
+    return made.hexdigest()[:16]
+
+
+@asynccontextmanager
+async def running_worker(worker: Worker, stop: asyncio.Event) -> AsyncIterator[asyncio.Future[None]]:
+    """A Temporal Worker at work; the future ends with its error if it dies.
+
+    It begins to stop as soon as `stop` is set: all parts stop side by side, within one grace and not one after the other.
+    """
+    running = asyncio.create_task(_run(worker), name=f"worker of {worker.task_queue}")
+    stopping = asyncio.create_task(_stop(worker, stop), name=f"stop of {worker.task_queue}")
+    try:
+        while not (worker.is_running or running.done()):  # noqa: ASYNC110 (the SDK sets no event when it begins to poll)
+            await asyncio.sleep(LOOK_SECONDS)
+        if running.done():
+            running.result()
+        yield running
+    finally:
+        await cancel([stopping])
+        if not running.done():
+            await worker.shutdown()
+        await asyncio.wait([running])
+
+
+async def _run(worker: Worker) -> None:
+    try:
+        await worker.run()
+    except Exception as err:  # the SDK's own have no common type
+        raise UnoError(f"the worker of task queue {worker.task_queue!r} died: {short(err)}") from err
+
+
+async def _stop(worker: Worker, stop: asyncio.Event) -> None:
+    await stop.wait()
+    await worker.shutdown()
+
+
+async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
