@@ -61,22 +61,30 @@ class Feeder:
     async def look_up(self, keys: Collection[RunKey]) -> None:
         """Learn of a page's runs in one query; those at work here are known better than Postgres knows them."""
         asked = {key for key in keys if key not in self._known}
-        found = await self._runs.latest(asked) if asked else {}
-        for key in asked:
-            self._remember(key, self._known_run(found.get(key)))
+        await self._ask(asked)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
     async def _run_of(self, key: RunKey) -> KnownRun | None:
         """The run of a key; one that was forgotten here is asked for again, for a run that is missed is started twice."""
         if key not in self._known:
-            mine = next((s for s in self.started if s.key == key), None)  # not in the table yet
-            row = None if mine else (await self._runs.latest([key])).get(key)
-            self._remember(key, KnownRun(mine.workflow_id, mine.start_event_id, over=False) if mine else self._known_run(row))
+            await self._ask({key})
         return self._known[key]
+
+    async def _ask(self, keys: Collection[RunKey]) -> None:
+        """Look into the table of runs; what was started here, before or meanwhile, may not be in it yet."""
+        before = self.started[:]  # the checkpoint may write them down while we ask
+        found = await self._runs.latest(keys) if keys else {}
+        started = {s.key: KnownRun(s.workflow_id, s.start_event_id, over=False) for s in (*before, *self.started)}
+        for key in keys:
+            if key not in self._known:
+                self._remember(key, started.get(key) or self._known_run(found.get(key)))
 
     async def deliver(self, event: StoredEvent, key: RunKey) -> None:
         """Start the run, feed it, or write down why not. Doing it again after a crash changes nothing.
+
+        A run that is over by the table is signalled all the same: its last workflow task may have been lost after it wrote
+        the end, and is done again with this event. Only Temporal knows.
 
         Raises:
             TemporalUnavailable, StoreUnavailable, StoreContended: it may work later.
@@ -89,8 +97,8 @@ class Feeder:
             await self._runs.add_pending(_undelivered(event, key))  # its start may still come
         elif event.id == run.start_event_id:
             await self._deliver_pending(run, key)  # started before; whoever did it may have died here
-        elif run.over:
-            await self._late(event, key, run)
+        elif run.over and event.position <= run.read:
+            return  # the run had it before it ended; it is only delivered again
         elif not await self._temporal.signal(run.workflow_id, self._envelope(event)):
             await self._not_found(event, key, run)
 
@@ -123,13 +131,9 @@ class Feeder:
                 raise TemporalUnavailable(f"{run.workflow_id} was closed and reset just now; the event is sent again")
             await self._runs.record_end(row.key, "terminated", reason=f"closed by the server: {status.name.lower()}")
         known = self._known_run(row)
-        over = KnownRun(run.workflow_id, run.start_event_id, over=True, read=known.read if known else 0)
-        self._remember(key, over)
-        await self._late(event, key, over)
-
-    async def _late(self, event: StoredEvent, key: RunKey, run: KnownRun) -> None:
-        """Count an event that came after the end; one that the run had read is only delivered again."""
-        if event.position > run.read:
+        read = known.read if known else 0
+        self._remember(key, KnownRun(run.workflow_id, run.start_event_id, over=True, read=read))
+        if event.position > read:
             await self._runs.add_late(_undelivered(event, key), reason=OVER)
 
     def _envelope(self, event: StoredEvent) -> RawValue:

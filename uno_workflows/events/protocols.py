@@ -13,7 +13,7 @@ from uuid import UUID
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.names import ANY, GlobalPosition
 from uno_workflows.events.recorded import Appended, StoredEvent, StreamAppend
-from uno_workflows.events.runs import Run, RunKey, RunState, Started, Undelivered
+from uno_workflows.events.runs import Mark, Run, RunKey, RunState, Started, Undelivered
 from uno_workflows.events.subscriptions import Lease, Page, Start, SubscriptionStatus
 
 if TYPE_CHECKING:
@@ -164,14 +164,15 @@ class Runs(Protocol):
     async def record_started(self, started: Sequence[Started], *, epoch: UUID, tx: Transaction) -> None: ...
 
     async def record_end(
-        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None, furthest: int | None = None
+        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None, mark: Mark | None = None
     ) -> None:
-        """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays.
+        """Write how a run ended, or that its compensation failed. Repeats change nothing.
 
         The row of its start need not be there yet: a quick saga ends before the checkpoint that reports its start.
 
         Args:
-            furthest: The highest position that reached the run, if it is known.
+            mark: From the run itself: it overrides what is written, unless that is a later mark of the same run. Without it,
+                a final state stays.
         """
         ...
 

@@ -49,6 +49,21 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a run stood in its own history when it wrote its end: of two marks of one run, the later one counts.
+
+    Attributes:
+        run_id: Of the Temporal run; `workflow reset` makes a new one.
+        length: Of its history, in events.
+        furthest: The highest position that had reached it.
+    """
+
+    run_id: str
+    length: int
+    furthest: int
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A run that the dispatcher started and has yet to write down."""
 

@@ -22,7 +22,7 @@ from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
 from uno_workflows.events.recorded import NewEvent, StreamAppend
-from uno_workflows.events.runs import RunKey, Undelivered
+from uno_workflows.events.runs import Mark, RunKey, Undelivered
 from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequest, EmitRequest, LoadRequest, LookRequest
 from uno_workflows.sagas.steps import Step
 
@@ -140,7 +140,7 @@ class FrameworkActivities:
                 request.state,
                 reason=request.reason,
                 start_event_id=request.start_event_id,
-                furthest=request.furthest,
+                mark=Mark(request.run_id, request.history_length, request.furthest),
             )
             for unread in request.unread:
                 event = Undelivered(key, GlobalPosition(unread.position), unread.event_id, unread.type)

@@ -129,6 +129,8 @@ class Calls:
             start_event_id=self.start.event_id,
             state=state,
             reason=reason[:1000],
+            run_id=workflow.info().run_id,
+            history_length=workflow.info().get_current_history_length(),
             furthest=furthest,
             unread=tuple(Unread(position=d.position, event_id=d.event_id, type=d.type) for d in unread),
         )

@@ -178,7 +178,7 @@ class Driver:
         """Handle events one at a time, in order; the first stays in `work` until it is done, so that the run waits for it."""
         while True:
             await workflow.wait_condition(lambda: bool(self._inbox.work))
-            delivery = self._inbox.work[0]
+            delivery = self._inbox.handling()
             event_type, method = self._definition.handlers[delivery.type]
             event = await self._take(delivery, event_type)
             entry = self._journal.begin(f"on {delivery.type}")

@@ -95,6 +95,8 @@ class CloseRequest(BaseModel):
     """Write down how a run stands: the last thing a saga does, or that its compensation failed.
 
     Attributes:
+        run_id: Of the Temporal run, and
+        history_length: of its history at this moment: which of two marks is the later one.
         furthest: The highest position that reached it.
     """
 
@@ -107,6 +109,8 @@ class CloseRequest(BaseModel):
     start_event_id: UUID
     state: RunState
     reason: str = ""
+    run_id: str
+    history_length: int
     furthest: int = 0
     unread: tuple[Unread, ...] = ()
 

@@ -56,9 +56,14 @@ class Inbox:
         left = {d.event_id: d for d in (*self.unclaimed, *self.work, *self.waiting) if d.event_id not in self._handled_ids}
         return sorted(left.values(), key=lambda d: d.position)
 
+    def handling(self) -> Delivery:
+        """The first of `work`, which a handler takes now; it stays there until the handler is done."""
+        self._handled_ids.add(self.work[0].event_id)
+        return self.work[0]
+
     def handled(self) -> None:
         """The first of `work` is done."""
-        self._handled_ids.add(self.work.pop(0).event_id)
+        self.work.pop(0)
 
     def begin(self, start: Delivery) -> None:
         """Remember the start event, so that it is not taken again as an ordinary one.

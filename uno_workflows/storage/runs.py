@@ -8,7 +8,7 @@ from uuid import UUID
 
 from uno_workflows.events.names import GlobalPosition, workflow_id
 from uno_workflows.events.protocols import Transaction
-from uno_workflows.events.runs import FINAL_STATES, Run, RunKey, RunState, Started, Undelivered
+from uno_workflows.events.runs import FINAL_STATES, Mark, Run, RunKey, RunState, Started, Undelivered
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
 
@@ -52,7 +52,7 @@ class PostgresRuns:
             )
 
     async def record_end(
-        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None, furthest: int | None = None
+        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None, mark: Mark | None = None
     ) -> None:
         """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays.
 
@@ -71,7 +71,9 @@ class PostgresRuns:
             state=state,
             reason=reason,
             final=state in FINAL_STATES,
-            furthest=furthest,
+            furthest=mark and mark.furthest,
+            mark_run=mark and mark.run_id,
+            mark=mark and mark.length,
         )
 
     async def count_open(self, saga: str) -> int:

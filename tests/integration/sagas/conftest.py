@@ -24,7 +24,7 @@ async def app(request: pytest.FixtureRequest, run_app: Callable[..., AbstractAsy
     """The apps `shop` and `trials`: sandboxed, bare (no sandbox), or replaying (no cache: every task replays)."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "replaying":
-            patch.setattr("uno_workflows.app.worker.Worker", partial(Worker, max_cached_workflows=0))
+            patch.setattr("uno_workflows.app.sdk_worker.Worker", partial(Worker, max_cached_workflows=0))
         async with run_app(MODULES, sandbox=request.param != "bare", poll=POLL) as app:
             for table in TABLES:
                 await app.sql(table)

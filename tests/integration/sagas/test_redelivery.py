@@ -117,7 +117,7 @@ async def _new_namespace(app: App) -> str:
 async def test_run_that_is_held_back_by_open_ones_starts_in_the_end(run_app: RunApp, monkeypatch: pytest.MonkeyPatch):
     """The open run waits for an event behind the start that is held back: after `patience` the start goes on."""
     patient = partial(DispatchSettings, patience=timedelta(seconds=0.5))
-    monkeypatch.setattr("uno_workflows.app.worker.DispatchSettings", patient)
+    monkeypatch.setattr("uno_workflows.app.parts.DispatchSettings", patient)
     async with run_app(["apps.trials"], max_open=1) as app:
         first, first_run = await begin(app, "nudge_twice")
         await app.waits_for(first_run, "expect Nudged")

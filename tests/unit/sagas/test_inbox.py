@@ -207,8 +207,11 @@ def test_event_that_a_handler_took_is_not_unread_though_nobody_awaited_it() -> N
     box.begin(delivery(1))
     assert box.accept(delivery(2))
     assert [d.position for d in box.unread()] == [2]
+    assert box.handling().position == 2
+    assert box.unread() == []  # also when the handler never comes to its end
     box.handled()
     assert box.unread() == []
+    assert box.work == []
 
 
 def test_start_does_not_stand_for_what_lies_before_it_in_its_stream() -> None:

@@ -23,15 +23,17 @@ on conflict (saga, tenant, key, generation) do update
        epoch = coalesce(r.epoch, excluded.epoch),
        temporal_run_id = coalesce(r.temporal_run_id, excluded.temporal_run_id)
 
--- name: record_end — write how a run ended; a final state stays as it is
-insert into {schema}.saga_runs as r (saga, tenant, key, generation, workflow_id, start_event_id, state, reason, furthest, closed_at)
+-- name: record_end — write how a run ended; a final state gives way only to a newer mark of the run itself
+insert into {schema}.saga_runs as r (saga, tenant, key, generation, workflow_id, start_event_id, state, reason, furthest, mark_run, mark, closed_at)
 values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:workflow_id as text),
-        cast(:start_event_id as uuid), cast(:state as text), cast(:reason as text), cast(:furthest as bigint),
+        cast(:start_event_id as uuid), cast(:state as text), cast(:reason as text), cast(:furthest as bigint), cast(:mark_run as text), cast(:mark as bigint),
         case when cast(:final as boolean) then clock_timestamp() end)
 on conflict (saga, tenant, key, generation) do update
    set state = excluded.state, reason = excluded.reason, closed_at = excluded.closed_at,
-       start_event_id = coalesce(r.start_event_id, excluded.start_event_id), furthest = excluded.furthest
- where r.closed_at is null
+       start_event_id = coalesce(r.start_event_id, excluded.start_event_id), furthest = coalesce(excluded.furthest, r.furthest),
+       mark_run = coalesce(excluded.mark_run, r.mark_run), mark = coalesce(excluded.mark, r.mark)
+ where case when excluded.mark is null then r.closed_at is null
+            else r.mark is null or r.mark_run <> excluded.mark_run or r.mark <= excluded.mark end
 
 -- name: count_open — how many runs of a saga are not over
 select count(*) from {schema}.saga_runs where saga = cast(:saga as text) and closed_at is null

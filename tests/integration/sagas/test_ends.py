@@ -1,0 +1,69 @@
+"""The last workflow task of a run is lost after it wrote the end, and is done again with an event that changes the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+from apps.running import App, until
+from apps.trials.starting import begin, poke
+
+from uno_workflows.events.ids import new_event_id
+from uno_workflows.events.runs import Mark, RunKey
+from uno_workflows.storage.runs import PostgresRuns
+from uno_workflows.storage.store import PostgresStore
+
+RunApp = Callable[..., AbstractAsyncContextManager[App]]
+
+
+async def test_the_table_of_runs_follows_a_run_whose_end_was_done_again(run_app: RunApp, monkeypatch: pytest.MonkeyPatch):
+    """The server refuses to close a run to which an event came meanwhile, and has its last task done again."""
+    written, sent = asyncio.Event(), asyncio.Event()
+    record_end = PostgresRuns.record_end
+
+    async def held(self: PostgresRuns, key: RunKey, state: Any, **more: Any) -> None:
+        await record_end(self, key, state, **more)
+        if state == "done":
+            written.set()
+            await sent.wait()
+
+    monkeypatch.setattr(PostgresRuns, "record_end", held)
+    async with run_app(["apps.trials"]) as app:
+        await app.sql("create table trial_effects (word text primary key)")
+        key, run = await begin(app, "quick")
+        async with asyncio.timeout(20):
+            await written.wait()
+        assert await app.ended(run) == ("done", "")
+        await poke(app, key, "abort")
+        await app.caught_up("saga:Trial")
+        sent.set()
+
+        async def compensated() -> bool:
+            row = await app.run(run)
+            return row is not None and row.state == "compensated"
+
+        await until(compensated)
+        assert app.did(run) == ["one", "unone"]
+        assert await app.late(key) == []
+
+
+async def test_a_later_mark_of_a_run_counts_and_an_earlier_one_comes_too_late(store: PostgresStore):
+    key = RunKey("Order", "", "1")
+
+    async def state() -> str:
+        return (await store.runs.find())[0].state
+
+    start = new_event_id()
+    await store.runs.record_end(key, "done", start_event_id=start, mark=Mark("run-1", 20, 5))
+    await store.runs.record_end(key, "compensated", reason="cancelled", mark=Mark("run-1", 30, 6))
+    assert await state() == "compensated"
+    await store.runs.record_end(key, "done", mark=Mark("run-1", 20, 5))
+    await store.runs.record_end(key, "terminated", reason="closed by the server")
+    assert await state() == "compensated"
+    await store.runs.record_end(key, "done", mark=Mark("run-2", 9, 7))
+    assert await state() == "done"
+    [row] = await store.runs.find()
+    assert (row.start_event_id, row.furthest) == (start, 7)
