@@ -1,4 +1,4 @@
-"""Everything a run asks Temporal to do: steps as activities, the framework's own small calls as local ones.
+"""Everything a run asks Temporal to do: steps and emitted events as activities, the framework's own small calls as local ones.
 
 Keys are made here. A key is the workflow id, the step's name and how often that name was called: the same over retries,
 `workflow reset`, a lost Temporal and an inserted step, where run ids and counters over all calls change (ADR 0006).
@@ -31,7 +31,7 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 SUMMARY_LENGTH: Final = 200  # the server refuses more than 400
-LOCAL_TIMEOUT: Final = timedelta(seconds=10)
+SMALL_TIMEOUT: Final = timedelta(seconds=10)
 RECORD_AGAIN: Final = timedelta(seconds=30)
 PATIENT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30))
 LOOK_TIMEOUT: Final = timedelta(days=3650)  # it waits for the dispatcher, however long that takes
@@ -85,7 +85,11 @@ class Calls:
         return cast(R, result)
 
     async def emit(self, event: Event, stream: str | None) -> None:
-        """Append an event, in a local activity: no round trip of its own."""
+        """Append an event.
+
+        An ordinary activity and not a local one: that it is to be appended must stand in the history before it is. A local
+        one could append, be lost with its workflow task, and be done again after an event that has the saga undone.
+        """
         target = self.start.stream if stream is None else check_stream_id(stream)
         number = self.number(f"emit:{event.event_type}")
         request = EmitRequest(
@@ -96,7 +100,15 @@ class Calls:
             stream=target,
         )
         try:
-            await self._local(envelope.EMIT, request, None, number, summary=f"{event.event_type} → {target}")
+            await workflow.execute_activity(
+                envelope.EMIT,
+                request,
+                activity_id=number,
+                summary=f"{event.event_type} in {target}"[:SUMMARY_LENGTH],
+                start_to_close_timeout=SMALL_TIMEOUT,
+                retry_policy=PATIENT,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            )
         except ActivityError as err:
             raise _failed(f"emit {event.event_type}", err) from err
 
@@ -152,7 +164,7 @@ class Calls:
             result_type=result_type,
             activity_id=activity_id,
             summary=summary[:SUMMARY_LENGTH],
-            start_to_close_timeout=LOCAL_TIMEOUT,
+            start_to_close_timeout=SMALL_TIMEOUT,
             retry_policy=PATIENT,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )

@@ -8,6 +8,7 @@ from uno_workflows import Saga, on
 class FulfilOrder(Saga, starts_on=OrderPlaced, expects=OrderShipped, key="order_id"):
     payment: PaymentId | None = None
     notes: list[str] = []
+    leaving: bool = False
 
     async def run(self, order: OrderPlaced) -> None:
         await self.step(reserve_stock, order, undo=release_stock)
@@ -17,11 +18,13 @@ class FulfilOrder(Saga, starts_on=OrderPlaced, expects=OrderShipped, key="order_
         shipped = await self.expect(OrderShipped, within="2s" if "soon" in order.mode else "2 days")
         if "bug" in order.mode:
             raise KeyError("a bug")
+        self.leaving = True  # from here on it is too late to cancel
         await self.emit(OrderFulfilled(order_id=order.order_id, shipped_at=shipped.at))
 
     @on(OrderCancelled)
     async def cancelled(self, event: OrderCancelled) -> None:
-        self.abort(f"cancelled by the customer: {event.reason}")
+        if not self.leaving:
+            self.abort(f"cancelled by the customer: {event.reason}")
 
 
 class HurriedOrder(FulfilOrder, starts_on=OrderImported, name="hurried-order"):
