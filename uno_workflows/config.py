@@ -176,6 +176,6 @@ def _unknown(source: Mapping[str, str]) -> list[str]:
     found = []
     for name in source:
         if name.startswith("UNO_") and name not in known:
-            close = get_close_matches(name, known, n=1)
+            close = get_close_matches(name, known, n=1, cutoff=0.75)
             found.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
     return found

@@ -165,6 +165,8 @@ class Uno:
         self, stream_id: str, events: Event | Sequence[Event], expected: int, ids: UUID | Sequence[UUID] | None
     ) -> StreamAppend:
         batch = [events] if isinstance(events, Event) else list(events)
+        if strange := next((one for one in batch if not isinstance(one, Event)), None):
+            raise TypeError(f"append takes an Event or a sequence of them, not {type(strange).__name__}")
         given = [ids] if isinstance(ids, UUID) else list(ids or [new_event_id() for _ in batch])
         if len(given) != len(batch):
             raise ValueError(f"{len(batch)} events, but {len(given)} event ids")

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
@@ -45,9 +46,18 @@ def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
     """
     write, read = _codec(step.result_type)
 
+    def written(result: Any) -> bytes:
+        """Judge the result here: in the saga a wrong one would fail its decoding for ever, with the effect already there."""
+        try:
+            return write(result)
+        except (PydanticSerializationError, UnoError) as err:
+            wanted = getattr(step.result_type, "__qualname__", step.result_type)
+            reason = f"step {step.name} returned {type(result).__qualname__}, and is declared to return {wanted}"
+            raise ApplicationError(reason, type="WrongResult") from err
+
     async def in_transaction(argument: Any, call: StepCall) -> Any:
         async def work(tx: Transaction) -> bytes:
-            return write(await step.function(argument, tx))
+            return written(await step.function(argument, tx))
 
         return read(await steps.run_once(call, work))
 
@@ -56,7 +66,9 @@ def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
         with _failures(), _beating(), running_step(current), event_context(**_inherited(call)):
             if step.transactional:
                 return await in_transaction(argument, call)
-            return await step.function(argument)
+            result = await step.function(argument)
+            written(result)
+            return result
 
     run.__annotations__ = {"argument": step.argument_type, "call": StepCall, "return": step.result_type}
     run.__qualname__ = run.__name__ = step.name
@@ -68,7 +80,7 @@ def _codec(result_type: Any) -> tuple[Callable[[Any], bytes], Callable[[bytes], 
     if isinstance(result_type, type) and issubclass(result_type, Event):
         return encode, partial(decode, result_type, schema_version=result_type.schema_version)
     adapter: TypeAdapter[Any] = TypeAdapter(result_type)
-    return adapter.dump_json, adapter.validate_json
+    return partial(adapter.dump_json, warnings="error"), adapter.validate_json
 
 
 class FrameworkActivities:

@@ -32,6 +32,8 @@ R = TypeVar("R")
 
 SUMMARY_LENGTH: Final = 200  # the server refuses more than 400
 SMALL_TIMEOUT: Final = timedelta(seconds=10)
+LOCAL_RETRIES: Final = timedelta(seconds=1)
+"""Longer waits between attempts go by a timer: a workflow task that waited for them would keep its worker from stopping."""
 RECORD_AGAIN: Final = timedelta(seconds=30)
 PATIENT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30))
 LOOK_TIMEOUT: Final = timedelta(days=3650)  # it waits for the dispatcher, however long that takes
@@ -166,6 +168,7 @@ class Calls:
             summary=summary[:SUMMARY_LENGTH],
             start_to_close_timeout=SMALL_TIMEOUT,
             retry_policy=PATIENT,
+            local_retry_threshold=LOCAL_RETRIES,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
 

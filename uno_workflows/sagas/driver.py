@@ -109,6 +109,8 @@ class Driver:
 
     async def step(self, step: Step[A, R], argument: A, undo: Step[A, Any] | None) -> R:
         self._check()
+        for called in (step, *([undo] if undo else ())):
+            called.check_argument(argument)
         if undo is not None:
             self._undos.append(Undo(undo, argument))  # before the call: a call that failed may have happened
         entry = self._journal.begin(step.name)
@@ -279,6 +281,9 @@ class Driver:
         except StepFailed as err:
             self._journal.settle(entry, "failed", err.reason)
             self._check()
+            raise
+        except Aborted:
+            self._journal.settle(entry, "done", "aborted the saga")
             raise
         except Exception as err:  # not GeneratorExit, with which a run that is evicted or collected is closed
             self._journal.settle(entry, "failed", type(err).__name__)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, overload
 
+from pydantic import BaseModel
+from temporalio import workflow
+
 from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.names import check_name
@@ -52,7 +55,15 @@ class Step(Generic[A_contra, R_co]):
         functools.update_wrapper(self, function)
 
     def __call__(self, argument: A_contra, /, tx: Transaction | None = None) -> Coroutine[Any, Any, R_co]:
-        """Run the step's own code, without Temporal: for tests."""
+        """Run the step's own code, without Temporal: for tests.
+
+        Raises:
+            TypeError: in a saga, where it would run again at every replay, without a key and without retries.
+        """
+        if workflow.in_workflow():
+            raise TypeError(
+                f"a saga calls a step with `await self.step({self.name}, …)`; called directly it runs at every replay"
+            )
         if not self.transactional:
             return self.function(argument)
         if tx is None:
@@ -66,6 +77,17 @@ class Step(Generic[A_contra, R_co]):
     def summary(self) -> str:
         """What it does, in one line, for the Temporal UI: the first line of its docstring, or else its name."""
         return (inspect.getdoc(self.function) or self.name).partition("\n")[0]
+
+    def check_argument(self, argument: object) -> None:
+        """Raise TypeError unless a model fits: here, where the mistake is, and not in an activity that fails for ever.
+
+        Classes are compared by name, because a saga's own module has its own in the sandbox.
+        """
+        wanted = self.argument_type
+        if not isinstance(wanted, type) or not (issubclass(wanted, BaseModel) or isinstance(argument, BaseModel)):
+            return
+        if (wanted.__module__, wanted.__qualname__) not in {(c.__module__, c.__qualname__) for c in type(argument).__mro__}:
+            raise TypeError(f"step {self.name} takes {wanted.__qualname__}, not {type(argument).__qualname__}")
 
     @functools.cached_property
     def argument_type(self) -> Any:

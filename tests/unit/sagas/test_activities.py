@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.testing import ActivityEnvironment
@@ -185,3 +186,30 @@ def test_framework_activities_have_the_names_that_histories_hold():
 def _framework() -> activities.FrameworkActivities:
     nothing = cast("Any", None)
     return activities.FrameworkActivities(nothing, nothing, nothing)
+
+
+class Parcel(BaseModel):
+    weight: int
+
+
+@step
+async def weigh(parcel: Parcel) -> int:
+    return "heavy"  # type: ignore[return-value]  (what this is about)
+
+
+async def test_result_that_is_not_what_was_declared_is_named_where_it_was_made() -> None:
+    with pytest.raises(ApplicationError, match="step weigh returned str, and is declared to return int"):
+        await ActivityEnvironment().run(step_activity(weigh, None), Parcel(weight=1), CALL)  # type: ignore[arg-type]
+
+
+def test_argument_that_does_not_fit_is_refused_before_anything_is_called() -> None:
+    weigh.check_argument(Parcel(weight=1))
+    for wrong in ("heavy", 1, None):
+        with pytest.raises(TypeError, match="step weigh takes Parcel, not"):
+            weigh.check_argument(wrong)
+
+
+async def test_step_called_directly_inside_a_saga_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uno_workflows.sagas.steps.workflow.in_workflow", lambda: True)
+    with pytest.raises(TypeError, match=r"await self\.step\(weigh"):
+        await weigh(Parcel(weight=1))

@@ -44,4 +44,5 @@ async def _migrate(modules: list[str]) -> None:
     if modules:
         async with open_store(settings) as store:
             await register_subscriptions(store, catalogue)
-        print(f"{len(catalogue.sagas) + len(catalogue.projections)} subscriptions registered")
+        number = len(catalogue.sagas) + len(catalogue.projections)
+        print(f"{number} subscription{'s' if number != 1 else ''} registered")

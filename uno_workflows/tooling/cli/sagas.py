@@ -51,6 +51,6 @@ async def _list(saga: str | None, state: RunState | None, limit: int, as_json: b
     rows = [{name: getattr(run, name) for name in COLUMNS} for run in runs]
     show(rows, columns=COLUMNS, as_json=as_json, empty="no runs")
     if late and not as_json:
-        print(f"{late} events came after the end of their saga, or were not taken before it")
+        print(f"{late} event{'s' if late > 1 else ''} came after the end of their saga, or were not taken before it")
     if pending and not as_json:
-        print(f"{pending} events wait for the start of their saga")
+        print(f"{pending} event{'s wait' if pending > 1 else ' waits'} for the start of their saga")
