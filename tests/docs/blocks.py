@@ -1,9 +1,10 @@
 """Code blocks of a Markdown page, and how each kind is run.
 
-- ```` ```python title=shop.py ````: written as that file into the page's own folder.
+- ```` ```python title="shop.py" ````: written as that file into the page's own folder.
 - ```` ```python ````: run as a program there.
 - ```` ```sh ````: run there; its exit code counts. A block of `scripts/…` only has to name scripts that another check runs.
-- ```` ```sh background="words" ````: started, left running once it said these words; its `export` lines count from then on.
+- ```` ```sh ```` under a line `<!-- background: words -->`: started, left running once it said these words; its `export` lines
+  count from then on.
 - ```` ```text ````, ```` ```json ````: for reading.
 """
 
@@ -14,7 +15,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-_FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^(?:<!-- background: ([^\n]+) -->\n)?```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -34,5 +35,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def _block(match: re.Match[str], text: str) -> Block:
-    pairs = (word.partition("=") for word in shlex.split(match[2]))
-    return Block(match[1], {name: value for name, _, value in pairs}, match[3], text.count("\n", 0, match.start()) + 1)
+    background, language, attributes, code = match.groups()
+    pairs = (word.partition("=") for word in shlex.split(attributes))
+    given = {name: value for name, _, value in pairs} | ({"background": background} if background else {})
+    return Block(language, given, code, text.count("\n", 0, match.start()) + 1)

@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 from uno_workflows.app.catalogue import discover
+from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.worker import run_worker
 from uno_workflows.config import Settings
 from uno_workflows.devstack.stack import DevStack
+from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.tooling.cli.running import log_to_stderr, run_until_stopped
 from uno_workflows.tooling.cli.worker import Verbose, spell
@@ -45,6 +47,7 @@ def dev(
             os.environ.update(stack.environment())
             settings = Settings.from_env()
             await migrate(settings.database_url, schema=settings.schema)
+            await ensure_search_attributes(await connect_temporal())  # else `uno doctor` misses them until the first worker
             for name, value in stack.environment().items():
                 print(f"export {name}={value}")
             print(f"Temporal UI: {stack.ui_url}", flush=True)
