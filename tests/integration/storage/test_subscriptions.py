@@ -38,6 +38,18 @@ async def test_registering_again_changes_nothing(store, subscriptions, write):
     assert await subscriptions.position(NAME) == 0
 
 
+async def test_registering_again_does_not_wait_for_whoever_moves_the_checkpoint(store, subscriptions, connect):
+    """A worker that starts must not die of a lock time-out because another one was frozen in its transaction."""
+    await subscriptions.register(NAME, start="beginning")
+    other = await connect()
+    holding = other.transaction()
+    await holding.start()
+    await other.execute("delete from uno.subscriptions where name = $1", NAME)  # holds the row as firmly as can be
+    async with asyncio.timeout(5):
+        await subscriptions.register(NAME, start="beginning")
+    await holding.rollback()
+
+
 async def test_a_subscription_can_begin_at_a_time(store, subscriptions, write, connect):
     await store.events.append([write("order-1", 2)])
     between = await (await connect()).fetchval("select clock_timestamp()")

@@ -1,6 +1,7 @@
--- name: register — make a subscription's row unless there is one
+-- name: register — make a subscription's row unless there is one; only to look for it waits for nobody who moves it
 insert into {schema}.subscriptions (name, position, epoch)
 select cast(:name as text), cast(:position as bigint), epoch from {schema}.log
+ where not exists (select from {schema}.subscriptions s where s.name = cast(:name as text))
 on conflict (name) do nothing
 
 -- name: first_since — the first event recorded at or after a time; the clock is only near to the order, so all are looked at
