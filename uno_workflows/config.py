@@ -73,6 +73,15 @@ def _truth(text: str) -> bool:
     return _TRUTHS[text.lower()]
 
 
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return text.lower()
+
+    return parse
+
+
 def _setting(variable: str, parse: Callable[[str], Any], default: Any, help: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"variable": variable, "parse": parse, "help": help, "secret": secret})
 
@@ -126,6 +135,18 @@ class Settings:
         "UNO_MAX_OPEN", _count, 2000, "how many runs of one saga may be open before new starts are held back for a while"
     )
     steps: int = _setting("UNO_STEPS", _count, 50, "how many steps a worker runs at once")
+    log_format: str = _setting(
+        "UNO_LOG_FORMAT",
+        _one_of("auto", "console", "json"),
+        "auto",
+        "how a worker writes its log: console for people, json for collectors; auto is console on a terminal and in `uno dev`",
+    )
+    log_level: str = _setting(
+        "UNO_LOG_LEVEL",
+        _one_of("debug", "info", "warning", "error"),
+        "info",
+        "the least that a worker logs, of the framework and of your code: debug, info, warning or error",
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:

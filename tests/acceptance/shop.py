@@ -52,8 +52,9 @@ async def until(condition: Callable[[], Any], *, limit: float = LIMIT, what: str
 
 
 def clean_environment() -> dict[str, str]:
-    """Ours, without what the product reads of it."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_", "SHOP_"))}
+    """Ours, without what the product reads of it, and with log lines for people: who reads a failed test is one."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_", "SHOP_"))}
+    return {**kept, "UNO_LOG_FORMAT": "console"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Process:
 
     async def ready(self) -> float:
         """Wait until it polls Temporal; its pumps may not have begun yet."""
-        return await self.says(" ready: ")
+        return await self.says("worker_ready: ")
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

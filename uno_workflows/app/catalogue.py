@@ -45,6 +45,20 @@ class Catalogue:
     workflows: dict[str, type] = field(default_factory=dict)
     activities: dict[str, Any] = field(default_factory=dict)
 
+    def summary(self) -> str:
+        """What was found, in words."""
+        found = {
+            "saga": len(self.sagas),
+            "step": len(self.steps),
+            "projection": len(self.projections),
+            "event": len(self.events),
+            "workflow": len(self.workflows),
+            "activity": len(self.activities),
+        }
+        plural = {"activity": "activities"}
+        words = [f"{n} {word if n == 1 else plural.get(word, word + 's')}" for word, n in found.items() if n]
+        return ", ".join(words) or "nothing (do the modules declare anything?)"
+
 
 def discover(modules: Iterable[str | ModuleType]) -> Catalogue:
     """Import modules, with their submodules, and collect what they declare.

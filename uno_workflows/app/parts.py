@@ -24,6 +24,7 @@ from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.dispatch.subscription import SubscriptionWorkflow
 from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.events.protocols import Tail
+from uno_workflows.observability.outages import Outages
 from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
 from uno_workflows.sagas.activities import FrameworkActivities, step_activity
@@ -73,15 +74,22 @@ async def sagas_part(
 
 @asynccontextmanager
 async def dispatch_part(
-    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str, stop: asyncio.Event
+    settings: Settings,
+    catalogue: Catalogue,
+    store: PostgresStore,
+    client: Client,
+    identity: str,
+    stop: asyncio.Event,
+    outages: Outages,
 ) -> AsyncIterator[Watched]:
     """The pumps of the sagas."""
     temporal = SagaClient(client, settings.app, searchable=await ensure_search_attributes(client))
-    consumers = [_dispatcher(settings, saga, temporal, store) for saga in catalogue.sagas.values()]
-    async with store.tail() as tail, _pumps(settings, client, store, tail, consumers, f"{identity}/dispatch", stop) as running:
+    consumers = [_dispatcher(settings, saga, temporal, store, outages) for saga in catalogue.sagas.values()]
+    owner = f"{identity}/dispatch"
+    async with store.tail() as tail, _pumps(settings, client, store, tail, consumers, owner, stop, outages) as running:
         reconcilers = [
-            asyncio.create_task(Reconciler(client, store.runs, c.saga.name).run(), name=f"reconciler of {c.saga.name}")
-            for c in consumers
+            asyncio.create_task(reconciler.run(), name=f"reconciler of {reconciler.saga}")
+            for reconciler in (Reconciler(client, store.runs, c.saga.name, outages=outages) for c in consumers)
         ]
         try:
             yield [*running, *reconcilers, *tail.tasks]
@@ -89,7 +97,7 @@ async def dispatch_part(
             await cancel(reconcilers)
 
 
-def _dispatcher(settings: Settings, saga: type[Saga], temporal: SagaClient, store: PostgresStore) -> Dispatcher:
+def _dispatcher(settings: Settings, saga: type[Saga], temporal: SagaClient, store: PostgresStore, outages: Outages) -> Dispatcher:
     definition = saga.__uno_saga__
     assert definition is not None
     return Dispatcher(
@@ -99,17 +107,18 @@ def _dispatcher(settings: Settings, saga: type[Saga], temporal: SagaClient, stor
         runs=store.runs,
         subscriptions=store.subscriptions,
         settings=DispatchSettings(window=settings.window, max_open=settings.max_open),
+        outages=outages,
     )
 
 
 @asynccontextmanager
-async def projections_part(settings: Settings, catalogue: Catalogue, identity: str) -> AsyncIterator[Watched]:
+async def projections_part(settings: Settings, catalogue: Catalogue, identity: str, outages: Outages) -> AsyncIterator[Watched]:
     """The pumps of the projections, with connections of their own: they run in another thread's event loop."""
     client = await connect_temporal()
-    async with open_store(settings) as store, store.tail() as tail:
+    async with open_store(settings, outages=outages) as store, store.tail() as tail:
         consumers = [ProjectionFolder(p, catalogue.events, store.subscriptions) for p in catalogue.projections.values()]
         owner, stop = f"{identity}/projections", asyncio.Event()
-        async with _pumps(settings, client, store, tail, consumers, owner, stop) as running:
+        async with _pumps(settings, client, store, tail, consumers, owner, stop, outages) as running:
             try:
                 yield [*running, *tail.tasks]
             finally:
@@ -125,11 +134,12 @@ async def _pumps(
     consumers: Sequence[Consumer],
     owner: str,
     stop: asyncio.Event,
+    outages: Outages,
 ) -> AsyncIterator[Watched]:
     """A Worker for pumps, with a slot for each: on shared slots, pumps that last minutes would keep steps from running."""
     queue = f"{settings.app}.{owner.rpartition('/')[2]}"
     options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page)
-    make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options)
+    make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options, outages=outages)
     host = PumpHost({consumer.subscription: partial(make_pump, consumer) for consumer in consumers}, leaving=stop)
     worker = make_worker(
         Catalogue(),
@@ -145,7 +155,8 @@ async def _pumps(
         sticky_queue_schedule_to_start_timeout=STICKY,
     )
     names = [consumer.subscription for consumer in consumers]
-    keeping = asyncio.create_task(keep_subscriptions(client, app=settings.app, task_queue=queue, names=names))
+    keeper = keep_subscriptions(client, app=settings.app, task_queue=queue, names=names, outages=outages)
+    keeping = asyncio.create_task(keeper, name=f"subscriptions of {queue}")
     try:
         async with running_worker(worker, stop) as running:
             yield [running, keeping]

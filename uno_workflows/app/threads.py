@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -11,8 +10,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from uno_workflows.app.watchdog import watched
+from uno_workflows.observability.logs import get_logger
 
-logger = logging.getLogger("uno_workflows.worker")
+log = get_logger("uno_workflows.worker")
 
 MARGIN: Final = timedelta(seconds=5)
 """What a part gets beyond its grace to close its connections; after that, user code must have blocked its loop."""
@@ -74,6 +74,6 @@ async def in_thread(part: Callable[[], Part], *, name: str, grace: timedelta) ->
         stop.set()
         await asyncio.wait([died], timeout=(grace + MARGIN).total_seconds())
         if not died.done():
-            logger.error("%s did not stop in time, for its event loop is blocked; its leases time out", name)
+            log.error("worker_part_stuck", part=name)
         elif not died.cancelled():
             died.exception()

@@ -20,6 +20,7 @@ from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import ANY, GlobalPosition, check_stream_id
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.events.recorded import Appended, Recorded, StreamAppend
+from uno_workflows.observability.outages import Outages
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
 
@@ -175,7 +176,7 @@ class Uno:
         return StreamAppend(context.tenant, check_stream_id(stream_id), expected, stored, context.correlation_id or "")
 
 
-def open_store(settings: Settings) -> AbstractAsyncContextManager[PostgresStore]:
+def open_store(settings: Settings, *, outages: Outages | None = None) -> AbstractAsyncContextManager[PostgresStore]:
     """The store that the settings name, its schema checked."""
     options = StoreSettings(
         pool_size=settings.pool_size,
@@ -185,7 +186,9 @@ def open_store(settings: Settings) -> AbstractAsyncContextManager[PostgresStore]
         poll=settings.poll.total_seconds(),
         application_name=f"uno {settings.app}",
     )
-    return PostgresStore.open(settings.database_url, schema=settings.schema, settings=options, encode=to_new_event)
+    return PostgresStore.open(
+        settings.database_url, schema=settings.schema, settings=options, encode=to_new_event, outages=outages
+    )
 
 
 def _complete(context: EventContext, ids: Sequence[UUID]) -> EventContext:

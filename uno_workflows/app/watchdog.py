@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import threading
 import time
@@ -11,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-logger = logging.getLogger("uno_workflows.worker")
+from uno_workflows.observability.logs import get_logger
+
+log = get_logger("uno_workflows.worker")
 
 BLOCKED_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.25
@@ -41,7 +42,7 @@ class _Watch:
         while not over.wait(LOOK_SECONDS):
             if self._asked is None:
                 if self._named:
-                    logger.warning("%s goes on; its event loop was blocked for %.1f s", self._named, self._lasted)
+                    log.info("event_loop_free", task=self._named, seconds=round(self._lasted, 1))
                     self._named = ""
                 self._ask()
             elif not self._named and time.monotonic() - self._asked > BLOCKED_SECONDS:
@@ -58,13 +59,7 @@ class _Watch:
     def _name(self, seconds: float) -> None:
         task = asyncio.current_task(self._loop)
         self._named = task.get_name() if task else "something"
-        logger.warning(
-            "%s has blocked its event loop for %.1f s, at %s; nothing else in that loop goes on: await what takes time, or hand "
-            "it to asyncio.to_thread",
-            self._named,
-            seconds,
-            self._place(),
-        )
+        log.warning("event_loop_blocked", task=self._named, seconds=round(seconds, 1), place=self._place())
 
     def _place(self) -> str:
         frame = sys._current_frames().get(self._thread)

@@ -21,9 +21,14 @@ from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.parts import dispatch_part, projections_part, sagas_part
 from uno_workflows.app.registering import register_subscriptions
+from uno_workflows.app.sdk_worker import build_id
 from uno_workflows.app.threads import in_thread
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
+from uno_workflows.observability.logs import get_logger
+from uno_workflows.observability.outages import Outages
+
+log = get_logger("uno_workflows.worker")
 
 
 class Role(StrEnum):
@@ -54,20 +59,39 @@ async def run_worker(
     """
     catalogue.events.freeze()
     identity = f"{os.getpid()}@{socket.gethostname()}-{secrets.token_hex(2)}"
+    outages = Outages()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings))
+        store = await stack.enter_async_context(open_store(settings, outages=outages))
         client = await connect_temporal()
+        log.info("worker_started", **_described(settings, catalogue, role), identity=identity, namespace=client.namespace)
         await register_subscriptions(store, catalogue)
         watch: list[asyncio.Future[Any]] = []
         if role in (Role.ALL, Role.SAGAS):
             watch.extend(await stack.enter_async_context(sagas_part(settings, catalogue, store, client, identity, stop)))
         if role in (Role.ALL, Role.DISPATCH):
-            watch.extend(await stack.enter_async_context(dispatch_part(settings, catalogue, store, client, identity, stop)))
+            watch.extend(
+                await stack.enter_async_context(dispatch_part(settings, catalogue, store, client, identity, stop, outages))
+            )
         if role in (Role.ALL, Role.PROJECTIONS) and catalogue.projections:
-            alone = partial(projections_part, settings, catalogue, identity)
+            alone = partial(projections_part, settings, catalogue, identity, outages)
             watch.append(await stack.enter_async_context(in_thread(alone, name="projections", grace=settings.grace)))
+        log.info("worker_ready", app=settings.app, role=str(role))
         ready()
         await _until(stop, watch)
+    log.info("worker_stopped", app=settings.app, role=str(role))
+
+
+def _described(settings: Settings, catalogue: Catalogue, role: Role) -> dict[str, Any]:
+    """What a worker is, for its first line."""
+    modules = " ".join(sorted(module.__name__ for module in catalogue.modules))
+    return {
+        "app": settings.app,
+        "role": str(role),
+        "task_queue": settings.app,
+        "modules": modules,
+        "declares": catalogue.summary(),
+        "build_id": build_id(catalogue.modules),
+    }
 
 
 async def _until(stop: asyncio.Event, watch: Sequence[asyncio.Future[Any]]) -> None:

@@ -7,13 +7,14 @@ them (60 inversions of 300 were seen with 20 in flight). The checkpoint follows 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+from structlog.contextvars import bound_contextvars
 
 from uno_workflows.dispatch.feeding import Feeder
 from uno_workflows.dispatch.progress import Progress
@@ -25,10 +26,9 @@ from uno_workflows.events.protocols import EventStore, Runs, Subscriptions
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
 from uno_workflows.events.subscriptions import Lease, Page, Start
+from uno_workflows.observability.outages import Outages, Part
 from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import subscription_name
-
-logger = logging.getLogger("uno_workflows.dispatch")
 
 PASSING: Final = (TemporalUnavailable, StoreUnavailable, StoreContended)
 FIRST_PAUSE: Final = 0.1
@@ -66,8 +66,10 @@ class Dispatcher:
         runs: Runs,
         subscriptions: Subscriptions,
         settings: DispatchSettings,
+        outages: Outages | None = None,
     ) -> None:
         self.saga, self.temporal, self.events = saga, temporal, events
+        self.outages = outages or Outages()
         self.runs, self.subscriptions, self.settings = runs, subscriptions, settings
 
     @property
@@ -171,13 +173,21 @@ class DispatchSession:
 
     async def keep_checkpoint(self) -> None:
         """Write the checkpoint whenever something has finished."""
+        outage = self._dispatcher.outages.part(f"checkpoint of {self._dispatcher.subscription}")
+        try:
+            await self._keep_checkpoint(outage)
+        finally:
+            outage.left()
+
+    async def _keep_checkpoint(self, outage: Part) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
             try:
                 await self.write_checkpoint()
+                outage.over("postgres")
             except (StoreUnavailable, StoreContended) as err:
-                logger.warning("%s: the checkpoint waits for Postgres: %s", self._dispatcher.subscription, err)
+                outage.met(err)
                 self._changed.set()
                 await asyncio.sleep(FIRST_PAUSE)
             except Exception as err:
@@ -229,14 +239,23 @@ class DispatchSession:
             await asyncio.wait([before])
             if before.cancelled() or before.exception() is not None:
                 raise asyncio.CancelledError  # never overtake an event of the same key
+        outage = self._dispatcher.outages.part(f"{event.type} at {event.position} to {key.saga}/{key.key}")
+        try:
+            with bound_contextvars(subscription=self._dispatcher.subscription, position=event.position):
+                await self._insist(event, key, outage)
+        finally:
+            outage.left()
+
+    async def _insist(self, event: StoredEvent, key: RunKey, outage: Part) -> None:
         pause = FIRST_PAUSE
         while True:
             try:
-                return await self._feeder.deliver(event, key)
+                await self._feeder.deliver(event, key)
+                return outage.over()
             except PASSING as err:
                 if self._leaving.is_set():
                     raise asyncio.CancelledError from err
-                logger.warning("%s: position %d waits: %s", self._dispatcher.subscription, event.position, err)
+                outage.met(err)
                 await self._rest(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             except UnoError as err:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from temporalio.client import WorkflowExecutionStatus
@@ -22,7 +22,10 @@ from uno_workflows.events.names import workflow_id
 from uno_workflows.events.protocols import EventStore, Runs
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import FINAL_STATES, Run, RunKey, Started, Undelivered
+from uno_workflows.observability.logs import get_logger
 from uno_workflows.sagas.definition import SagaDefinition
+
+log = get_logger("uno_workflows.dispatch")
 
 REMEMBERED: Final = 20_000  # runs known without asking Postgres
 OVER: Final = "the saga was over"
@@ -95,6 +98,7 @@ class Feeder:
             await self._start(event, key)
         elif run is None:
             await self._runs.add_pending(_undelivered(event, key))  # its start may still come
+            log.debug("event_early", **_fields(event, key))
         elif event.id == run.start_event_id:
             await self._deliver_pending(run, key)  # started before; whoever did it may have died here
         elif run.over and event.position <= run.read:
@@ -109,6 +113,7 @@ class Feeder:
         run = KnownRun(made, event.id, over=False)
         self._remember(key, run)
         self.started.append(Started(key, made, event.id, event.position, run_id))
+        log.debug("saga_started", **_fields(event, key), run_id=run_id, correlation_id=correlation)
         await self._deliver_pending(run, key)
 
     async def _deliver_pending(self, run: KnownRun, key: RunKey) -> None:
@@ -116,7 +121,7 @@ class Feeder:
         positions = await self._runs.pending(key)
         for event in await self._events.load(positions) if positions else ():
             if not await self._temporal.signal(run.workflow_id, self._envelope(event)):
-                await self._runs.add_late(_undelivered(event, key), reason=OVER)
+                await self._late(event, key)
         if positions:
             await self._runs.drop_pending(key, max(positions))
 
@@ -129,12 +134,18 @@ class Feeder:
                 raise RunLost(run.workflow_id)
             if status is WorkflowExecutionStatus.RUNNING:
                 raise TemporalUnavailable(f"{run.workflow_id} was closed and reset just now; the event is sent again")
-            await self._runs.record_end(row.key, "terminated", reason=f"closed by the server: {status.name.lower()}")
+            reason = f"closed by the server: {status.name.lower()}"
+            await self._runs.record_end(row.key, "terminated", reason=reason)
+            log.warning("saga_terminated", **_fields(event, key), workflow_id=run.workflow_id, reason=reason)
         known = self._known_run(row)
         read = known.read if known else 0
         self._remember(key, KnownRun(run.workflow_id, run.start_event_id, over=True, read=read))
         if event.position > read:
-            await self._runs.add_late(_undelivered(event, key), reason=OVER)
+            await self._late(event, key)
+
+    async def _late(self, event: StoredEvent, key: RunKey) -> None:
+        await self._runs.add_late(_undelivered(event, key), reason=OVER)
+        log.info("event_late", **_fields(event, key))
 
     def _envelope(self, event: StoredEvent) -> RawValue:
         return make_envelope(event, epoch=self._epoch, searchable=self._temporal.searchable)
@@ -152,3 +163,16 @@ class Feeder:
 
 def _undelivered(event: StoredEvent, key: RunKey) -> Undelivered:
     return Undelivered(key, event.position, event.id, event.type)
+
+
+def _fields(event: StoredEvent, key: RunKey) -> dict[str, Any]:
+    """What the log says of a delivery."""
+    return {
+        "saga": key.saga,
+        "saga_key": key.key,
+        "tenant": key.tenant or None,
+        "position": event.position,
+        "stream_id": event.stream_id,
+        "event_id": event.id,
+        "event_type": event.type,
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
@@ -16,12 +15,15 @@ from temporalio.service import RPCError
 
 from uno_workflows.dispatch.subscription import PUMP, SubscriptionInput, SubscriptionWorkflow
 from uno_workflows.events.errors import LostLease
+from uno_workflows.observability.logs import get_logger
+from uno_workflows.observability.outages import Outages
 from uno_workflows.processing.pump import Pump
 
-logger = logging.getLogger("uno_workflows.dispatch")
+log = get_logger("uno_workflows.dispatch")
 
 BEAT_SECONDS: Final = 1.0
 ENSURE_SECONDS: Final = 60.0
+AGAIN_SECONDS: Final = 5.0
 
 
 class PumpHost:
@@ -35,6 +37,7 @@ class PumpHost:
 
     def __init__(self, pumps: Mapping[str, Callable[[], Pump]], *, leaving: asyncio.Event) -> None:
         self._pumps, self._leaving = pumps, leaving
+        self._had: set[str] = set()  # subscriptions whose last lease was ours
 
     @activity.defn(name=PUMP)
     async def pump(self, subscription: SubscriptionInput) -> str:
@@ -46,26 +49,34 @@ class PumpHost:
         if task := asyncio.current_task():
             task.set_name(subscription.name)  # whoever finds its event loop blocked reads this name
         try:
-            handed_over = await _lend(make(), subscription.name, self._leaving)
+            renewal = subscription.name in self._had
+            self._had.add(subscription.name)
+            handed_over = await _lend(make(), subscription.name, self._leaving, renewal=renewal)
         except LostLease as err:
+            self._tell_lost(subscription.name, str(err))
             raise _quietly(str(err), timedelta(seconds=1)) from err
         except asyncio.CancelledError as err:
             if (lost := _lost_by_cancel()) is None:
                 raise
-            logger.warning("%s: the lease ends at once: %s", subscription.name, lost)
+            self._tell_lost(subscription.name, lost)
             raise _quietly(lost, timedelta(milliseconds=1)) from err
         if handed_over:
+            log.info("lease_handed_over", subscription=subscription.name)
             # zero would mean "not set": one millisecond starts it at once on another worker
             raise _quietly("handed over", timedelta(milliseconds=1))
         return "the lease is over"
 
+    def _tell_lost(self, name: str, reason: str) -> None:
+        self._had.discard(name)
+        log.warning("lease_lost", subscription=name, reason=reason)
 
-async def _lend(pump: Pump, name: str, leaving: asyncio.Event) -> bool:
+
+async def _lend(pump: Pump, name: str, leaving: asyncio.Event, *, renewal: bool) -> bool:
     """Have it pump for one lease; True if the lease is to be handed over before its time."""
     beating = asyncio.create_task(_beat(pump), name=f"heartbeat of {name}")
     watching = asyncio.create_task(_watch(pump, leaving), name=f"shutdown of {name}")
     try:
-        await pump.run()
+        await pump.run(renewal=renewal)
     finally:
         for task in (beating, watching):
             task.cancel()
@@ -73,16 +84,19 @@ async def _lend(pump: Pump, name: str, leaving: asyncio.Event) -> bool:
     return pump.leaving.is_set()
 
 
-async def keep_subscriptions(client: Client, *, app: str, task_queue: str, names: Iterable[str]) -> None:
+async def keep_subscriptions(client: Client, *, app: str, task_queue: str, names: Iterable[str], outages: Outages) -> None:
     """Start the subscriptions' workflows, and look every minute that nobody has closed them. Runs until cancelled."""
-    names = list(names)
+    names, outage = list(names), outages.part(f"start of the subscriptions of {task_queue}")
     while True:
-        for name in names:
-            try:
+        try:
+            for name in names:
                 await ensure_subscription(client, app=app, task_queue=task_queue, name=name)
-            except RPCError as err:
-                logger.warning("subscription %s could not be started yet: %s", name, err.message)
-        await asyncio.sleep(ENSURE_SECONDS)
+            outage.over("temporal")
+            pause = ENSURE_SECONDS
+        except RPCError as err:
+            outage.met(err, server="temporal")
+            pause = AGAIN_SECONDS
+        await asyncio.sleep(pause)
 
 
 async def ensure_subscription(client: Client, *, app: str, task_queue: str, name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -14,10 +13,14 @@ from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import parse_workflow_id
 from uno_workflows.events.protocols import Runs
 from uno_workflows.events.runs import RunKey
+from uno_workflows.observability.logs import get_logger
+from uno_workflows.observability.outages import Outages
 
-logger = logging.getLogger("uno_workflows.dispatch")
+log = get_logger("uno_workflows.dispatch")
 
 INTERVAL: Final = timedelta(minutes=1)
+AGAIN: Final = timedelta(seconds=5)
+"""After a look that failed."""
 BATCH: Final = 500
 OVERLAP: Final = timedelta(minutes=10)
 """How far each look reaches back: visibility lags behind, and clocks differ."""
@@ -26,8 +29,9 @@ OVERLAP: Final = timedelta(minutes=10)
 class Reconciler:
     """Looks every minute for runs of one saga that ended without writing it down."""
 
-    def __init__(self, client: Client, runs: Runs, saga: str) -> None:
-        self._client, self._runs, self._saga = client, runs, saga
+    def __init__(self, client: Client, runs: Runs, saga: str, *, outages: Outages | None = None) -> None:
+        self._client, self._runs, self.saga = client, runs, saga
+        self._outage = (outages or Outages()).part(f"reconciler of {saga}")
         self._since = datetime.fromtimestamp(0, UTC)  # the first look goes back as far as Temporal remembers
 
     async def run(self) -> None:
@@ -35,15 +39,18 @@ class Reconciler:
         while True:
             try:
                 await self.look()
+                self._outage.over()
+                pause = INTERVAL
             except (RPCError, UnoError) as err:
-                logger.warning("reconciler of %s waits: %s", self._saga, err)
-            await asyncio.sleep(INTERVAL.total_seconds())
+                self._outage.met(err, server="temporal" if isinstance(err, RPCError) else "postgres")
+                pause = AGAIN
+            await asyncio.sleep(pause.total_seconds())
 
     async def look(self) -> int:
         """One look; returns how many runs were found closed by the server."""
         began, found, batch = datetime.now(UTC), 0, list[str]()
         query = (
-            f"WorkflowType = '{self._saga}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed', 'Canceled')"
+            f"WorkflowType = '{self.saga}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed', 'Canceled')"
             f" AND CloseTime > '{self._since:%Y-%m-%dT%H:%M:%SZ}'"
         )
         async for closed in self._client.list_workflows(query):
@@ -57,14 +64,14 @@ class Reconciler:
 
     async def _judge(self, closed: list[str]) -> int:
         found = 0
-        for workflow_id in await self._runs.open_workflow_ids(self._saga, closed):
+        for workflow_id in await self._runs.open_workflow_ids(self.saga, closed):
             status = await self._status(workflow_id)
             if status is WorkflowExecutionStatus.RUNNING:
                 continue  # it was reset: what is closed is the run that this one replaced
             reason = f"closed by the server: {status.name.lower() if status else 'unknown'}"
             saga, tenant, key, generation = parse_workflow_id(workflow_id)
             await self._runs.record_end(RunKey(saga, tenant, key, generation), "terminated", reason=reason)
-            logger.warning("run %s was %s", workflow_id, reason)
+            log.warning("saga_terminated", saga=saga, saga_key=key, tenant=tenant or None, workflow_id=workflow_id, reason=reason)
             found += 1
         return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -11,7 +10,9 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-logger = logging.getLogger("uno_workflows.dispatch")
+from uno_workflows.observability.logs import get_logger
+
+log = get_logger("uno_workflows.dispatch")
 
 NAMES: Final = ("UnoState", "UnoCorrelation")
 NOT_ALLOWED: Final = frozenset(
@@ -50,12 +51,7 @@ async def _become_visible(client: Client) -> bool:
 
 
 def _say_so(client: Client, reason: str) -> None:
-    logger.warning(
-        "sagas cannot be searched by state and correlation in namespace %s (%s); register the keywords %s to change that",
-        client.namespace,
-        reason,
-        " and ".join(NAMES),
-    )
+    log.warning("sagas_not_searchable", namespace=client.namespace, reason=reason, attributes=" and ".join(NAMES))
 
 
 async def missing_search_attributes(client: Client) -> list[str]:

@@ -8,7 +8,6 @@ is down. Outages of Postgres are waited out inside the lease (ADR 0004).
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -19,8 +18,10 @@ from uno_workflows.events.errors import StoreContended, StoreUnavailable, Subscr
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Subscriptions, Tail
 from uno_workflows.events.subscriptions import Lease, Page, Start
+from uno_workflows.observability.logs import get_logger
+from uno_workflows.observability.outages import Outages
 
-logger = logging.getLogger("uno_workflows.pump")
+log = get_logger("uno_workflows.pump")
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
@@ -90,20 +91,33 @@ class Pump:
 
     Args:
         owner: Who holds the lease, for operators: host, process and a random part.
+        outages: Where it says that Postgres does not answer.
     """
 
     def __init__(
-        self, subscriptions: Subscriptions, tail: Tail, consumer: Consumer, *, owner: str, settings: PumpSettings
+        self,
+        subscriptions: Subscriptions,
+        tail: Tail,
+        consumer: Consumer,
+        *,
+        owner: str,
+        settings: PumpSettings,
+        outages: Outages | None = None,
     ) -> None:
         self._subscriptions, self._tail, self._consumer = subscriptions, tail, consumer
         self._owner, self._settings = owner, settings
+        self._outage = (outages or Outages()).part(consumer.subscription)
+        self._still = False  # told that it is paused or halted
         self.leaving = asyncio.Event()
         """Set it to hand over: the page at hand is finished, then `run` returns."""
         self.position = GlobalPosition(0)
         """How far it got; for display only."""
 
-    async def run(self) -> None:
+    async def run(self, *, renewal: bool = False) -> None:
         """Pump until the lease is over or `leaving` is set.
+
+        Args:
+            renewal: Whether this process had the last lease too; then the log need not hear of it.
 
         Raises:
             LostLease: another pump took over.
@@ -114,14 +128,21 @@ class Pump:
             try:
                 lease = await self._subscriptions.take_over(self._consumer.subscription, owner=self._owner)
                 pause = FIRST_PAUSE
+                self._outage.over("postgres")
+                self._tell_taken(lease, renewal=renewal)
+                renewal = True
                 async with self._consumer.open(lease, self.leaving) as session:
                     await self._pump(session, end)
-            except SubscriptionHalted:  # written down; a checkpoint that does not fit the log halts at each take-over anew
+            except (
+                SubscriptionHalted
+            ) as halt:  # written down; a checkpoint that does not fit the log halts at each take-over anew
+                self._tell_halted(halt)
                 await self._rest(self._settings.poll.total_seconds())
             except (StoreUnavailable, StoreContended) as err:
-                logger.warning("%s waits for Postgres: %s", self._consumer.subscription, err)
+                self._outage.met(err)
                 await self._rest(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
+        self._outage.left()
 
     async def _pump(self, session: Session, end: float) -> None:
         while not self.leaving.is_set() and time.monotonic() < end:
@@ -130,12 +151,14 @@ class Pump:
                 session.verify()
                 await self._turn(session, await self._wait(session.read))
             except SubscriptionHalted as halt:
-                logger.error("%s", halt)  # noqa: TRY400 (the reason is the message; a stack adds nothing)
+                self._tell_halted(halt)
                 await self._subscriptions.halt(session.lease, position=halt.position, reason=halt.reason)
                 raise
 
     async def _turn(self, session: Session, bound: int) -> None:
-        if not await self._subscriptions.check(session.lease):
+        may_go_on = await self._subscriptions.check(session.lease)
+        self._tell_standing(standing=not may_go_on)
+        if not may_go_on:
             await self._rest(self._settings.poll.total_seconds())  # paused or halted
         elif bound > session.read and not self.leaving.is_set():
             at = replace(session.lease, position=session.read)
@@ -152,6 +175,25 @@ class Pump:
         finally:
             growth.cancel()
             leaving.cancel()
+
+    def _tell_taken(self, lease: Lease, *, renewal: bool) -> None:
+        if renewal:
+            log.debug("lease_renewed", subscription=lease.subscription, term=lease.term, position=lease.position)
+        else:
+            log.info("lease_taken", subscription=lease.subscription, term=lease.term, position=lease.position)
+
+    def _tell_halted(self, halt: SubscriptionHalted) -> None:
+        """Once, although it is met again at each take-over."""
+        if not self._still:
+            log.error("subscription_halted", subscription=halt.name, position=halt.position, reason=halt.reason)
+        self._still = True
+
+    def _tell_standing(self, *, standing: bool) -> None:
+        if standing and not self._still:
+            log.info("subscription_paused", subscription=self._consumer.subscription)
+        elif self._still and not standing:
+            log.info("subscription_resumed", subscription=self._consumer.subscription)
+        self._still = standing
 
     async def _rest(self, seconds: float) -> None:
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any, Final
+
+from structlog.contextvars import bound_contextvars
 
 from uno_workflows.events.errors import LostLease, StoreContended, StoreUnavailable, SubscriptionHalted, UnoError
 from uno_workflows.events.names import GlobalPosition
@@ -16,9 +17,10 @@ from uno_workflows.events.protocols import Subscriptions
 from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
 from uno_workflows.events.subscriptions import Lease, Page, Start
+from uno_workflows.observability.logs import get_logger
 from uno_workflows.projections.projection import Projection, subscription_name
 
-logger = logging.getLogger("uno_workflows.projections")
+log = get_logger("uno_workflows.projections")
 
 ATTEMPTS: Final = 3
 FIRST_PAUSE: Final = 0.2
@@ -84,7 +86,7 @@ class FolderSession:
             try:
                 await self._insist(batch, upto)
             except _HandlerFailed as err:
-                logger.warning("%s: a batch of %d failed, now one by one: %s", self._folder.subscription, len(batch), err)
+                log.warning("projection_batch_split", subscription=self._folder.subscription, events=len(batch), reason=str(err))
                 await self._one_by_one(batch, upto)
 
     async def _one_by_one(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> None:
@@ -105,7 +107,9 @@ class FolderSession:
             except _HandlerFailed as err:
                 if attempt == ATTEMPTS:
                     raise
-                logger.warning("%s: attempt %d failed: %s", self._folder.subscription, attempt, err)
+                log.warning(
+                    "projection_failed", subscription=self._folder.subscription, position=upto, attempt=attempt, reason=str(err)
+                )
                 await asyncio.sleep(FIRST_PAUSE * 2**attempt)
         return None
 
@@ -119,7 +123,8 @@ class FolderSession:
                 lease = await self._folder.subscriptions.advance(self.lease, upto, tx=tx)
                 for method, events in self._runs(batch):
                     handler.begin(method)
-                    await getattr(self._instance, method)(events, tx)
+                    with bound_contextvars(subscription=self.lease.subscription, handler=method, position=events[0].position):
+                        await getattr(self._instance, method)(events, tx)
         except Exception as err:  # judged out here, where an outage that a handler met has its own name
             if handler.is_to_blame(err):
                 raise _HandlerFailed(f"{handler.method}: {type(err).__name__}: {err}") from err

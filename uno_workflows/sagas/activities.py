@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,8 +26,11 @@ from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
 from uno_workflows.events.recorded import NewEvent, StreamAppend
 from uno_workflows.events.runs import Mark, RunKey, Undelivered
+from uno_workflows.observability.line import line
 from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequest, EmitRequest, LoadRequest, LookRequest
 from uno_workflows.sagas.steps import Step
+
+logger = logging.getLogger("uno_workflows.sagas")
 
 BEAT_SECONDS: Final = 2.0
 """How often a running step beats, so that a cancel arrives and a dead worker is noticed. Short steps never do; those with a
@@ -62,12 +67,15 @@ def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
         return read(await steps.run_once(call, work))
 
     async def run(argument: Any, call: StepCall) -> Any:
-        current = CurrentStep(call.key, activity.info().attempt, call)
-        with _failures(), _beating(), running_step(current), event_context(**_inherited(call)):
+        current, began = CurrentStep(call.key, activity.info().attempt, call), time.monotonic()
+        with running_step(current), _failures(step.name), _beating(), event_context(**_inherited(call)):
             if step.transactional:
-                return await in_transaction(argument, call)
-            result = await step.function(argument)
-            written(result)
+                result = await in_transaction(argument, call)
+            else:
+                result = await step.function(argument)
+                written(result)
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug(line("step_done", step=step.name, duration_ms=_since(began)))
             return result
 
     run.__annotations__ = {"argument": step.argument_type, "call": StepCall, "return": step.result_type}
@@ -105,7 +113,7 @@ class FrameworkActivities:
             metadata=metadata_bytes(EventContext(**_inherited(call))),
         )
         write = StreamAppend(call.tenant, StreamId(request.stream), ANY, [event], call.correlation_id)
-        with _failures():
+        with _failures(EMIT):
             await self._events.append([write])
 
     @activity.defn(name=LOAD)
@@ -146,7 +154,7 @@ class FrameworkActivities:
     async def close(self, request: CloseRequest) -> None:
         """Write how a run stands, and the events that nobody took."""
         key = RunKey(request.saga, request.tenant, request.key, request.generation)
-        with _failures():
+        with _failures(CLOSE):
             await self._runs.record_end(
                 key,
                 request.state,
@@ -157,6 +165,7 @@ class FrameworkActivities:
             for unread in request.unread:
                 event = Undelivered(key, GlobalPosition(unread.position), unread.event_id, unread.type)
                 await self._runs.add_late(event, reason="arrived, and was not taken before the end")
+        _tell_end(request)
 
 
 def _inherited(call: StepCall) -> dict[str, Any]:
@@ -169,22 +178,69 @@ def _inherited(call: StepCall) -> dict[str, Any]:
     }
 
 
+def _since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+def _tell_end(request: CloseRequest) -> None:
+    fields: dict[str, Any] = {
+        "saga": request.saga,
+        "saga_key": request.key,
+        "tenant": request.tenant or None,
+        "reason": request.reason or None,
+    }
+    match request.state:
+        case "done":
+            logger.debug(line("saga_done", **fields))
+        case "compensated":
+            logger.info(line("saga_compensated", **fields))
+        case "cancelled":
+            logger.info(line("saga_cancelled", **fields))
+        case "compensation_failed":
+            logger.error(line("saga_compensation_failed", **fields))
+
+
+def _tell_failure(step: str, error: Exception, *, again: bool) -> None:
+    """One line for an attempt; with its stack at the first only."""
+    first = activity.in_activity() and activity.info().attempt == 1
+    if isinstance(error, Refused):
+        logger.info(line("step_refused", step=step, error=error))
+    elif isinstance(error, NotYet):
+        logger.debug(line("step_not_yet", step=step, error=error))
+    else:
+        outcome = "retried" if again else "given up"
+        logger.warning(line("step_failed", step=step, error=error, outcome=outcome), exc_info=error if first else None)
+
+
 @contextmanager
-def _failures() -> Iterator[None]:
+def _failures(step: str) -> Iterator[None]:
     """Our errors in Temporal's words: retryable or not, by their own declaration; and no message without end."""
     try:
         yield
     except Exception as err:
-        message = str(err)
-        if isinstance(err, (NotYet, Refused)):  # an answer, not a fault: no warning for it
-            final, category = isinstance(err, Refused), ApplicationErrorCategory.BENIGN
-        elif isinstance(err, UnoError) or (len(message) > MESSAGE_LENGTH and not isinstance(err, FailureError)):
-            final, category = isinstance(err, UnoError) and not err.retryable, ApplicationErrorCategory.UNSPECIFIED
-        else:
+        failure = _translated(err)
+        final = isinstance(failure, ApplicationError) and failure.non_retryable
+        _tell_failure(step, err, again=not (final or _is_last_attempt()))
+        failure.__dict__["uno_told"] = True  # the SDK has a line with a stack for every attempt
+        if failure is err:
             raise
-        cause = err if len(message) <= MESSAGE_LENGTH else None
-        cut = message[:MESSAGE_LENGTH]
-        raise ApplicationError(cut, type=type(err).__name__, non_retryable=final, category=category) from cause
+        raise failure from err if len(str(err)) <= MESSAGE_LENGTH else None
+
+
+def _translated(error: Exception) -> Exception:
+    message = str(error)
+    if isinstance(error, (NotYet, Refused)):  # an answer, not a fault: no warning for it
+        final, category = isinstance(error, Refused), ApplicationErrorCategory.BENIGN
+    elif isinstance(error, UnoError) or (len(message) > MESSAGE_LENGTH and not isinstance(error, FailureError)):
+        final, category = isinstance(error, UnoError) and not error.retryable, ApplicationErrorCategory.UNSPECIFIED
+    else:
+        return error
+    return ApplicationError(message[:MESSAGE_LENGTH], type=type(error).__name__, non_retryable=final, category=category)
+
+
+def _is_last_attempt() -> bool:
+    policy = activity.info().retry_policy if activity.in_activity() else None
+    return policy is not None and 0 < policy.maximum_attempts <= activity.info().attempt
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from uno_workflows.events.errors import StepFailed
 from uno_workflows.events.names import check_stream_id, parse_workflow_id
 from uno_workflows.events.retry import Retry
 from uno_workflows.events.runs import RunState
+from uno_workflows.observability.line import line
 from uno_workflows.sagas import envelope
 from uno_workflows.sagas.envelope import CloseRequest, Delivery, EmitRequest, LoadRequest, LookRequest, Unread
 from uno_workflows.sagas.steps import Step
@@ -153,7 +154,7 @@ class Calls:
             try:
                 return await self._close(request, number)
             except ActivityError as err:
-                workflow.logger.error("the end of %s could not be written yet: %s", self._workflow_id, err.cause)
+                workflow.logger.error(line("saga_end_unwritten", error=err.cause))
                 await workflow.sleep(RECORD_AGAIN, summary="the table of runs cannot be written")
 
     async def _close(self, request: CloseRequest, number: str) -> None:

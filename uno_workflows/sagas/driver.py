@@ -34,6 +34,7 @@ from uno_workflows.events.base import Event
 from uno_workflows.events.durations import spell
 from uno_workflows.events.errors import Expired, StepFailed
 from uno_workflows.events.runs import RunState
+from uno_workflows.observability.line import line
 from uno_workflows.sagas.calls import Calls
 from uno_workflows.sagas.decoding import decode_delivery
 from uno_workflows.sagas.definition import SagaDefinition
@@ -87,9 +88,7 @@ class Driver:
             self._inbox.accept(Delivery.model_validate(delivery))
         except ValidationError as err:
             self._malformed.append(f"{err.error_count()} faults, first at {err.errors(include_input=False)[0]['loc']}")
-            workflow.logger.error(
-                "a signal to %s is no delivery and was set aside: %s", workflow.info().workflow_id, self._malformed[-1]
-            )
+            workflow.logger.error(line("signal_malformed", reason=self._malformed[-1]))
 
     def state(self) -> dict[str, Any]:
         """What the state query answers."""

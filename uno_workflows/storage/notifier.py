@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
+from uno_workflows.observability.logs import get_logger
 from uno_workflows.storage.background import running
 from uno_workflows.storage.errors import outage
 from uno_workflows.storage.pool import Database, connect
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 _GAP: Final = 0.003  # seconds between two NOTIFYs: what commits meanwhile shares the next one
 _AWAY: Final = 1.0  # seconds after one failed; readers poll
@@ -58,7 +58,7 @@ class Notifier:
                 except Exception as error:
                     if (ours := outage(error, schema=self._database.schema)) is None:
                         raise
-                    _log.debug("a notification was not sent: %s", ours)
+                    _log.debug("notification_lost", error=ours)
                     if connection is not None:
                         connection.terminate()
                         connection = None

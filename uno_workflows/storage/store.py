@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from uno_workflows.observability.outages import Outages
 from uno_workflows.storage.appending import Appending
 from uno_workflows.storage.migrations import check_schema
 from uno_workflows.storage.notifier import Notifier
@@ -40,8 +41,9 @@ class PostgresStore:
         steps: Results of transactional steps (port `StepStore`).
     """
 
-    def __init__(self, database: Database, notifier: Notifier, *, dsn: str, encode: Encode) -> None:
+    def __init__(self, database: Database, notifier: Notifier, *, dsn: str, encode: Encode, outages: Outages) -> None:
         self.database = database
+        self._outages = outages
         self._notifier = notifier
         self._dsn = dsn
         self._tails: set[PostgresTail] = set()
@@ -55,13 +57,20 @@ class PostgresStore:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, dsn: str, *, encode: Encode, schema: str = DEFAULT_SCHEMA, settings: StoreSettings | None = None
+        cls,
+        dsn: str,
+        *,
+        encode: Encode,
+        schema: str = DEFAULT_SCHEMA,
+        settings: StoreSettings | None = None,
+        outages: Outages | None = None,
     ) -> AsyncIterator[PostgresStore]:
         """Connect to a migrated schema.
 
         Args:
             dsn: `postgresql://…`; `postgresql+asyncpg://…` is the same.
             encode: Turns an event into bytes, for `Transaction.append`.
+            outages: Where its tails say that Postgres does not answer; one that the whole process shares.
 
         Raises:
             SchemaMismatch: the schema is not at this version's migration; `migrate` brings it there.
@@ -75,7 +84,7 @@ class PostgresStore:
                     await check_schema(connection, schema=schema)
             notifier = Notifier(database, dsn)
             async with notifier.running():
-                yield cls(database, notifier, dsn=dsn, encode=encode)
+                yield cls(database, notifier, dsn=dsn, encode=encode, outages=outages or Outages())
 
     def transaction(self) -> AbstractAsyncContextManager[PostgresTransaction]:
         """A transaction of the store's database, for a program's own changes and events together."""
@@ -83,7 +92,7 @@ class PostgresStore:
 
     def tail(self) -> PostgresTail:
         """The end of the log, to be entered with `async with`; one serves all subscriptions of a process."""
-        made = PostgresTail(self.database, self._dsn, forget=self._tails.discard)
+        made = PostgresTail(self.database, self._dsn, forget=self._tails.discard, outages=self._outages)
         self._tails.add(made)
         return made
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -11,11 +10,10 @@ from typing import Any, Final, Self
 
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import GlobalPosition
+from uno_workflows.observability.outages import Outages
 from uno_workflows.storage.background import running
 from uno_workflows.storage.errors import outage
 from uno_workflows.storage.pool import Database, connect
-
-_log = logging.getLogger(__name__)
 
 _HELD: Final = (0.002, 0.005, 0.01, 0.02, 0.05)  # seconds between looks while an open append holds the bound back
 _AWAY: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts while Postgres is away
@@ -28,10 +26,11 @@ class PostgresTail:
     statement each time. While Postgres is away it keeps trying, and waiters wait on until their own time is up.
     """
 
-    def __init__(self, database: Database, dsn: str, *, forget: Callable[[PostgresTail], None]) -> None:
+    def __init__(self, database: Database, dsn: str, *, forget: Callable[[PostgresTail], None], outages: Outages) -> None:
         self._database = database
         self._listen_dsn = database.settings.listen_dsn or dsn
         self._forget = forget
+        self._outages = outages
         self._bound = GlobalPosition(0)
         self._woken = asyncio.Event()
         self._moved = asyncio.Event()
@@ -85,6 +84,7 @@ class PostgresTail:
 
     async def _watch(self) -> None:
         held = away = 0
+        waiting = self._outages.part("tail of the log")
         while True:
             self._woken.clear()
             try:
@@ -92,11 +92,12 @@ class PostgresTail:
             except Exception as error:  # even a refusal may pass: a replica is promoted, a database restored
                 if (ours := outage(error, schema=self._database.schema)) is None:
                     raise
-                _log.log(_level(away), "the log cannot be watched: %s", ours)
+                waiting.met(ours)
                 await asyncio.sleep(_AWAY[min(away, len(_AWAY) - 1)])
                 away += 1
                 continue
             away = 0
+            waiting.over("postgres")
             held = held + 1 if row["bound"] <= self._bound else 0
             self._move(row["bound"])
             if row["bound"] < row["head"]:
@@ -121,6 +122,7 @@ class PostgresTail:
 
     async def _listen(self) -> None:
         away = 0
+        waiting = self._outages.part("listener")
         while True:
             lost = asyncio.Event()
             connection: Any = None
@@ -129,19 +131,15 @@ class PostgresTail:
                 connection.add_termination_listener(lambda _, lost=lost: lost.set())
                 await connection.add_listener(self._database.channel, lambda *_: self.wake())
                 away = 0
+                waiting.over("postgres")
                 self.wake()  # what was notified while nobody listened
                 await lost.wait()
             except Exception as error:
                 if (ours := outage(error, schema=self._database.schema)) is None:
                     raise
-                _log.log(_level(away), "notifications cannot be heard: %s", ours)
+                waiting.met(ours)
             finally:
                 if connection is not None:
                     connection.terminate()
             await asyncio.sleep(_AWAY[min(away, len(_AWAY) - 1)])
             away += 1
-
-
-def _level(away: int) -> int:
-    """An outage is told once."""
-    return logging.DEBUG if away else logging.WARNING

@@ -20,7 +20,7 @@ class EndlessPump:
     def __init__(self) -> None:
         self.leaving, self.position = asyncio.Event(), 0
 
-    async def run(self) -> None:
+    async def run(self, *, renewal: bool) -> None:
         await self.leaving.wait()
 
 

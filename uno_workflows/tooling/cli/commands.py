@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 from temporalio.service import RPCError
 
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.tooling.cli import dev, doctor, migrate, sagas, subscriptions, worker
-from uno_workflows.tooling.cli.running import STOPPED_AT_ONCE, leave
+from uno_workflows.tooling.cli.running import STOPPED_AT_ONCE, complain, leave
 
 app = typer.Typer(
     name="uno",
@@ -42,13 +40,13 @@ def _code() -> int:
         code = app(standalone_mode=False, prog_name="uno")  # outside of its own main, click returns the code of an Exit
     except ConfigurationError as err:
         for problem in err.problems:
-            print(f"uno: {problem}", file=sys.stderr)
+            complain(problem)
         return 2
     except UnoError as err:
-        print(f"uno: {err}", file=sys.stderr)
+        complain(str(err))
         return 1
     except RPCError as err:
-        print(f"uno: Temporal answers {err.status.name}: {err.message}", file=sys.stderr)
+        complain(f"Temporal answers {err.status.name}: {err.message}")
         return 1
     except (typer.Abort, KeyboardInterrupt):
         return STOPPED_AT_ONCE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +11,14 @@ import typer
 
 from uno_workflows.app.catalogue import discover
 from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.sdk_worker import build_id
 from uno_workflows.app.worker import run_worker
 from uno_workflows.config import Settings
 from uno_workflows.devstack.stack import DevStack
 from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.tooling.cli.running import log_to_stderr, run_until_stopped
-from uno_workflows.tooling.cli.worker import Verbose, spell
+from uno_workflows.tooling.cli.worker import Verbose
 
 
 def dev(
@@ -39,8 +39,10 @@ def dev(
 
       uno dev --ephemeral shop
     """
-    log_to_stderr(verbose=verbose)
+    told = Settings.from_env(database_url="not yet: the server is started below")
+    log_to_stderr(told, verbose=verbose, person=True)
     catalogue = discover(modules or [])
+    log_to_stderr(told, verbose=verbose, person=True, build=build_id(catalogue.modules))
 
     async def main(stop: asyncio.Event) -> None:
         async with DevStack(None if ephemeral else folder, ephemeral=ephemeral) as stack:
@@ -53,7 +55,7 @@ def dev(
             print(f"Temporal UI: {stack.ui_url}", flush=True)
 
             def ready() -> None:
-                print(f"uno dev ready: {spell(catalogue)}", file=sys.stderr, flush=True)
+                print(f"uno dev ready: {catalogue.summary()}", flush=True)
 
             if modules:
                 await run_worker(settings, catalogue, stop=stop, ready=ready)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from rich.console import Console
 from rich.table import Table
 
+from uno_workflows.config import Settings
+from uno_workflows.observability.log_format import Format, Level, configure_logs, logs_are_json
+from uno_workflows.observability.logs import get_logger
+
 STOPPED_AT_ONCE: Final = 130
 WIDE: Final = 10_000
 """Columns of a table that nobody looks at: for grep, a row is a line."""
-LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+log = get_logger("uno_workflows.cli")
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
@@ -29,14 +33,14 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     async def live() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
-        def told() -> None:
+        def told(number: signal.Signals) -> None:
             if stop.is_set():
                 leave(STOPPED_AT_ONCE)
-            print("stopping: finishing or handing over what is at hand (again to stop at once)", file=sys.stderr, flush=True)
+            log.info("worker_stopping", reason=number.name)
             stop.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, told)
+            loop.add_signal_handler(number, told, number)
         await main(stop)
 
     asyncio.run(live())
@@ -49,11 +53,25 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def log_to_stderr(*, verbose: bool) -> None:
-    """One line per thing that happened."""
-    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, stream=sys.stderr, force=True)
-    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)  # an outage, with a stack for each connection: we say it in a line
-    logging.getLogger("uno_workflows").setLevel(logging.DEBUG if verbose else logging.INFO)
+def log_to_stderr(settings: Settings, *, verbose: bool, build: str = "", person: bool = False) -> None:
+    """One line per thing that happened, as the settings say.
+
+    Args:
+        build: The build id of the modules, once they are loaded.
+        person: Whether `auto` means a person looks, even if stderr is no terminal.
+    """
+    auto: Format = "console" if person or sys.stderr.isatty() else "json"
+    chosen = auto if settings.log_format == "auto" else cast(Format, settings.log_format)
+    fields = {"service": settings.app, **({"build_id": build} if build else {})}
+    configure_logs(format=chosen, level=cast(Level, settings.log_level), fields=fields, verbose=verbose)
+
+
+def complain(problem: str) -> None:
+    """Say on stderr why a command cannot go on: in a sentence, or in a line like the rest where the log is JSON."""
+    if logs_are_json():
+        log.error("command_failed", reason=problem)
+    else:
+        print(f"uno: {problem}", file=sys.stderr)
 
 
 def show(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], as_json: bool, empty: str) -> None:

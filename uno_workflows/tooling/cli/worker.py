@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Annotated
 
 import typer
 
-from uno_workflows.app.catalogue import Catalogue, discover
+from uno_workflows.app.catalogue import discover
+from uno_workflows.app.sdk_worker import build_id
 from uno_workflows.app.worker import Role, run_worker
 from uno_workflows.config import Settings
 from uno_workflows.tooling.cli.running import log_to_stderr, run_until_stopped
@@ -30,29 +30,12 @@ def worker(
 
       uno worker shop billing --role sagas
     """
-    log_to_stderr(verbose=verbose)
-    catalogue = discover(modules)
     settings = Settings.from_env()
+    log_to_stderr(settings, verbose=verbose)
+    catalogue = discover(modules)
+    log_to_stderr(settings, verbose=verbose, build=build_id(catalogue.modules))
 
     async def main(stop: asyncio.Event) -> None:
-        def ready() -> None:
-            print(f"uno worker ready: {spell(catalogue)}; app {settings.app}, role {role}", file=sys.stderr, flush=True)
-
-        await run_worker(settings, catalogue, role=role, stop=stop, ready=ready)
+        await run_worker(settings, catalogue, role=role, stop=stop)
 
     run_until_stopped(main)
-
-
-def spell(catalogue: Catalogue) -> str:
-    """What was found, in words."""
-    found = {
-        "saga": len(catalogue.sagas),
-        "step": len(catalogue.steps),
-        "projection": len(catalogue.projections),
-        "event": len(catalogue.events),
-        "workflow": len(catalogue.workflows),
-        "activity": len(catalogue.activities),
-    }
-    plural = {"activity": "activities"}
-    words = [f"{n} {word if n == 1 else plural.get(word, word + 's')}" for word, n in found.items() if n]
-    return ", ".join(words) or "nothing (do the modules declare anything?)"

@@ -1,0 +1,1 @@
+"""What is told of a running program: log lines, without knowing who runs or who listens."""

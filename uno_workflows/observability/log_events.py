@@ -1,0 +1,143 @@
+"""The catalogue: every code that we log, its level, what it means and what to do. docs/logs.md is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+NOTHING: Final = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One code.
+
+    Attributes:
+        code: The field `event`; stable, so alerts and searches may name it.
+        level: Always the same for a code.
+        meaning: One sentence, without values: it becomes `msg`.
+        action: What an operator does about it.
+    """
+
+    code: str
+    level: Level
+    meaning: str
+    action: str = NOTHING
+
+    @property
+    def advice(self) -> str:
+        """The action as the end of a line for people."""
+        return "" if self.action == NOTHING else f" ({self.action})"
+
+
+_ALL: Final = (
+    # the process
+    LogEvent("worker_started", "info", "A worker has reached its servers and begins"),
+    LogEvent("worker_ready", "info", "Everything polls"),
+    LogEvent(
+        "worker_stopping", "info", "Told to stop: what is at hand is finished or handed over; a second signal stops at once"
+    ),
+    LogEvent("worker_stopped", "info", "A worker has stopped, and holds nothing any more"),
+    LogEvent("command_failed", "error", "The command could not go on, and the process ends", "mend what `reason` names"),
+    LogEvent(
+        "worker_part_stuck",
+        "error",
+        "A part did not stop in time, because its event loop is blocked; its leases time out",
+        "find what blocks: `event_loop_blocked` names it",
+    ),
+    LogEvent(
+        "event_loop_blocked",
+        "warning",
+        "A task has blocked its event loop, and nothing else in that loop goes on",
+        "await what takes time, or hand it to asyncio.to_thread",
+    ),
+    LogEvent("event_loop_free", "info", "An event loop that was blocked goes on"),
+    # servers
+    LogEvent(
+        "outage_began", "warning", "A server does not answer; it is tried again until it does", "look at the server if it lasts"
+    ),
+    LogEvent("outage_goes_on", "debug", "Another part met the same outage, or one more attempt did"),
+    LogEvent("outage_ended", "info", "The server answers again, and everything goes on"),
+    LogEvent(
+        "store_contended",
+        "warning",
+        "Postgres gave up on a deadlock, a lock time-out or a conflict; it is tried again",
+        "if it comes often, look for long transactions",
+    ),
+    LogEvent("notification_lost", "debug", "A wake-up for other processes could not be sent; they poll"),
+    LogEvent(
+        "sagas_not_searchable",
+        "warning",
+        "Sagas cannot be searched by state and correlation in this namespace",
+        "register the two keywords in `attributes`",
+    ),
+    # subscriptions
+    LogEvent("lease_taken", "info", "This process reads for a subscription now"),
+    LogEvent("lease_renewed", "debug", "It goes on to read for a subscription"),
+    LogEvent("lease_handed_over", "info", "It stops to read for a subscription, so that another process may"),
+    LogEvent(
+        "lease_lost",
+        "warning",
+        "Another process reads for the subscription now; what this one had not finished is done again there",
+        "if it comes often: is this process starved, or frozen?",
+    ),
+    LogEvent(
+        "subscription_halted",
+        "error",
+        "A subscription stands still, because an event can neither be handled nor skipped",
+        "mend it, then `uno subscriptions resume`; `--skip` passes the event",
+    ),
+    LogEvent(
+        "subscription_paused",
+        "info",
+        "A subscription stands still: an operator paused it, or it was halted before this lease",
+        "`uno subscriptions list` says why",
+    ),
+    LogEvent("subscription_resumed", "info", "A subscription goes on"),
+    # projections
+    LogEvent("projection_failed", "warning", "A handler of a projection raised; it is tried again", "mend the handler"),
+    LogEvent("projection_batch_split", "warning", "A batch kept failing; its events are folded one by one, to name the bad one"),
+    # sagas
+    LogEvent("saga_started", "debug", "An event started a run"),
+    LogEvent("event_early", "debug", "An event came before the one that starts its saga, and waits"),
+    LogEvent("event_late", "info", "An event came for a saga that is over; it is kept, and not delivered"),
+    LogEvent("saga_done", "debug", "A run has ended as it should"),
+    LogEvent("saga_compensated", "info", "A run was stopped, and all that it did is undone"),
+    LogEvent("saga_cancelled", "info", "A run was cancelled, and all that it did is undone"),
+    LogEvent(
+        "saga_compensation_failed",
+        "error",
+        "Something could not be undone; it is tried again, at last once an hour, and the run stays open",
+        "mend the undo that `reason` names",
+    ),
+    LogEvent(
+        "saga_terminated",
+        "warning",
+        "The server closed a run, and nothing of it was undone",
+        "find out who terminated it, or which limit it met",
+    ),
+    LogEvent(
+        "saga_bug",
+        "error",
+        "A saga's own code raised; the run waits for a fix, and nothing is undone",
+        "repair the code and deploy: the run goes on",
+    ),
+    LogEvent(
+        "saga_end_unwritten", "error", "A run's end could not be written to Postgres; it is tried again", "look at Postgres"
+    ),
+    LogEvent(
+        "signal_malformed", "error", "A signal to a run is no delivery, and was set aside", "find who signals sagas by hand"
+    ),
+    # steps
+    LogEvent("step_done", "debug", "A step has succeeded"),
+    LogEvent("step_not_yet", "debug", "A step says that it is too early; it is tried again"),
+    LogEvent("step_refused", "info", "A step refused, for good: the saga decides what follows"),
+    LogEvent("step_failed", "warning", "An attempt of a step failed; `outcome` says whether another follows", "see `error.*`"),
+)
+LOG_EVENTS: Final = {event.code: event for event in _ALL}
+
+
+def rows() -> list[str]:
+    """The catalogue as rows of a Markdown table."""
+    return [f"| `{e.code}` | {e.level} | {e.meaning} | {e.action} |" for e in _ALL]
