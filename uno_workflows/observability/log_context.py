@@ -56,10 +56,12 @@ def run_fields(workflow_id: str, workflow_type: str, **fields: Any) -> dict[str,
 
 
 def activity_fields(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of an activity, from its info or from what the SDK puts on a record."""
-    fields = run_fields(info.get("workflow_id") or "", info.get("workflow_type") or "")
-    named = {"step" if "saga" in fields else "activity": info.get("activity_type"), "attempt": info.get("attempt")}
-    return {**fields, **named, "run_id": info.get("workflow_run_id")}
+    """Fields of an activity, from its info or from what the SDK puts on a record. Our own speak for themselves: none."""
+    name = info.get("activity_type") or ""
+    if name.startswith("uno."):
+        return {}
+    fields = run_fields(info.get("workflow_id") or "", info.get("workflow_type") or "", run_id=info.get("workflow_run_id"))
+    return {**fields, "step" if "saga" in fields else "activity": name, "attempt": info.get("attempt")}
 
 
 def trace_fields() -> dict[str, str]:

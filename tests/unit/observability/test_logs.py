@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
@@ -49,6 +50,13 @@ def configured(logging_restored: None, capsys: pytest.CaptureFixture[str]) -> Ca
     return configure
 
 
+def _raised(error: Exception) -> Exception:
+    """An error with a stack."""
+    with suppress(type(error)):
+        raise error
+    return error
+
+
 def test_a_json_line_says_what_when_and_where(configured: Callable[..., Lines]):
     lines = configured()
     log.warning("lease_lost", subscription="saga:Order", reason="frozen", nothing=None)
@@ -77,10 +85,7 @@ def test_no_value_can_forge_a_line(configured: Callable[..., Lines], capsys: pyt
 
 def test_a_stack_cannot_forge_a_line_either(configured: Callable[..., Lines], capsys: pytest.CaptureFixture[str]):
     configured(format="console")
-    try:
-        raise ValueError(FORGED)
-    except ValueError:
-        users.exception("it failed")
+    users.error("it failed", exc_info=_raised(ValueError(FORGED)))
     first, *stack = capsys.readouterr().err.splitlines()
     assert "error.type=ValueError" in first
     assert stack
@@ -89,11 +94,8 @@ def test_a_stack_cannot_forge_a_line_either(configured: Callable[..., Lines], ca
 
 def test_an_error_is_three_fields(configured: Callable[..., Lines]):
     lines = configured()
-    try:
-        raise KeyError("gone")
-    except KeyError as err:
-        log.error("command_failed", error=err)
-        users.exception("it failed")
+    log.error("command_failed", error=KeyError("gone"))
+    users.error("it failed", exc_info=_raised(KeyError("gone")))
     ours, theirs = lines()
     assert (ours["error.type"], ours["error.message"]) == ("KeyError", "'gone'")
     assert "error.stack" not in ours
