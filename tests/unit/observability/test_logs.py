@@ -9,14 +9,14 @@ from contextlib import suppress
 from uuid import UUID
 
 import pytest
+from apps.listening import restored
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from structlog.contextvars import bound_contextvars
-from temporalio import activity, workflow
 
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
 from uno_workflows.observability.line import LONGEST, line, spell
-from uno_workflows.observability.log_format import SDK_FOR_USERS, Format, configure_logs
+from uno_workflows.observability.log_format import Format, configure_logs
 from uno_workflows.observability.logs import get_logger
 
 log = get_logger("uno_workflows.test")
@@ -28,15 +28,8 @@ Lines = Callable[[], list[dict[str, object]]]
 
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
-    """What `configure_logs` changes is global, and other tests run in this process."""
-    names = ("", "uno_workflows", "asyncpg.pool", "temporalio", *SDK_FOR_USERS)
-    levels, handlers = {name: logging.getLogger(name).level for name in names}, logging.getLogger().handlers[:]
-    yield
-    logging.captureWarnings(False)
-    logging.getLogger().handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-    workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = True
+    with restored():
+        yield
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from uno_workflows.config import Settings
+from uno_workflows.observability.core_logs import forward_core_logs
 from uno_workflows.observability.log_format import Format, Level, configure_logs, logs_are_json
 from uno_workflows.observability.logs import get_logger
 
@@ -29,6 +30,8 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
     At once means without a word more to anybody: what it held is taken over as after a kill, and guardians stop its servers.
     """
+
+    forward_core_logs()
 
     async def live() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
