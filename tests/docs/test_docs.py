@@ -14,6 +14,7 @@ import pytest
 
 from docs.blocks import Block, blocks_of
 from uno_workflows.config import variables
+from uno_workflows.observability.log_events import rows
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -125,3 +126,8 @@ def test_the_page_of_settings_says_what_the_code_says() -> None:
     rows = [f"| `{name}` | {f'`{default}`' if default else ''} | {purpose} |" for name, (default, purpose) in variables().items()]
     page = (ROOT / "docs" / "settings.md").read_text()
     assert "\n".join(rows) in page
+
+
+def test_the_page_of_logs_says_what_the_code_says() -> None:
+    """Made of the code; if this fails, put the rows of `log_events.rows()` into docs/logs.md."""
+    assert "\n".join(rows()) + "\n" in (ROOT / "docs" / "logs.md").read_text()

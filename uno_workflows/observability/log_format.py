@@ -88,7 +88,7 @@ class _Fields:
         known = LOG_EVENTS.get(line.event)
         head = {
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
+            "level": known.level if known else record.levelname.lower(),
             "event": line.event,
             "msg": known.meaning if known else body.pop("msg", ""),
             "logger": record.name,
