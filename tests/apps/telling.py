@@ -1,12 +1,13 @@
-"""A saga whose author logs, in every way that people do."""
+"""A saga and a projection whose author logs, in every way that people do."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from temporalio import workflow
 
-from uno_workflows import Event, Refused, Saga, step
+from uno_workflows import Event, Projection, Recorded, Refused, Saga, Transaction, on, step
 
 logger = logging.getLogger("telling")
 
@@ -47,3 +48,11 @@ class Tell(Saga, starts_on=Asked, key="question"):
             raise KeyError("a bug")
         await self.step(answer, asked)
         workflow.logger.info("the saga ends")
+
+
+class Minutes(Projection):
+    @on(Asked)
+    async def note(self, events: Sequence[Recorded[Asked]], tx: Transaction) -> None:
+        logger.info("noting")
+        if any(recorded.event.how == "unspeakable" for recorded in events):
+            raise ValueError("no words for it")

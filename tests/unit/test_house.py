@@ -55,13 +55,13 @@ def test_every_public_name_has_a_docstring() -> None:
 
 def test_importing_the_package_pulls_in_nothing_heavy() -> None:
     """Workflow code imports it: an eager import would cost each sandboxed run 125 ms, or break it."""
-    heavy = {"sqlalchemy", "asyncpg", "temporalio", "prometheus_client", "jwt", "opentelemetry"}
+    heavy = {"sqlalchemy", "asyncpg", "temporalio", "prometheus_client", "jwt", "opentelemetry", "structlog"}
     code = f"import sys, uno_workflows; print(sorted({heavy!r} & set(sys.modules)))"
     assert _python(code) == "[]"
 
 
 def test_what_a_saga_module_imports_is_light() -> None:
-    heavy = {"sqlalchemy", "asyncpg", "prometheus_client", "jwt", "opentelemetry"}
+    heavy = {"sqlalchemy", "asyncpg", "prometheus_client", "jwt", "opentelemetry", "structlog"}
     code = f"import sys; from uno_workflows import Event, Saga, on, step; print(sorted({heavy!r} & set(sys.modules)))"
     assert _python(code) == "[]"
 

@@ -151,7 +151,6 @@ class Pump:
                 session.verify()
                 await self._turn(session, await self._wait(session.read))
             except SubscriptionHalted as halt:
-                self._tell_halted(halt)
                 await self._subscriptions.halt(session.lease, position=halt.position, reason=halt.reason)
                 raise
 
