@@ -133,9 +133,8 @@ class Pump:
                 renewal = True
                 async with self._consumer.open(lease, self.leaving) as session:
                     await self._pump(session, end)
-            except (
-                SubscriptionHalted
-            ) as halt:  # written down; a checkpoint that does not fit the log halts at each take-over anew
+            except SubscriptionHalted as halt:
+                # written down; a checkpoint that does not fit the log halts at each take-over anew
                 self._tell_halted(halt)
                 await self._rest(self._settings.poll.total_seconds())
             except (StoreUnavailable, StoreContended) as err:
