@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
+from enum import StrEnum
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +22,13 @@ from uno_workflows.events.names import check_name
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _TRUTHS: Final = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class ProfileName(StrEnum):
+    """How fast somebody else goes on where a worker died: which set of recovery times (`app/profiles.py`)."""
+
+    DEFAULT = "default"
+    FAST = "fast"
 
 
 def _database_url(text: str) -> str:
@@ -46,6 +54,12 @@ def _schema(text: str) -> str:
 
 def _app(text: str) -> str:
     return check_name(text, "app")
+
+
+def _profile(text: str) -> ProfileName:
+    if text not in list(ProfileName):
+        raise ValueError(f"must be {' or '.join(ProfileName)}")
+    return ProfileName(text)
 
 
 def _between(least: str, most: str, why: str) -> Callable[[str], timedelta]:
@@ -110,6 +124,12 @@ class Settings:
     )
     sandbox: bool = _setting(
         "UNO_SANDBOX", _truth, True, "run sagas in Temporal's sandbox; off halves the price of a saga and guards nothing"
+    )
+    profile: ProfileName = _setting(
+        "UNO_PROFILE",
+        _profile,
+        ProfileName.DEFAULT,
+        "how fast another worker goes on where one died: default, or fast, which costs more heartbeats (docs/recovery.md)",
     )
     grace: timedelta = _setting(
         "UNO_GRACE",

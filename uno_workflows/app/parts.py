@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from temporalio.client import Client
 
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.profiles import PROFILES, Profile
 from uno_workflows.app.sandbox import workflow_runner
-from uno_workflows.app.sdk_worker import cancel, make_worker, running_worker, threads_for
+from uno_workflows.app.sdk_worker import StepTimes, cancel, make_worker, running_worker, threads_for
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
@@ -31,11 +31,6 @@ from uno_workflows.sagas.activities import FrameworkActivities, step_activity
 from uno_workflows.sagas.saga import Saga
 from uno_workflows.storage.store import PostgresStore
 
-THROTTLE: Final = timedelta(seconds=2)
-"""How often heartbeats reach the server at most: bounds how long a cancel takes to arrive."""
-STICKY: Final = timedelta(seconds=1)
-"""How long a workflow task waits for a dead worker's cache before another takes it (10 s by default: 13.5 s to recover)."""
-
 Watched = Sequence[asyncio.Future[Any]]
 """What a part of the worker consists of: one that ends, ends the worker."""
 
@@ -45,7 +40,7 @@ async def sagas_part(
     settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str, stop: asyncio.Event
 ) -> AsyncIterator[Watched]:
     """Sagas, steps, plain workflows and activities."""
-    threads = threads_for(catalogue, settings.steps)
+    threads, profile = threads_for(catalogue, settings.steps), PROFILES[settings.profile]
     worker = make_worker(
         catalogue,
         client,
@@ -58,11 +53,11 @@ async def sagas_part(
             *catalogue.activities.values(),
         ],
         activity_executor=threads,
+        interceptors=[StepTimes(profile.step_heartbeat)],
         workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
         max_concurrent_activities=settings.steps,
         graceful_shutdown_timeout=settings.grace,
-        max_heartbeat_throttle_interval=THROTTLE,
-        sticky_queue_schedule_to_start_timeout=STICKY,
+        **_times(profile),
     )
     try:
         async with running_worker(worker, stop) as running:
@@ -83,7 +78,8 @@ async def dispatch_part(
     outages: Outages,
 ) -> AsyncIterator[Watched]:
     """The pumps of the sagas."""
-    temporal = SagaClient(client, settings.app, searchable=await ensure_search_attributes(client))
+    searchable, task_timeout = await ensure_search_attributes(client), PROFILES[settings.profile].workflow_task
+    temporal = SagaClient(client, settings.app, searchable=searchable, task_timeout=task_timeout)
     consumers = [_dispatcher(settings, saga, temporal, store, outages) for saga in catalogue.sagas.values()]
     owner = f"{identity}/dispatch"
     async with store.tail() as tail, _pumps(settings, client, store, tail, consumers, owner, stop, outages) as running:
@@ -106,7 +102,9 @@ def _dispatcher(settings: Settings, saga: type[Saga], temporal: SagaClient, stor
         events=store.events,
         runs=store.runs,
         subscriptions=store.subscriptions,
-        settings=DispatchSettings(window=settings.window, max_open=settings.max_open),
+        settings=DispatchSettings(
+            window=settings.window, max_open=settings.max_open, longest_pause=PROFILES[settings.profile].longest_pause
+        ),
         outages=outages,
     )
 
@@ -138,9 +136,11 @@ async def _pumps(
 ) -> AsyncIterator[Watched]:
     """A Worker for pumps, with a slot for each: on shared slots, pumps that last minutes would keep steps from running."""
     queue = f"{settings.app}.{owner.rpartition('/')[2]}"
-    options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page)
+    profile = PROFILES[settings.profile]
+    options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page, longest_pause=profile.longest_pause)
     make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options, outages=outages)
-    host = PumpHost({consumer.subscription: partial(make_pump, consumer) for consumer in consumers}, leaving=stop)
+    pumps = {consumer.subscription: partial(make_pump, consumer) for consumer in consumers}
+    host = PumpHost(pumps, leaving=stop, times=profile.pump_times)
     worker = make_worker(
         Catalogue(),
         client,
@@ -151,8 +151,7 @@ async def _pumps(
         workflow_runner=workflow_runner(Catalogue(), sandbox=settings.sandbox),
         max_concurrent_activities=max(len(consumers), 1),
         graceful_shutdown_timeout=settings.grace,
-        max_heartbeat_throttle_interval=THROTTLE,
-        sticky_queue_schedule_to_start_timeout=STICKY,
+        **_times(profile),
     )
     names = [consumer.subscription for consumer in consumers]
     keeper = keep_subscriptions(client, app=settings.app, task_queue=queue, names=names, outages=outages)
@@ -162,3 +161,10 @@ async def _pumps(
             yield [running, keeping]
     finally:
         await cancel([keeping])
+
+
+def _times(profile: Profile) -> dict[str, Any]:
+    return {
+        "max_heartbeat_throttle_interval": profile.throttle,
+        "sticky_queue_schedule_to_start_timeout": profile.sticky,
+    }

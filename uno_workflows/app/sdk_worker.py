@@ -8,17 +8,19 @@ import inspect
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker, WorkflowInboundInterceptor, WorkflowInterceptorClassInput
 
 from uno_workflows.app.catalogue import Catalogue, where
 from uno_workflows.app.connecting import short
 from uno_workflows.events.errors import ConfigurationError, UnoError
+from uno_workflows.sagas.calls import HEARTBEAT_FUNCTION
 
 LOOK_SECONDS: Final = 0.005
 """How often a worker that starts is looked at: before it polls, it asks the server about the namespace."""
@@ -62,6 +64,23 @@ def build_id(modules: Sequence[ModuleType]) -> str:
         made.update(module.__name__.encode())
         made.update(Path(file).read_bytes() if file and Path(file).is_file() else b"")
     return made.hexdigest()[:16]
+
+
+class StepTimes(Interceptor):
+    """Tells workflows the heartbeat time-out of the worker they are on.
+
+    A function of the worker's and not a module's variable: a process may run workers of several profiles, and a workflow goes
+    from one worker to another. Replay does not compare time-outs, so a run may meet another answer at any time.
+    """
+
+    def __init__(self, heartbeat: timedelta) -> None:
+        self._heartbeat = heartbeat
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor] | None:
+        """Add the function to what workflows of this worker may call; intercept nothing."""
+        functions: dict[str, Any] = {HEARTBEAT_FUNCTION: lambda: self._heartbeat}
+        input.unsafe_extern_functions.update(functions)
+        return None
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from uuid import UUID
 from opentelemetry import propagate
 
 from uno_workflows.app.catalogue import Catalogue, discover
+from uno_workflows.app.profiles import PROFILES
 from uno_workflows.config import Settings
 from uno_workflows.events.base import Event
 from uno_workflows.events.context import EventContext, current_context
@@ -178,6 +179,7 @@ class Uno:
 
 def open_store(settings: Settings, *, outages: Outages | None = None) -> AbstractAsyncContextManager[PostgresStore]:
     """The store that the settings name, its schema checked."""
+    profile = PROFILES[settings.profile]
     options = StoreSettings(
         pool_size=settings.pool_size,
         transactions=settings.pool_size,
@@ -185,6 +187,8 @@ def open_store(settings: Settings, *, outages: Outages | None = None) -> Abstrac
         listen_dsn=settings.listen_url,
         poll=settings.poll.total_seconds(),
         application_name=f"uno {settings.app}",
+        pump_timeout=profile.pump_transaction.total_seconds(),
+        step_idle=profile.step_idle.total_seconds(),
     )
     return PostgresStore.open(
         settings.database_url, schema=settings.schema, settings=options, encode=to_new_event, outages=outages

@@ -32,7 +32,6 @@ from uno_workflows.sagas.envelope import subscription_name
 
 PASSING: Final = (TemporalUnavailable, StoreUnavailable, StoreContended)
 FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 5.0
 LOOK_AT_LEASE: Final = 1.0
 COALESCE: Final = 0.02
 """Seconds between two checkpoints, so that many finished events share one."""
@@ -47,11 +46,13 @@ class DispatchSettings:
         max_open: How many runs of one saga may be open before new starts are held back.
         patience: How long a page with starts is held back at most. Then it goes on, because the open runs may be waiting
             for events in it or behind it.
+        longest_pause: The longest wait between attempts while Temporal or Postgres is away.
     """
 
     window: int = 20
     max_open: int = 2000
     patience: timedelta = timedelta(seconds=5)
+    longest_pause: timedelta = timedelta(seconds=5)
 
 
 class Dispatcher:
@@ -257,7 +258,7 @@ class DispatchSession:
                     raise asyncio.CancelledError from err
                 outage.met(err)
                 await self._rest(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, self._dispatcher.settings.longest_pause.total_seconds())
             except UnoError as err:
                 raise self._halted(event, err) from err
 

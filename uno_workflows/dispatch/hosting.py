@@ -13,7 +13,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
-from uno_workflows.dispatch.subscription import PUMP, SubscriptionInput, SubscriptionWorkflow
+from uno_workflows.dispatch.subscription import PUMP, PumpTimes, SubscriptionInput, SubscriptionWorkflow
 from uno_workflows.events.errors import LostLease
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
@@ -22,8 +22,11 @@ from uno_workflows.processing.pump import Pump
 log = get_logger("uno_workflows.dispatch")
 
 BEAT_SECONDS: Final = 1.0
+BEATS_A_HEARTBEAT: Final = 4
+"""A pump beats at least so often within its time-out, whichever profile gave that."""
 ENSURE_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 5.0
+UNLOADED_DELAY: Final = timedelta(seconds=1)
 
 
 class PumpHost:
@@ -33,25 +36,37 @@ class PumpHost:
         pumps: Makes a pump for a subscription, by its name.
         leaving: Set when the worker stops. The SDK's own sign is not enough: an activity that begins while the worker shuts
             down, as the first one of its worker, never sees it, and would hold the worker for its whole grace.
+        times: What its pumps tell the workflow: the times of the lease that follows.
     """
 
-    def __init__(self, pumps: Mapping[str, Callable[[], Pump]], *, leaving: asyncio.Event) -> None:
-        self._pumps, self._leaving = pumps, leaving
+    def __init__(self, pumps: Mapping[str, Callable[[], Pump]], *, leaving: asyncio.Event, times: PumpTimes) -> None:
+        self._pumps, self._leaving, self._times = pumps, leaving, times
         self._had: set[str] = set()  # subscriptions whose last lease was ours
 
     @activity.defn(name=PUMP)
-    async def pump(self, subscription: SubscriptionInput) -> str:
-        """Pump one lease long. On shutdown the page at hand is finished and the lease handed over at once."""
+    async def pump(self, subscription: SubscriptionInput) -> PumpTimes:
+        """Pump one lease long. On shutdown the page at hand is finished and the lease handed over at once.
+
+        A lease whose heartbeat time-out is longer than ours ends before it begins, so that ours holds at once: an attempt
+        after a hand-over still has the old one. A shorter one is served: workers of two profiles would else send a lease to
+        and fro.
+        """
         if (make := self._pumps.get(subscription.name)) is None:
             raise ApplicationError(
-                f"no loaded module declares {subscription.name}; remove it or load its module", type="Unloaded"
+                f"no loaded module declares {subscription.name}; remove it or load its module",
+                type="Unloaded",
+                next_retry_delay=UNLOADED_DELAY,
             )
+        heartbeat = activity.info().heartbeat_timeout or self._times.heartbeat
+        if heartbeat > self._times.heartbeat:
+            return self._times
         if task := asyncio.current_task():
             task.set_name(subscription.name)  # whoever finds its event loop blocked reads this name
         try:
             renewal = subscription.name in self._had
             self._had.add(subscription.name)
-            handed_over = await _lend(make(), subscription.name, self._leaving, renewal=renewal)
+            every = beat_seconds(heartbeat)
+            handed_over = await _lend(make(), subscription.name, self._leaving, renewal=renewal, every=every)
         except LostLease as err:
             self._tell_lost(subscription.name, str(err))
             raise _quietly(str(err), timedelta(seconds=1)) from err
@@ -64,16 +79,21 @@ class PumpHost:
             log.info("lease_handed_over", subscription=subscription.name)
             # zero would mean "not set": one millisecond starts it at once on another worker
             raise _quietly("handed over", timedelta(milliseconds=1))
-        return "the lease is over"
+        return self._times
 
     def _tell_lost(self, name: str, reason: str) -> None:
         self._had.discard(name)
         log.warning("lease_lost", subscription=name, reason=reason)
 
 
-async def _lend(pump: Pump, name: str, leaving: asyncio.Event, *, renewal: bool) -> bool:
+def beat_seconds(heartbeat: timedelta) -> float:
+    """How often a pump beats under this time-out."""
+    return min(BEAT_SECONDS, heartbeat.total_seconds() / BEATS_A_HEARTBEAT)
+
+
+async def _lend(pump: Pump, name: str, leaving: asyncio.Event, *, renewal: bool, every: float) -> bool:
     """Have it pump for one lease; True if the lease is to be handed over before its time."""
-    beating = asyncio.create_task(_beat(pump), name=f"heartbeat of {name}")
+    beating = asyncio.create_task(_beat(pump, every), name=f"heartbeat of {name}")
     watching = asyncio.create_task(_watch(pump, leaving), name=f"shutdown of {name}")
     try:
         await pump.run(renewal=renewal)
@@ -111,10 +131,10 @@ async def ensure_subscription(client: Client, *, app: str, task_queue: str, name
     )
 
 
-async def _beat(pump: Pump) -> None:
+async def _beat(pump: Pump, every: float) -> None:
     while True:
         activity.heartbeat(pump.position)  # for liveness and display only: the SDK throttles it, Postgres has the truth
-        await asyncio.sleep(BEAT_SECONDS)
+        await asyncio.sleep(every)
 
 
 def _lost_by_cancel() -> str | None:

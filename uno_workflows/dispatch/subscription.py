@@ -3,6 +3,9 @@
 Its activity, the pump, is a lease of a few minutes that returns and is taken again: an eternal activity can neither be
 deployed past nor rebalanced, and its attempts never reset (dispatch.md P1, P7, P10). No versioning behaviour is set here: on
 an unversioned worker it would fail every workflow task; the Worker's default decides (P2).
+
+The time-outs of a lease are what the pump of the lease before told. So a new profile reaches a workflow that has run for
+months, whichever worker has its workflow tasks, and what was told stands in the history (ADR 0018).
 """
 
 from __future__ import annotations
@@ -18,15 +21,29 @@ SUBSCRIPTION: Final = "uno.subscription"
 PUMP: Final = "uno.pump"
 LEASES_A_RUN: Final = 400  # six history events a lease: far from every limit; a new run about every 33 hours
 LEASE_LIMIT: Final = timedelta(minutes=10)
-HEARTBEAT: Final = timedelta(seconds=10)
+
+
+class PumpTimes(BaseModel):
+    """The times of a pump's lease.
+
+    Attributes:
+        heartbeat: After how long of silence the pump counts as dead.
+        retry: How long after that another takes over.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    heartbeat: timedelta = timedelta(seconds=10)
+    retry: timedelta = timedelta(seconds=1)
 
 
 class SubscriptionInput(BaseModel):
-    """Only the name: a running workflow ignores changed input, so settings are read by the pump."""
+    """Only the name, for a running workflow ignores changed input; the times are carried from run to run."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
+    times: PumpTimes = PumpTimes()
 
 
 @workflow.defn(name=SUBSCRIPTION)
@@ -36,13 +53,16 @@ class SubscriptionWorkflow:
     @workflow.run
     async def run(self, subscription: SubscriptionInput) -> None:
         workflow.set_current_details(f"Reads the log for **{subscription.name}**, one lease after another.")
+        times = subscription.times
         for _ in range(LEASES_A_RUN):
-            await workflow.execute_activity(
+            told = await workflow.execute_activity(
                 PUMP,
                 subscription,
                 summary=subscription.name,
                 start_to_close_timeout=LEASE_LIMIT,
-                heartbeat_timeout=HEARTBEAT,
-                retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=1.0),
+                heartbeat_timeout=times.heartbeat,
+                retry_policy=RetryPolicy(initial_interval=times.retry, backoff_coefficient=1.0),
             )
-        workflow.continue_as_new(subscription)
+            if isinstance(told, dict):  # a pump of older code tells nothing
+                times = PumpTimes.model_validate(told)
+        workflow.continue_as_new(subscription.model_copy(update={"times": times}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -38,11 +39,13 @@ class SagaClient:
     Attributes:
         task_queue: Where the app's sagas run.
         searchable: Whether `UnoState` and `UnoCorrelation` are registered in this namespace.
+        task_timeout: After how long a workflow task of a run counts as lost with its worker; `None` is Temporal's own, 10 s.
     """
 
     client: Client
     task_queue: str
     searchable: bool
+    task_timeout: timedelta | None = None
 
     async def start(
         self, saga: str, workflow_id: str, envelope: RawValue, *, event: StoredEvent, correlation_id: str
@@ -61,6 +64,7 @@ class SagaClient:
                 task_queue=self.task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 request_eager_start=True,
+                task_timeout=self.task_timeout,
                 static_summary=f"{event.type} in {event.stream_id}"[:200],
                 memo={START_EVENT: str(event.id)},
                 search_attributes=self._attributes(correlation_id),

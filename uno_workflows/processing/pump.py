@@ -24,7 +24,6 @@ from uno_workflows.observability.outages import Outages
 log = get_logger("uno_workflows.pump")
 
 FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,13 @@ class PumpSettings:
         lease: After how long the pump returns and is started anew, so that deployments and rebalancing can move it.
         poll: How long to wait for a wake-up before looking whether the lease still holds; the safety net for lost wake-ups.
         page: How many events a page may hold.
+        longest_pause: The longest wait between attempts while Postgres is away.
     """
 
     lease: timedelta = timedelta(minutes=5)
     poll: timedelta = timedelta(seconds=0.5)
     page: int = 500
+    longest_pause: timedelta = timedelta(seconds=5)
 
 
 class Session(Protocol):
@@ -140,7 +141,7 @@ class Pump:
             except (StoreUnavailable, StoreContended) as err:
                 self._outage.met(err)
                 await self._rest(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, self._settings.longest_pause.total_seconds())
         self._outage.left()
 
     async def _pump(self, session: Session, end: float) -> None:

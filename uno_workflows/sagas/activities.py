@@ -113,7 +113,7 @@ class FrameworkActivities:
             metadata=metadata_bytes(EventContext(**_inherited(call))),
         )
         write = StreamAppend(call.tenant, StreamId(request.stream), ANY, [event], call.correlation_id)
-        with _failures(EMIT):
+        with _failures(EMIT), _beating():
             await self._events.append([write])
 
     @activity.defn(name=LOAD)
@@ -131,10 +131,11 @@ class FrameworkActivities:
         An attempt looks for a moment only: a paused subscription must not take the slots that steps need.
         """
         bound = await self._bound_to_pass()
-        for pause in LOOKS:
-            if await self._subscriptions.position(request.subscription) >= bound:
-                return
-            await asyncio.sleep(pause)
+        with _beating(bound):
+            for pause in LOOKS:
+                if await self._subscriptions.position(request.subscription) >= bound:
+                    return
+                await asyncio.sleep(pause)
         raise ApplicationError(
             f"{request.subscription} has not passed position {bound} yet",
             type="NotYet",
@@ -244,15 +245,19 @@ def _is_last_attempt() -> bool:
 
 
 @contextmanager
-def _beating() -> Iterator[None]:
-    """Heartbeat while the block runs. By timer, not by task: a step shorter than the first beat costs nothing."""
+def _beating(*details: Any) -> Iterator[None]:
+    """Heartbeat while the block runs. By timer, not by task: a step shorter than the first beat costs nothing.
+
+    Args:
+        details: What the next attempt is to find; a beat without would take away what an earlier one left.
+    """
     loop, allowed = asyncio.get_running_loop(), activity.info().heartbeat_timeout
     every = min(BEAT_SECONDS, allowed.total_seconds() / 3) if allowed else BEAT_SECONDS
     handle: asyncio.TimerHandle | None = None
 
     def beat() -> None:
         nonlocal handle
-        activity.heartbeat()
+        activity.heartbeat(*details)
         handle = loop.call_later(every, beat)
 
     handle = loop.call_later(every, beat)

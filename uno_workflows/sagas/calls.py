@@ -38,7 +38,10 @@ LOCAL_RETRIES: Final = timedelta(seconds=1)
 RECORD_AGAIN: Final = timedelta(seconds=30)
 PATIENT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30))
 LOOK_TIMEOUT: Final = timedelta(days=3650)  # it waits for the dispatcher, however long that takes
-LOOK_HEARTBEAT: Final = timedelta(seconds=30)
+HEARTBEAT_FUNCTION: Final = "uno_heartbeat"
+"""The function by which a worker tells its workflows after how long of silence an activity counts as dead."""
+HEARTBEAT: Final = timedelta(seconds=10)
+"""Where no worker says, as in a replay."""
 
 
 class Calls:
@@ -79,7 +82,7 @@ class Calls:
                 activity_id=activity_id,
                 summary=label[:SUMMARY_LENGTH],
                 start_to_close_timeout=options.timeout,
-                heartbeat_timeout=options.heartbeat,
+                heartbeat_timeout=options.heartbeat or _heartbeat(),
                 retry_policy=retry_policy(options.retry),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
@@ -109,6 +112,7 @@ class Calls:
                 activity_id=number,
                 summary=f"{event.event_type} in {target}"[:SUMMARY_LENGTH],
                 start_to_close_timeout=SMALL_TIMEOUT,
+                heartbeat_timeout=_heartbeat(),
                 retry_policy=PATIENT,
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
@@ -130,7 +134,7 @@ class Calls:
             activity_id=self.number(envelope.CAUGHT_UP),
             summary="last look: has dispatch passed the log?",
             start_to_close_timeout=LOOK_TIMEOUT,
-            heartbeat_timeout=LOOK_HEARTBEAT,
+            heartbeat_timeout=_heartbeat(),
             retry_policy=PATIENT,
         )
 
@@ -184,6 +188,11 @@ class Calls:
             principal=self.cause.principal,
             traceparent=self.start.traceparent,
         )
+
+
+def _heartbeat() -> timedelta:
+    told = workflow.extern_functions().get(HEARTBEAT_FUNCTION)
+    return told() if told is not None else HEARTBEAT
 
 
 def retry_policy(retry: Retry) -> RetryPolicy:

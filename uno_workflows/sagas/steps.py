@@ -31,12 +31,13 @@ class StepOptions:
 
     Attributes:
         timeout: How long one attempt may take.
-        heartbeat: After how long of silence an attempt counts as dead; the framework beats for the step.
+        heartbeat: After how long of silence an attempt counts as dead; the framework beats for the step. `None` is what the
+            worker's profile says.
         retry: When an attempt is followed by another.
     """
 
     timeout: timedelta
-    heartbeat: timedelta
+    heartbeat: timedelta | None
     retry: Retry
 
 
@@ -114,14 +115,16 @@ def step(function: Callable[[A, Transaction], Coroutine[Any, Any, R]], /) -> Ste
 @overload
 def step(function: Callable[[A], Coroutine[Any, Any, R]], /) -> Step[A, R]: ...
 @overload
-def step(*, name: str | None = ..., timeout: Duration = ..., heartbeat: Duration = ..., retry: Retry = ...) -> _StepDecorator: ...
+def step(
+    *, name: str | None = ..., timeout: Duration = ..., heartbeat: Duration | None = ..., retry: Retry = ...
+) -> _StepDecorator: ...
 def step(
     function: Callable[..., Coroutine[Any, Any, Any]] | None = None,
     /,
     *,
     name: str | None = None,
     timeout: Duration = timedelta(seconds=30),
-    heartbeat: Duration = timedelta(seconds=10),
+    heartbeat: Duration | None = None,
     retry: Retry = Retry(),  # noqa: B008 (frozen)
 ) -> Any:
     """Declare a step: an async function of one argument, and of a `Transaction` if it works on the store's database.
@@ -133,13 +136,15 @@ def step(
         function: The function, when used as `@step` without options.
         name: Its stored name, if not the function's own.
         timeout: How long one attempt may take.
-        heartbeat: After how long of silence an attempt counts as dead, and another begins.
+        heartbeat: After how long of silence an attempt counts as dead, and another begins; by default what the worker's profile
+            says (`UNO_PROFILE`).
         retry: When a failed attempt is followed by another; by default without limit, as Temporal does.
 
     Raises:
         DeclarationError: it is not async, takes something else, lacks annotations, or may take no time.
     """
-    options = StepOptions(_positive(timeout, "timeout"), _positive(heartbeat, "heartbeat"), retry)
+    beat = None if heartbeat is None else _positive(heartbeat, "heartbeat")
+    options = StepOptions(_positive(timeout, "timeout"), beat, retry)
 
     def declare(f: Callable[..., Coroutine[Any, Any, Any]]) -> Step[Any, Any]:
         _check(f)

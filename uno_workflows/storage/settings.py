@@ -23,6 +23,10 @@ class StoreSettings:
         statement_timeout: Seconds that one statement of ours may take; more than `lock_timeout`, so that the server, which
             knows the reason, speaks first.
         lock_timeout: Seconds to queue for a row, such as a busy stream's.
+        pump_timeout: Seconds that a pump's transaction may queue for a row, and its client be silent in it. Below a pump's
+            heartbeat time-out: one that freezes inside a transaction must not hold up its heir.
+        step_idle: Seconds that a step may think between two statements of its transaction. What it appended holds all readers
+            back until it commits.
     """
 
     pool_size: int = 10
@@ -35,6 +39,8 @@ class StoreSettings:
     connect_timeout: float = 10.0
     statement_timeout: float = 15.0
     lock_timeout: float = 10.0
+    pump_timeout: float = 5.0
+    step_idle: float = 10.0
 
     @property
     def pooled(self) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.errors import StepSuperseded
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
-from uno_workflows.storage.transactions import STEP_LIMITS, Transactions
+from uno_workflows.storage.transactions import PROGRAM_LIMITS, Transactions
 
 
 class PostgresSteps:
@@ -29,8 +31,8 @@ class PostgresSteps:
             StoreContended: another attempt has been at work for longer than a transaction may wait.
             StoreUnavailable: the connection was lost; the next attempt finds out whether this one committed.
         """
-        sql = self._database.statements
-        async with self._transactions.open(STEP_LIMITS, call=call) as tx:
+        sql, idle = self._database.statements, timedelta(seconds=self._database.settings.step_idle)
+        async with self._transactions.open(replace(PROGRAM_LIMITS, idle=idle), call=call) as tx:
             own = SqlalchemyHandle(tx.connection)
             with self._database.errors():
                 claimed = await own.fetch(sql["claim_step"], key=call.key, tenant=call.tenant)

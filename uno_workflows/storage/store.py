@@ -17,7 +17,7 @@ from uno_workflows.storage.statements import DEFAULT_SCHEMA
 from uno_workflows.storage.steps import PostgresSteps
 from uno_workflows.storage.subscriptions import PostgresSubscriptions
 from uno_workflows.storage.tail import PostgresTail
-from uno_workflows.storage.transactions import STEP_LIMITS, Encode, PostgresTransaction, Transactions
+from uno_workflows.storage.transactions import PROGRAM_LIMITS, Encode, PostgresTransaction, Transactions
 
 
 class PostgresEvents(Appending, Reading):
@@ -88,7 +88,7 @@ class PostgresStore:
 
     def transaction(self) -> AbstractAsyncContextManager[PostgresTransaction]:
         """A transaction of the store's database, for a program's own changes and events together."""
-        return self._transactions.open(STEP_LIMITS)
+        return self._transactions.open(PROGRAM_LIMITS)
 
     def tail(self) -> PostgresTail:
         """The end of the log, to be entered with `async with`; one serves all subscriptions of a process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from uno_workflows.events.errors import ConfigurationError, LostLease, SubscriptionHalted, UnknownSubscription
@@ -15,7 +15,7 @@ from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.subscriptions import Halt, Lease, Page, Start, SubscriptionStatus
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
-from uno_workflows.storage.transactions import PUMP_LIMITS, Transactions
+from uno_workflows.storage.transactions import Limits, Transactions
 
 WINDOW: Final = 5_000
 """Positions that one page looks at: a type that never comes costs a few milliseconds a page, and the checkpoint moves."""
@@ -186,7 +186,8 @@ class PostgresSubscriptions:
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction whose time-outs are shorter than a pump's heartbeat, so that a frozen one cannot block its heir."""
-        return self._transactions.open(PUMP_LIMITS, pump=True)
+        limit = timedelta(seconds=self._database.settings.pump_timeout)
+        return self._transactions.open(Limits(lock=limit, idle=limit), pump=True)
 
 
 def _retained(position: int, first_position: int) -> str:

@@ -37,12 +37,8 @@ class Limits:
     idle: timedelta
 
 
-PUMP_LIMITS: Final = Limits(lock=timedelta(seconds=5), idle=timedelta(seconds=5))
-"""Below a pump's heartbeat time-out (10 s): one that freezes inside a transaction must not hold up its heir."""
-STEP_LIMITS: Final = Limits(lock=timedelta(seconds=10), idle=timedelta(seconds=30))
-"""A step may think between statements; but what it appended holds all readers back until it commits."""
-
-
+PROGRAM_LIMITS: Final = Limits(lock=timedelta(seconds=10), idle=timedelta(seconds=30))
+"""A program may think between statements; but what it appended holds all readers back until it commits."""
 _PROBE: Final = text("select 1")
 
 

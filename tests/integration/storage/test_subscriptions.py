@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from uno_workflows.events.encoding import to_new_event
 from uno_workflows.events.errors import (
     ConfigurationError,
     LostLease,
@@ -14,7 +15,8 @@ from uno_workflows.events.errors import (
     SubscriptionHalted,
     UnknownSubscription,
 )
-from uno_workflows.storage.transactions import Limits
+from uno_workflows.storage.settings import StoreSettings
+from uno_workflows.storage.store import PostgresStore
 
 NAME = "projection:Revenue"
 
@@ -124,27 +126,23 @@ async def test_a_checkpoint_commits_with_its_batch_or_not_at_all(store, subscrip
             await subscriptions.advance(type(lease)(NAME, 3, 99, lease.epoch), 4, tx=tx)
 
 
-async def test_a_pump_that_freezes_in_a_transaction_does_not_hold_its_heir(subscriptions, monkeypatch):
+async def test_a_pump_that_freezes_in_a_transaction_does_not_hold_its_heir(database):
     """Scenario 31: the server ends the frozen transaction, the heir goes on, the thawed one cannot commit."""
-    monkeypatch.setattr("uno_workflows.storage.subscriptions.PUMP_LIMITS", _short())
-    await subscriptions.register(NAME, start="beginning")
-    lease = await subscriptions.take_over(NAME, owner="one")
     heirs = []
 
-    async def freezes():
+    async def freezes(subscriptions, lease):
         async with subscriptions.transaction() as tx:
             await subscriptions.advance(lease, 3, tx=tx)
             heirs.append(await subscriptions.take_over(NAME, owner="two"))  # queues for the row until the server lets go
             await tx.execute("select 1")
 
-    with pytest.raises(StoreUnavailable):
-        await freezes()
-    assert heirs[0].position == 0
-    assert (await subscriptions.advance(heirs[0], 4)).position == 4
-
-
-def _short():
-    return Limits(lock=timedelta(seconds=5), idle=timedelta(milliseconds=200))
+    async with PostgresStore.open(database, encode=to_new_event, settings=StoreSettings(pump_timeout=0.2)) as store:
+        await store.subscriptions.register(NAME, start="beginning")
+        lease = await store.subscriptions.take_over(NAME, owner="one")
+        with pytest.raises(StoreUnavailable):
+            await freezes(store.subscriptions, lease)
+        assert heirs[0].position == 0
+        assert (await store.subscriptions.advance(heirs[0], 4)).position == 4
 
 
 async def test_a_page_gives_the_wanted_types_and_how_far_it_looked(store, subscriptions, write):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from uno_workflows.dispatch.hosting import PumpHost
-from uno_workflows.dispatch.subscription import SubscriptionInput
+from uno_workflows.dispatch.hosting import PumpHost, beat_seconds
+from uno_workflows.dispatch.subscription import PumpTimes, SubscriptionInput
 from uno_workflows.processing.pump import Pump
+
+OURS = PumpTimes(heartbeat=timedelta(seconds=3), retry=timedelta(seconds=0.2))
 
 
 class EndlessPump:
@@ -25,12 +29,14 @@ class EndlessPump:
 
 
 def host(leaving: asyncio.Event) -> PumpHost:
-    return PumpHost({"saga:Order": lambda: cast(Pump, EndlessPump())}, leaving=leaving)
+    return PumpHost({"saga:Order": lambda: cast(Pump, EndlessPump())}, leaving=leaving, times=OURS)
 
 
-async def hosted(leaving: asyncio.Event, name: str = "saga:Order") -> Any:
+async def hosted(leaving: asyncio.Event, name: str = "saga:Order", heartbeat: timedelta = timedelta(seconds=3)) -> Any:
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(environment.info, heartbeat_timeout=heartbeat)
     async with asyncio.timeout(5):
-        return await ActivityEnvironment().run(host(leaving).pump, SubscriptionInput(name=name))
+        return await environment.run(host(leaving).pump, SubscriptionInput(name=name))
 
 
 async def test_a_pump_that_begins_while_its_worker_stops_is_handed_over_at_once() -> None:
@@ -46,3 +52,20 @@ async def test_a_pump_that_begins_while_its_worker_stops_is_handed_over_at_once(
 async def test_a_subscription_that_no_module_declares_says_so() -> None:
     with pytest.raises(ApplicationError, match="no loaded module declares saga:Other"):
         await hosted(asyncio.Event(), "saga:Other")
+
+
+async def test_a_lease_with_a_longer_time_out_than_ours_ends_before_it_begins_and_tells_ours() -> None:
+    assert await hosted(asyncio.Event(), heartbeat=timedelta(seconds=10)) == OURS
+
+
+@pytest.mark.parametrize("seconds", [1, 3])
+async def test_a_lease_with_ours_or_a_shorter_one_is_served(seconds: int) -> None:
+    leaving = asyncio.Event()
+    leaving.set()
+    with pytest.raises(ApplicationError, match="handed over"):
+        await hosted(leaving, heartbeat=timedelta(seconds=seconds))
+
+
+def test_a_pump_beats_by_the_time_out_that_it_was_given() -> None:
+    assert beat_seconds(timedelta(seconds=10)) == 1.0
+    assert beat_seconds(timedelta(seconds=3)) == 0.75

@@ -1,0 +1,44 @@
+"""That the times of a profile fit together, and with those of the other: workers of both may run side by side."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from uno_workflows import Settings
+from uno_workflows.app.profiles import PROFILES, Profile
+from uno_workflows.config import ProfileName
+from uno_workflows.dispatch.subscription import PumpTimes
+from uno_workflows.events.errors import ConfigurationError
+from uno_workflows.sagas.calls import HEARTBEAT
+
+BOTH = PROFILES.values()
+URL = "postgresql://me@host/db"
+
+
+def test_every_name_that_can_be_set_has_its_times() -> None:
+    assert set(PROFILES) == set(ProfileName)
+
+
+@pytest.mark.parametrize("profile", BOTH)
+def test_a_pump_that_froze_in_a_transaction_is_cut_off_before_its_heir_comes(profile: Profile) -> None:
+    assert profile.pump_transaction < profile.pump_heartbeat
+
+
+@pytest.mark.parametrize(("scheduling", "beating"), list(product(BOTH, BOTH)))
+def test_beats_arrive_in_time_even_when_another_profile_set_the_time(scheduling: Profile, beating: Profile) -> None:
+    """The SDK sends a beat at the next chance after the throttle: a third of the time-out is left for the way."""
+    assert beating.throttle * 1.5 <= min(scheduling.pump_heartbeat, scheduling.step_heartbeat)
+
+
+def test_what_is_taken_when_no_worker_says_is_the_default_profile() -> None:
+    default = PROFILES[ProfileName.DEFAULT]
+    assert default.pump_times == PumpTimes()
+    assert default.step_heartbeat == HEARTBEAT
+
+
+def test_the_profile_is_a_setting_and_a_wrong_one_is_refused() -> None:
+    assert Settings.from_env({"UNO_DATABASE_URL": URL, "UNO_PROFILE": "fast"}).profile is ProfileName.FAST
+    with pytest.raises(ConfigurationError, match="UNO_PROFILE='quick': must be default or fast"):
+        Settings.from_env({"UNO_DATABASE_URL": URL, "UNO_PROFILE": "quick"})
