@@ -4,7 +4,6 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
 
 from uno_workflows.devstack.binaries import postgres_package, postgres_program
 from uno_workflows.devstack.cluster import check, data_of, password_of, plan, says_ready
@@ -14,6 +13,7 @@ from uno_workflows.devstack.guardian import Order
 from uno_workflows.devstack.lock import hold
 from uno_workflows.devstack.placement import ENVIRONMENT, Placement, place
 from uno_workflows.devstack.ports import is_free, settle_port
+from uno_workflows.devstack.server import Server
 
 START_LIMIT = 60.0  # seconds; a recovery after a crash is part of the start
 GRACE = 10.0  # seconds for a fast shutdown, which writes a checkpoint
@@ -35,7 +35,7 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
 LOOPBACK = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "timezone": "UTC", "log_timezone": "UTC"}
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """A server on 127.0.0.1 whose data stay in a folder from run to run.
 
     `async with PostgresServer(folder) as server:` starts and stops it. Entering returns when it takes connections.
@@ -65,7 +65,6 @@ class PostgresServer:
         self._options = {**OPTIONS, **options}
         self._disposable = disposable
         self._placement: Placement | None = None
-        self._guarded: Guarded | None = None
 
     @property
     def port(self) -> int:
@@ -81,16 +80,6 @@ class PostgresServer:
             raise NotStarted
         password = password_of(self._placement).read_text(encoding="ascii")
         return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/postgres"
-
-    @property
-    def pid(self) -> int | None:
-        """Process id of the postmaster; `None` when it does not run."""
-        return self._guarded.pid if self._guarded and self.is_running else None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the server is there."""
-        return self._guarded is not None and self._guarded.is_running
 
     @property
     def folders(self) -> list[Path]:
@@ -121,28 +110,6 @@ class PostgresServer:
                 if await self._launch(self._placement, lock, last=attempt == ATTEMPTS - 1):
                     break
         self._fixed = True
-
-    async def stop(self) -> None:
-        """Stop the server in good order, cutting its connections. Harmless when it does not run."""
-        if self._guarded is not None:
-            await self._guarded.stop()
-
-    async def kill(self) -> None:
-        """Send SIGKILL to the postmaster, as a crash would be, and wait until its children are gone."""
-        if self._guarded is not None:
-            await self._guarded.kill()
-
-    async def restart(self) -> None:
-        """Stop the server and start it on the same port."""
-        await self.stop()
-        await self.start()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.stop()
 
     async def _launch(self, placement: Placement, lock: int, *, last: bool) -> bool:
         """Start the server once. `False`: its port was lost to somebody else, so that another one may be tried."""

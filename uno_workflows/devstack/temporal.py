@@ -9,7 +9,6 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
 
 from uno_workflows.devstack.binaries import temporal_program
 from uno_workflows.devstack.errors import NotStarted, PortTaken, StartFailed
@@ -19,6 +18,7 @@ from uno_workflows.devstack.lock import hold
 from uno_workflows.devstack.placement import SELF
 from uno_workflows.devstack.ports import is_free, settle_port
 from uno_workflows.devstack.retention import set_retention
+from uno_workflows.devstack.server import Server
 
 START_LIMIT = 60.0  # seconds
 GRACE = 10.0  # seconds to stop in good order; it takes about one
@@ -31,7 +31,7 @@ SETTINGS = (
 )
 
 
-class TemporalServer:
+class TemporalServer(Server):
     """A server on 127.0.0.1 with the namespace `default`.
 
     `async with TemporalServer(folder) as server:` starts and stops it. Entering returns when it answers.
@@ -65,7 +65,6 @@ class TemporalServer:
         self._headless = headless
         self._retention = timedelta(days=retention_days)
         self._disposable = disposable or self._in_memory
-        self._guarded: Guarded | None = None
 
     @property
     def address(self) -> str:
@@ -78,16 +77,6 @@ class TemporalServer:
     def ui_url(self) -> str | None:
         """Address of the web UI; `None` when headless. Known once started."""
         return None if self._headless else f"http://127.0.0.1:{self._ports[1]}"
-
-    @property
-    def pid(self) -> int | None:
-        """Process id of the server; `None` when it does not run."""
-        return self._guarded.pid if self._guarded and self.is_running else None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the server is there."""
-        return self._guarded is not None and self._guarded.is_running
 
     async def start(self) -> None:
         """Start the server. Harmless when it runs.
@@ -117,27 +106,13 @@ class TemporalServer:
 
     async def stop(self) -> None:
         """Stop the server. Harmless when it does not run."""
-        if self._guarded is not None:
-            await self._guarded.stop()
+        await super().stop()
         self._forget()
 
     async def kill(self) -> None:
         """Send SIGKILL to the server, as a crash would be."""
-        if self._guarded is not None:
-            await self._guarded.kill()
+        await super().kill()
         self._forget()
-
-    async def restart(self) -> None:
-        """Stop the server and start it on the same ports."""
-        await self.stop()
-        await self.start()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.stop()
 
     def _forget(self) -> None:
         """Remove the folder that a server in memory had for its log alone."""
