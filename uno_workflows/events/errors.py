@@ -86,7 +86,12 @@ class UndecodableEvent(UnoError, ValueError):
 
 
 class WrongExpectedVersion(UnoError):
-    """A stream is not at the version that the writer expected; nothing was written."""
+    """A stream is not at the version that the writer expected; nothing was written.
+
+    A step that raises it is tried again, as its `retry` says: it reads anew, and expects what it has read (ADR 0018).
+    """
+
+    retryable = True
 
     def __init__(self, stream_id: str, expected: int, actual: int) -> None:
         self.stream_id, self.expected, self.actual = stream_id, expected, actual

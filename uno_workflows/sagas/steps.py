@@ -132,6 +132,10 @@ def step(
     With a transaction it is exactly once: effect, result and appended events commit together, and a repeat returns the
     stored result. Without one it is at least once: give `current_step().idempotency_key` to the system it calls.
 
+    A step that loses a race for a stream (`WrongExpectedVersion`) is tried again like after any failure, and a saga is not undone
+    for it. So let a step expect a version that it has read itself. One that came with its argument will never be right again:
+    limit such a step by `retry=Retry(attempts=…)`, or catch the error and raise a `Refused`.
+
     Args:
         function: The function, when used as `@step` without options.
         name: Its stored name, if not the function's own.

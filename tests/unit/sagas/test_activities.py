@@ -19,10 +19,11 @@ from uno_workflows import Event, NotYet, Refused, Transaction, UnoError, current
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.context import current_context
 from uno_workflows.events.encoding import decode
-from uno_workflows.events.errors import StoreContended
+from uno_workflows.events.errors import StoreContended, WrongExpectedVersion
 from uno_workflows.events.protocols import StepStore
 from uno_workflows.sagas import activities
 from uno_workflows.sagas.activities import step_activity
+from uno_workflows.sagas.envelope import LookRequest
 
 CALL = StepCall(key="Fulfil/1/charge#1", start_event_id=UUID(int=1), stream="order-1", tenant="acme", correlation_id="talk")
 
@@ -213,3 +214,41 @@ async def test_step_called_directly_inside_a_saga_is_refused(monkeypatch: pytest
     monkeypatch.setattr("uno_workflows.sagas.steps.workflow.in_workflow", lambda: True)
     with pytest.raises(TypeError, match=r"await self\.step\(weigh"):
         await weigh(Parcel(weight=1))
+
+
+async def test_step_that_lost_a_race_for_a_stream_is_tried_again() -> None:
+    """As a final failure it would have its saga undone, because another one was quicker."""
+
+    async def note(order: Placed) -> None:
+        raise WrongExpectedVersion("order-1", 3, 4)
+
+    with pytest.raises(ApplicationError, match="expected version 3, it is at version 4") as caught:
+        await ActivityEnvironment().run(wrapped(note), Placed(order_id="1"), CALL)
+    assert caught.value.type == "WrongExpectedVersion"
+    assert not caught.value.non_retryable
+
+
+async def test_last_look_keeps_its_bound_in_every_beat() -> None:
+    """A beat without it would have the next attempt look for a bound of its own, which moves away."""
+    environment, beats, enough = ActivityEnvironment(), [], asyncio.Event()
+    environment.info = dataclasses.replace(environment.info, heartbeat_timeout=timedelta(milliseconds=60))
+
+    def beat(*details: object) -> None:
+        beats.append(details)
+        if len(beats) == 3:
+            enough.set()
+
+    class Store:
+        async def bound(self) -> int:
+            return 7
+
+        async def position(self, name: str) -> int:
+            await enough.wait()
+            return 7
+
+    environment.on_heartbeat = beat
+    store = cast("Any", Store())
+    looking = activities.FrameworkActivities(store, cast("Any", None), store)
+    async with asyncio.timeout(5):
+        await environment.run(looking.caught_up, LookRequest(subscription="saga:Order"))
+    assert beats == [(7,)] * 3
