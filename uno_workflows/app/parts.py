@@ -85,7 +85,7 @@ async def dispatch_part(
     async with store.tail() as tail, _pumps(settings, client, store, tail, consumers, owner, stop, outages) as running:
         reconcilers = [
             asyncio.create_task(reconciler.run(), name=f"reconciler of {reconciler.saga}")
-            for reconciler in (Reconciler(client, store.runs, c.saga.name, outages=outages) for c in consumers)
+            for reconciler in (Reconciler(temporal, store.runs, c.saga.name, outages=outages) for c in consumers)
         ]
         try:
             yield [*running, *reconcilers, *tail.tasks]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import RawValue
 
+from uno_workflows.dispatch.closing import record_closed_run
 from uno_workflows.dispatch.temporal import SagaClient, make_envelope
 from uno_workflows.events.encoding import parse_metadata
 from uno_workflows.events.errors import TemporalUnavailable, UnoError
@@ -132,10 +132,9 @@ class Feeder:
             status = await self._temporal.status(run.workflow_id)
             if status is None:
                 raise RunLost(run.workflow_id)
-            if status is WorkflowExecutionStatus.RUNNING:
+            reason = await record_closed_run(self._runs, row.key, status)
+            if reason is None:
                 raise TemporalUnavailable(f"{run.workflow_id} was closed and reset just now; the event is sent again")
-            reason = f"closed by the server: {status.name.lower()}"
-            await self._runs.record_end(row.key, "terminated", reason=reason)
             log.warning("saga_terminated", **_fields(event, key), workflow_id=run.workflow_id, reason=reason)
         known = self._known_run(row)
         read = known.read if known else 0

@@ -6,9 +6,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
+from uno_workflows.dispatch.closing import record_closed_run
+from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import parse_workflow_id
 from uno_workflows.events.protocols import Runs
@@ -29,8 +30,8 @@ OVERLAP: Final = timedelta(minutes=10)
 class Reconciler:
     """Looks every minute for runs of one saga that ended without writing it down."""
 
-    def __init__(self, client: Client, runs: Runs, saga: str, *, outages: Outages | None = None) -> None:
-        self._client, self._runs, self.saga = client, runs, saga
+    def __init__(self, temporal: SagaClient, runs: Runs, saga: str, *, outages: Outages | None = None) -> None:
+        self._temporal, self._runs, self.saga = temporal, runs, saga
         self._outage = (outages or Outages()).part(f"reconciler of {saga}")
         self._since = datetime.fromtimestamp(0, UTC)  # the first look goes back as far as Temporal remembers
 
@@ -53,7 +54,7 @@ class Reconciler:
             f"WorkflowType = '{self.saga}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed', 'Canceled')"
             f" AND CloseTime > '{self._since:%Y-%m-%dT%H:%M:%SZ}'"
         )
-        async for closed in self._client.list_workflows(query):
+        async for closed in self._temporal.client.list_workflows(query):
             batch.append(closed.id)
             if len(batch) == BATCH:
                 found += await self._judge(batch)
@@ -65,20 +66,11 @@ class Reconciler:
     async def _judge(self, closed: list[str]) -> int:
         found = 0
         for workflow_id in await self._runs.open_workflow_ids(self.saga, closed):
-            status = await self._status(workflow_id)
-            if status is WorkflowExecutionStatus.RUNNING:
-                continue  # it was reset: what is closed is the run that this one replaced
-            reason = f"closed by the server: {status.name.lower() if status else 'unknown'}"
-            saga, tenant, key, generation = parse_workflow_id(workflow_id)
-            await self._runs.record_end(RunKey(saga, tenant, key, generation), "terminated", reason=reason)
-            log.warning("saga_terminated", saga=saga, saga_key=key, tenant=tenant or None, workflow_id=workflow_id, reason=reason)
-            found += 1
+            key, status = RunKey(*parse_workflow_id(workflow_id)), await self._temporal.status(workflow_id)
+            if (reason := await record_closed_run(self._runs, key, status)) is not None:
+                tenant = key.tenant or None
+                log.warning(
+                    "saga_terminated", saga=key.saga, saga_key=key.key, tenant=tenant, workflow_id=workflow_id, reason=reason
+                )
+                found += 1
         return found
-
-    async def _status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
-        try:
-            return (await self._client.get_workflow_handle(workflow_id).describe()).status
-        except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND:
-                return None  # visibility remembers it a little longer
-            raise

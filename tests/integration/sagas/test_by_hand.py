@@ -17,6 +17,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
 
 from uno_workflows.dispatch.reconciler import Reconciler
+from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.sagas.envelope import SIGNAL
 
 pytestmark = pytest.mark.parametrize("app", ["sandboxed"], indirect=True, scope="session")
@@ -57,7 +58,7 @@ async def test_run_that_the_server_closed_is_marked_terminated(app: App):
     await until(lambda: "two" in app.did(run))
     await until(lambda: app.run(run))
     await app.handle(run).terminate("by hand")
-    reconciler = Reconciler(app.client, app.uno.store.runs, "Trial")
+    reconciler = Reconciler(SagaClient(app.client, app.settings.app, searchable=False), app.uno.store.runs, "Trial")
 
     async def found() -> bool:
         await reconciler.look()
@@ -82,7 +83,7 @@ async def test_run_that_was_reset_is_not_taken_for_terminated(app: App):
     await until(lambda: "two" in app.did(run))
     await until(lambda: app.run(run))
     await reset(app, run)
-    reconciler = Reconciler(app.client, app.uno.store.runs, "Trial")
+    reconciler = Reconciler(SagaClient(app.client, app.settings.app, searchable=False), app.uno.store.runs, "Trial")
 
     async def visible() -> bool:
         query = f"WorkflowId = '{run}' AND ExecutionStatus = 'Terminated'"

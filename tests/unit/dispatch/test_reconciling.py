@@ -1,0 +1,108 @@
+"""How the reconciler looks: how far back, in what portions, and how it judges what it finds. Without a server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+
+from uno_workflows.dispatch import reconciler as module
+from uno_workflows.dispatch.reconciler import Reconciler
+from uno_workflows.events.errors import TemporalUnavailable
+from uno_workflows.events.runs import RunKey
+
+
+@dataclass
+class Closed:
+    """A closed run, as Temporal lists it."""
+
+    id: str
+
+
+@dataclass
+class Temporal:
+    """A Temporal that lists these runs as closed, and is asked about each again."""
+
+    listed: list[str]
+    stands: WorkflowExecutionStatus | None = WorkflowExecutionStatus.TERMINATED
+    away: bool = False
+    queries: list[str] = field(default_factory=list)
+
+    @property
+    def client(self) -> Temporal:
+        return self
+
+    async def list_workflows(self, query: str) -> AsyncIterator[Closed]:
+        self.queries.append(query)
+        for one in self.listed:
+            yield Closed(one)
+        if self.away:
+            raise TemporalUnavailable("gone")
+
+    async def status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+        return self.stands
+
+
+@dataclass
+class Runs:
+    """A table of runs in which all are open."""
+
+    asked: list[int] = field(default_factory=list)
+    ended: list[tuple[RunKey, str]] = field(default_factory=list)
+
+    async def open_workflow_ids(self, saga: str, among: list[str]) -> list[str]:
+        self.asked.append(len(among))
+        return list(among)
+
+    async def record_end(self, key: RunKey, state: str, *, reason: str) -> None:
+        self.ended.append((key, reason))
+
+
+def reconciler(temporal: Temporal, runs: Runs) -> Reconciler:
+    one: Any = temporal
+    table: Any = runs
+    return Reconciler(one, table, "Order")
+
+
+async def test_the_first_look_goes_back_as_far_as_temporal_remembers_and_the_next_only_to_the_one_before() -> None:
+    temporal = Temporal([])
+    looking = reconciler(temporal, Runs())
+    await looking.look()
+    await looking.look()
+    assert "CloseTime > '1970-01-01T00:00:00Z'" in temporal.queries[0]
+    assert "1970" not in temporal.queries[1]
+
+
+async def test_a_look_that_was_cut_off_is_done_again_from_where_it_began() -> None:
+    temporal = Temporal([], away=True)
+    looking = reconciler(temporal, Runs())
+    with pytest.raises(TemporalUnavailable):
+        await looking.look()
+    temporal.away = False
+    await looking.look()
+    assert "1970" in temporal.queries[1]
+
+
+async def test_many_are_judged_in_portions_and_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 3)
+    runs = Runs()
+    assert await reconciler(Temporal([f"Order/{n}" for n in range(7)]), runs).look() == 7
+    assert runs.asked == [3, 3, 1]
+    assert [key.key for key, _ in runs.ended] == [str(n) for n in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("stands", "ended"),
+    [
+        (WorkflowExecutionStatus.TIMED_OUT, ["closed by the server: timed_out"]),
+        (None, ["closed by the server: unknown"]),  # visibility remembers a run a little longer
+        (WorkflowExecutionStatus.RUNNING, []),  # it was reset
+    ],
+)
+async def test_a_run_is_judged_by_how_it_stands_now(stands: WorkflowExecutionStatus | None, ended: list[str]) -> None:
+    runs = Runs()
+    assert await reconciler(Temporal(["Order/1"], stands), runs).look() == len(ended)
+    assert [reason for _, reason in runs.ended] == ended
