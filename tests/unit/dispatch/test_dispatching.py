@@ -1,0 +1,145 @@
+"""A dispatcher at work under one lease, without servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from uno_workflows import Event, Saga
+from uno_workflows.dispatch import dispatcher as module
+from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
+from uno_workflows.events.errors import LostLease
+from uno_workflows.events.ids import new_event_id
+from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
+from uno_workflows.events.recorded import StoredEvent
+from uno_workflows.events.runs import RunKey
+from uno_workflows.events.subscriptions import Lease, Page
+
+
+class Wanted(Event):
+    key: str
+
+
+class Fulfil(Saga, starts_on=Wanted, key="key"):
+    async def run(self, wanted: Wanted) -> None: ...
+
+
+@dataclass
+class Subscriptions:
+    """One row in Postgres; a commit can be held before its writer hears of it."""
+
+    position: int = 0
+    lost: bool = False
+    committed: asyncio.Event = field(default_factory=asyncio.Event)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def check(self, lease: Lease) -> bool:
+        if self.lost:
+            raise LostLease("taken over")
+        return True
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+        self.committed.set()
+        await self.heard.wait()
+
+    async def advance(self, lease: Lease, to: int, *, tx: Any) -> Lease:
+        if lease.position != self.position:
+            raise LostLease(f"it is at {self.position}, not at {lease.position}")
+        self.position = to
+        return replace(lease, position=GlobalPosition(to))
+
+
+@dataclass
+class Runs:
+    """A table of runs, with as many open ones as it is told."""
+
+    open: int = 0
+    looks: int = 0
+
+    async def latest(self, keys: Any) -> dict[RunKey, Any]:
+        return {}
+
+    async def pending(self, key: RunKey) -> list[int]:
+        return []
+
+    async def record_started(self, started: Any, *, epoch: UUID, tx: Any) -> None:
+        pass
+
+    async def count_open(self, saga: str) -> int:
+        self.looks += 1
+        return self.open
+
+
+@dataclass
+class Temporal:
+    """A Temporal that starts runs once it may."""
+
+    searchable: bool = False
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self, *_: Any, **__: Any) -> str:
+        await self.answers.wait()
+        return "run"
+
+
+def page(count: int) -> Page:
+    return Page([_event(number) for number in range(1, count + 1)], GlobalPosition(count))
+
+
+def _event(position: int) -> StoredEvent:
+    payload, metadata = b'{"key":"%d"}' % position, b'{"correlation_id":"c"}'
+    at, event_id, stream = GlobalPosition(position), new_event_id(), StreamId(f"order-{position}")
+    return StoredEvent(at, "", stream, Version(1), event_id, EventType("Wanted"), 1, payload, metadata, datetime.now(UTC))
+
+
+def dispatcher(temporal: Any, runs: Any, subscriptions: Any, **settings: Any) -> Dispatcher:
+    saga, nothing = Fulfil.__uno_saga__, None
+    assert saga is not None
+    events: Any = nothing
+    options = DispatchSettings(**settings)
+    return Dispatcher(saga, temporal, events=events, runs=runs, subscriptions=subscriptions, settings=options)
+
+
+LEASE = Lease("saga:Fulfil", GlobalPosition(0), 1, UUID(int=1))
+
+
+async def test_a_page_is_held_back_once_and_then_goes_on_however_many_runs_are_open() -> None:
+    """The open runs may be waiting for events in it or behind it."""
+    temporal, runs, subscriptions = Temporal(), Runs(open=10), Subscriptions()
+    temporal.answers.set()
+    subscriptions.heard.set()
+    dispatching = dispatcher(temporal, runs, subscriptions, max_open=10, patience=timedelta(milliseconds=150))
+    async with asyncio.timeout(10), dispatching.open(LEASE, asyncio.Event()) as session:
+        await session.take(page(20))
+    assert subscriptions.position == 20
+    assert 1 < runs.looks < 20  # some for the page, not some for each event
+
+
+async def test_stopping_waits_until_a_checkpoint_that_is_committed_is_known() -> None:
+    """Cut off in between, the session would move the checkpoint from where it no longer is, and call its lease lost."""
+    temporal, subscriptions = Temporal(), Subscriptions()
+    temporal.answers.set()
+    async with asyncio.timeout(10):
+        async with dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
+            await session.take(page(1))
+            await subscriptions.committed.wait()
+            asyncio.get_running_loop().call_later(0.05, subscriptions.heard.set)
+    assert (subscriptions.position, session.lease.position) == (1, 1)
+
+
+async def test_a_lost_lease_is_noticed_while_every_place_in_the_window_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While Temporal is away nothing is finished, and nothing else would look."""
+    monkeypatch.setattr(module, "LOOK_AT_LEASE", 0.01)
+    temporal, subscriptions = Temporal(), Subscriptions(lost=True)
+    with pytest.raises(LostLease, match="taken over"):
+        async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions, window=1).open(LEASE, asyncio.Event()) as one:
+            await one.take(page(2))

@@ -1,0 +1,96 @@
+"""The pump's turns, without servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from uno_workflows.events.names import GlobalPosition
+from uno_workflows.events.subscriptions import Lease, Page
+from uno_workflows.processing.pump import Pump, PumpSettings
+
+
+@dataclass
+class Subscriptions:
+    """One row, and the pages that were read."""
+
+    paused: bool = False
+    pages: list[int] = field(default_factory=list)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take_over(self, name: str, *, owner: str) -> Lease:
+        return Lease(name, GlobalPosition(0), 1, UUID(int=1))
+
+    async def check(self, lease: Lease) -> bool:
+        self.looked.set()
+        return not self.paused
+
+    async def page(self, lease: Lease, *, bound: int, types: Any, limit: int) -> Page:
+        self.pages.append(bound)
+        return Page((), GlobalPosition(bound))
+
+
+@dataclass
+class Tail:
+    """A log that stands still until it is told to grow."""
+
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    grown: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
+        self.waiting.set()
+        await self.grown.wait()
+        return GlobalPosition(5)
+
+
+@dataclass
+class Session:
+    """A consumer that takes everything."""
+
+    lease: Lease
+    taken: asyncio.Event
+    read: int = 0
+
+    def verify(self) -> None:
+        pass
+
+    async def take(self, page: Page) -> None:
+        self.read = page.upto
+        self.taken.set()
+
+
+class Consumer:
+    """Opens such sessions."""
+
+    subscription, types, start = "saga:Order", frozenset({"Placed"}), "now"
+
+    def __init__(self) -> None:
+        self.taken = asyncio.Event()
+
+    @asynccontextmanager
+    async def open(self, lease: Lease, leaving: asyncio.Event) -> AsyncIterator[Session]:
+        yield Session(lease, self.taken)
+
+
+async def test_a_pause_that_came_while_it_waited_holds_before_the_next_page() -> None:
+    subscriptions, tail, consumer = Subscriptions(), Tail(), Consumer()
+    made: tuple[Any, Any, Any] = (subscriptions, tail, consumer)
+    pump = Pump(*made, owner="one", settings=PumpSettings(poll=timedelta(milliseconds=1)))
+    running = asyncio.create_task(pump.run())
+    async with asyncio.timeout(5):
+        await tail.waiting.wait()
+        subscriptions.paused = True
+        subscriptions.looked.clear()
+        tail.grown.set()
+        await subscriptions.looked.wait()
+        assert subscriptions.pages == []
+        subscriptions.paused = False
+        await consumer.taken.wait()
+        assert subscriptions.pages[0] == 5
+        pump.leaving.set()
+        await running
