@@ -33,7 +33,7 @@ class Profile:
         throttle: How often heartbeats reach the server at most, and so how late a cancel arrives. Each costs the server a write
             (50 pumps: an eighth of a core at one a second), and on Temporal Cloud an action.
         sticky: How long a workflow task waits for the worker that has its run cached. Too short, and a busy worker loses tasks
-            to one that must read the whole history first.
+            to one that must read the whole history first. The server takes a second at least: half a one measured the same.
         workflow_task: After how long a workflow task counts as lost with its worker. A task that needs longer, because of a long
             history or a loaded machine, is begun anew for ever. Holds for runs that start from now on.
         longest_pause: The longest wait between attempts while Postgres or Temporal is away: what may be added to an outage.
@@ -72,10 +72,10 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             pump_heartbeat=timedelta(seconds=3),
             pump_retry=timedelta(seconds=0.2),
             pump_transaction=timedelta(seconds=1.5),
-            step_heartbeat=timedelta(seconds=3),
+            step_heartbeat=timedelta(seconds=2),
             step_idle=timedelta(seconds=3),
             throttle=timedelta(seconds=1),
-            sticky=timedelta(seconds=0.5),
+            sticky=timedelta(seconds=1),
             workflow_task=timedelta(seconds=3),
             longest_pause=timedelta(seconds=1),
         ),

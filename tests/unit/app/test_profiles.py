@@ -27,9 +27,12 @@ def test_a_pump_that_froze_in_a_transaction_is_cut_off_before_its_heir_comes(pro
 
 
 @pytest.mark.parametrize(("scheduling", "beating"), list(product(BOTH, BOTH)))
-def test_beats_arrive_in_time_even_when_another_profile_set_the_time(scheduling: Profile, beating: Profile) -> None:
-    """The SDK sends a beat at the next chance after the throttle: a third of the time-out is left for the way."""
-    assert beating.throttle * 1.5 <= min(scheduling.pump_heartbeat, scheduling.step_heartbeat)
+@pytest.mark.parametrize("what", ["pump_heartbeat", "step_heartbeat"])
+def test_beats_arrive_in_time_even_when_another_profile_set_the_time(scheduling: Profile, beating: Profile, what: str) -> None:
+    """A third of the time-out is left for the way, or, between two profiles, the fifth that the SDK itself leaves."""
+    allowed = getattr(scheduling, what)
+    sent_every = min(beating.throttle, allowed * 0.8)
+    assert sent_every * (1.5 if scheduling is beating else 1.25) <= allowed
 
 
 def test_what_is_taken_when_no_worker_says_is_the_default_profile() -> None:
