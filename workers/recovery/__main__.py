@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import signal
 import sys
 import tempfile
@@ -26,6 +27,7 @@ exit codes: 0 nothing lost and nothing twice; 1 otherwise; 2 wrong arguments; 13
 def main() -> int:
     """Read the command line, measure, report; returns the exit code."""
     options = _arguments()
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # the outages that it tells of are ours
     try:
         measured = asyncio.run(_measure_all(options))
     except KeyboardInterrupt:

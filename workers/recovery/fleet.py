@@ -48,7 +48,7 @@ class Worker:
     async def ready(self) -> None:
         """Wait until it polls. Raises WorkerEnded."""
         async with asyncio.timeout(START_LIMIT):
-            while b"worker ready:" not in self._log.read_bytes():
+            while b"worker_ready" not in self._log.read_bytes():
                 if self._process.returncode is not None:
                     raise WorkerEnded(self._log.read_bytes()[-TAIL:].decode(errors="replace"))
                 await asyncio.sleep(0.05)
