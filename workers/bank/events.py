@@ -3,6 +3,8 @@
 Streams: `account-7` has what moved its money, `transfer-a-1-17` what became of a transfer.
 """
 
+from typing import Literal
+
 from uno_workflows import Event
 
 # -- from customers and other parties
@@ -51,36 +53,22 @@ class TransferCancelled(Event):
 # -- from the bank itself
 
 
-class MoneyDebited(Event):
-    """The amount left the source, and is on its way."""
+class MoneyLeft(Event):
+    """An amount left an account: it is on its way to the other one, or back from it."""
 
     account_id: str
     transfer_id: str
     amount: int
+    why: Literal["debit", "take back"]
 
 
-class MoneyCredited(Event):
-    """The amount reached the target."""
-
-    account_id: str
-    transfer_id: str
-    amount: int
-
-
-class MoneyTakenBack(Event):
-    """A credit was undone: the amount left the target, and is on its way back."""
+class MoneyArrived(Event):
+    """An amount that was on its way reached the other account, or is back in the first."""
 
     account_id: str
     transfer_id: str
     amount: int
-
-
-class MoneyReturned(Event):
-    """A debit was undone: the source has the amount again."""
-
-    account_id: str
-    transfer_id: str
-    amount: int
+    why: Literal["credit", "return"]
 
 
 class TransferCompleted(Event):
