@@ -73,7 +73,7 @@ class Customers:
             await self._appends.append(f"request {transfer_id}", {_stream(request): [request, approval]}, expected=NO_STREAM)
         else:
             await self._say(request, expected=NO_STREAM)
-            await self._rest(chance)
+            await self._rest(chance, times=5 if fate is Fate.RACED else 1)
         if fate is Fate.APPROVED:
             await self._say(approval, expected=STREAM_EXISTS)
         elif fate is Fate.UNAPPROVED and await self._is_reversed(request):
@@ -112,8 +112,8 @@ class Customers:
             await asyncio.sleep(0.2)
         return False
 
-    async def _rest(self, chance: random.Random) -> None:
-        await asyncio.sleep(chance.random() * self._pause)
+    async def _rest(self, chance: random.Random, *, times: int = 1) -> None:
+        await asyncio.sleep(chance.random() * self._pause * times)
 
 
 def _stream(event: Said) -> str:

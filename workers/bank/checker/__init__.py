@@ -1,19 +1,102 @@
-"""What may never be false at the bank, whatever was done to its processes (ADR 0012)."""
+"""What may never be false at the bank, whatever was done to its processes (ADR 0012).
 
+It looks at what cannot lie: the ledgers in which writers noted what they tried and were told, the log, and the tables. No
+reader of the product is asked. The numbers are those of the invariants:
+
+    I1      what was acknowledged is there, what was refused is not, what is unknown gets known
+              appends.acknowledged_events_are_there, refused_events_are_not_there, events_were_tried; end: tries_are_settled
+    I2      versions 1 to n, expected versions honoured
+              appends.versions_have_no_holes, expected_versions_were_honoured
+    I3, I4  nothing is passed unseen, nothing comes behind a checkpoint
+              delivery.starts_have_their_run, checkpoints_are_of_this_log, and I12
+    I5      one start, one run
+              delivery.starts_have_their_run, runs_have_their_start
+    I6      all done, or all undone in reverse, as the fate says; money conserved
+              money.money_is_conserved, undos_follow_what_they_undo
+              end: transfers.transfers_ended_as_foretold, transfers_are_whole_or_nothing, undos_run_in_reverse
+    I7      no undo while a sibling is in flight
+              keys.undos_wait_for_siblings
+    I8      what was cancelled in time never completes
+              end: transfers.transfers_ended_as_foretold
+    I9      one key, one effect, and a step's effect, event and result are one
+              keys.keys_are_those_of_their_step, keys_have_one_effect, money.steps_post_once, postings_have_their_event
+    I11     an event is read, waits, is late, or is halted at with a name
+              delivery.early_events_wait, late_events_are_of_the_log, halts_have_a_name; end: events_came_to_an_end
+    I12     read models are folds of the log up to their checkpoints
+              money.balances_are_a_fold, states_are_a_fold
+    I13     connections and locks are bounded
+              bounds.samples_are_bounded, of samples that the supervisor takes
+    I18     what can be written can be read
+              end: encoding.events_can_be_read
+    I19     nothing is left to be done
+              end: delivery.nothing_is_left
+    I20     a page claims only what it scanned
+              delivery.checkpoints_are_of_this_log, pages_claim_what_is_there
+
+Those marked "end" hold once writers have ended and nothing is left to be done, the others at any moment.
+
+Not held here: I10 (old histories replay), for it is about code and not about runs: tests/replay. I13's memory, for the
+operating system knows it and no table does. I14 to I17 (tenants, sealing, forgetting, the audit chain), for the product has
+none of them yet. That a start made one run *in Temporal* (I5) is seen by its effects only: a second run has the same keys, so
+it could do nothing twice. That no bug, eviction or shutdown undoes anything (I7) is seen as I6: a settled fate would be reversed.
+"""
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
+from workers.bank.checker import appends, delivery, encoding, keys, money, transfers
 from workers.bank.checker.findings import Finding as Finding
+from workers.bank.checker.snapshot import Snapshot, take
+
+Check = Callable[[Snapshot], Iterator[Finding]]
+
+ALWAYS: Final[tuple[Check, ...]] = (
+    appends.acknowledged_events_are_there,
+    appends.refused_events_are_not_there,
+    appends.events_were_tried,
+    appends.versions_have_no_holes,
+    appends.expected_versions_were_honoured,
+    delivery.starts_have_their_run,
+    delivery.runs_have_their_start,
+    delivery.early_events_wait,
+    delivery.late_events_are_of_the_log,
+    delivery.halts_have_a_name,
+    delivery.checkpoints_are_of_this_log,
+    delivery.pages_claim_what_is_there,
+    money.balances_are_a_fold,
+    money.states_are_a_fold,
+    money.postings_have_their_event,
+    money.steps_post_once,
+    money.money_is_conserved,
+    money.undos_follow_what_they_undo,
+    keys.keys_are_those_of_their_step,
+    keys.keys_have_one_effect,
+    keys.undos_wait_for_siblings,
+)
+"""Those that hold at any moment."""
+AT_THE_END: Final[tuple[Check, ...]] = (
+    appends.tries_are_settled,
+    delivery.events_came_to_an_end,
+    delivery.nothing_is_left,
+    transfers.transfers_ended_as_foretold,
+    transfers.transfers_are_whole_or_nothing,
+    transfers.undos_run_in_reverse,
+    encoding.events_can_be_read,
+)
+"""Those that hold once writers have ended and nothing is left to be done."""
 
 
 async def check(dsn: str, *, ledgers: Path, settled: bool) -> list[Finding]:
     """Look for what is not as it must be.
 
     Args:
-        dsn: The bank's database, reached without any fault in between.
+        dsn: The bank's database, reached without any fault in between. The clearing house is taken to be in it.
         ledgers: The folder of the writers' ledgers, `*.jsonl`; one file is taken as well.
         settled: Whether everything should have come to its end. Without it, the look may be taken at any moment.
 
     Raises:
-        OSError, asyncpg.PostgresError: the database cannot be asked; that is no finding.
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the database cannot be asked; that is no finding.
     """
-    raise NotImplementedError
+    seen = await take(dsn, ledgers)
+    return [finding for look in (*ALWAYS, *(AT_THE_END if settled else ())) for finding in look(seen)]

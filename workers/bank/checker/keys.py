@@ -1,0 +1,72 @@
+"""I7 and I9, from what the clearing house and the book wrote down: which step asked, under which key, and when."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from workers.bank.checker.findings import Finding
+from workers.bank.checker.rows import Attempt
+from workers.bank.checker.snapshot import Snapshot
+from workers.bank.steps import charge_fee, credit, debit, refund_fee, return_money, screen, take_back
+
+STEPS: Final = {
+    "collect": charge_fee.name,
+    "refund": refund_fee.name,
+    "screen": screen.name,
+    "debit": debit.name,
+    "credit": credit.name,
+    "return": return_money.name,
+    "take back": take_back.name,
+}
+"""Which step makes which request or posting."""
+LOST_AFTER: Final = charge_fee.options.heartbeat
+"""An attempt that took less was not given up by Temporal meanwhile."""
+
+
+def keys_are_those_of_their_step(seen: Snapshot) -> Iterator[Finding]:
+    """I9: all attempts of a step have one key, which says whose it is; so no two steps share one."""
+    for each in seen.attempts:
+        yield from _key_is_right(each.transfer_id, each.request, each.key)
+    for row in seen.postings:
+        yield from _key_is_right(row.transfer_id, row.kind, row.key)
+
+
+def keys_have_one_effect(seen: Snapshot) -> Iterator[Finding]:
+    """I9: a transfer has one fee and one refund at most, each asked for, and a refund of what was collected."""
+    asked = {(each.key, {"collect": "fee"}.get(each.request, each.request)) for each in seen.attempts}
+    fees: defaultdict[str, int] = defaultdict(int)
+    for (transfer, kind), count in Counter((row.transfer_id, row.kind) for row in seen.bookings).items():
+        if count > 1:
+            yield Finding("I9", f"transfer {transfer}", f"one {kind}", f"{count}")
+    for row in seen.bookings:
+        fees[row.transfer_id] += row.amount if row.kind == "fee" else -row.amount
+        if (row.key, row.kind) not in asked:
+            yield Finding("I9", f"key {row.key}", f"an attempt, as there is a {row.kind}", "none")
+    for transfer, fee in fees.items():
+        if fee < 0:
+            yield Finding("I9", f"transfer {transfer}", "no more refunded than was collected", f"{fee}")
+
+
+def undos_wait_for_siblings(seen: Snapshot) -> Iterator[Finding]:
+    """I7: nothing is refunded while the screening or the collecting of the same transfer is under way.
+
+    Judged by the clearing house's clock, and only by attempts that ended and were too short to have been given up by
+    Temporal: one whose worker was killed or frozen may end whenever it likes.
+    """
+    siblings: defaultdict[str, list[Attempt]] = defaultdict(list)
+    for each in seen.attempts:
+        if each.request != "refund" and each.ended_at and each.ended_at - each.began_at < LOST_AFTER - timedelta(seconds=1):
+            siblings[each.transfer_id].append(each)
+    for refund in (each for each in seen.attempts if each.request == "refund"):
+        for each in siblings[refund.transfer_id]:
+            assert each.ended_at is not None
+            if each.began_at < refund.began_at < each.ended_at:
+                expected = f"its refund after {each.request} had ended at {each.ended_at}"
+                yield Finding("I7", f"transfer {refund.transfer_id}", expected, f"at {refund.began_at}")
+
+
+def _key_is_right(transfer_id: str, what: str, key: str) -> Iterator[Finding]:
+    expected = f"Transfer/{transfer_id}/{STEPS.get(what, what)}#1"
+    if key != expected:
+        yield Finding("I9", f"transfer {transfer_id}", f"key {expected} for every {what}", key)
