@@ -93,13 +93,16 @@ def checkpoints_are_of_this_log(seen: Snapshot) -> Iterator[Finding]:
 def pages_claim_what_is_there(seen: Snapshot) -> Iterator[Finding]:
     """I20, I4: a page of the auditor's table is what the log has between its ends now, and no event came to it later."""
     positions = [event.position for event in seen.log]
-    for page in seen.pages or ():
+    for page in seen.pages:
         inside = seen.log[bisect_right(positions, page.after) : bisect_right(positions, page.upto)]
         wanted = [e for e in inside if e.type in page.types and not _is_skipped(seen, page.subscription, e.position)]
         digest = hashlib.sha256(b"".join(event.event_id.bytes for event in wanted)).digest()
-        if len(wanted) != page.rows or digest != page.digest:
+        if len(wanted) != page.events or digest != page.digest:
             where = f"{page.subscription} from {page.after} to {page.upto}"
-            yield Finding("I20", where, f"{len(wanted)} events, as in the log", f"{page.rows} claimed, or others")
+            yield Finding("I20", where, f"{len(wanted)} events, as in the log", f"{page.events} claimed, or others")
+    for alarm in seen.alarms:
+        where = f"{alarm.subscription} from {alarm.after} to {alarm.upto}"
+        yield Finding("I20", where, "no alarm", f"{alarm.kind}: missing {alarm.missing}, extra {alarm.extra}")
 
 
 def nothing_is_left(seen: Snapshot) -> Iterator[Finding]:

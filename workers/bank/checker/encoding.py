@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from uno_workflows import Event, UnoError
+from uno_workflows import UnoError
+from uno_workflows.app.catalogue import discover
 from uno_workflows.events.encoding import encode, parse_metadata
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
 from uno_workflows.events.recorded import StoredEvent
-from uno_workflows.events.registry import EventRegistry
 from workers.bank import events
 from workers.bank.checker.findings import Finding
 from workers.bank.checker.rows import Logged
@@ -15,7 +15,7 @@ from workers.bank.checker.snapshot import Snapshot
 
 def events_can_be_read(seen: Snapshot) -> Iterator[Finding]:
     """I18: every event of the log is decoded by the registry, and encoded to the same bytes."""
-    registry = EventRegistry(kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event))
+    registry = discover([events]).events
     for row in seen.log:
         try:
             again = encode(registry.decode(_stored(row)).event)

@@ -6,16 +6,15 @@ is in it must have been tried by then.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
 from uno_workflows.storage.dsn import plain_dsn
-from workers.bank.checker.pages import Page, read_pages
+from workers.bank.checker.pages import Alarm, Page, read_pages
 from workers.bank.checker.rows import Attempt, Balance, Booking, Checkpoint, InState, Logged, Posting, SagaRun, Undelivered
 from workers.bank.ledger import Line, read_ledger
 
@@ -31,7 +30,8 @@ class Snapshot:
         streams: Versions of the streams, by tenant and id.
         skipped: Subscriptions and positions that an operator let them pass.
         step_keys: Keys of the transactional steps that have a result.
-        pages: What the auditor's table claims was delivered; `None` where there is no such table.
+        pages: What subscriptions claim to have handled; empty where the product has no auditor.
+        alarms: What its auditor found itself.
     """
 
     told: Sequence[Line]
@@ -50,7 +50,8 @@ class Snapshot:
     states: Sequence[InState]
     attempts: Sequence[Attempt]
     bookings: Sequence[Booking]
-    pages: Sequence[Page] | None
+    pages: Sequence[Page]
+    alarms: Sequence[Alarm]
 
 
 _LOG: Final = """
@@ -70,7 +71,7 @@ _ATTEMPTS: Final = "select request, transfer_id, key, attempt, began_at, ended_a
 
 
 async def take(dsn: str, ledgers: Path) -> Snapshot:
-    """Gather everything.
+    """Gather everything, in a snapshot.
 
     Args:
         ledgers: A folder of `*.jsonl` files, or one file.
@@ -78,29 +79,43 @@ async def take(dsn: str, ledgers: Path) -> Snapshot:
     Raises:
         OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the database cannot be asked.
     """
-    told = read_ledgers(ledgers)
-    async with _snapshot(dsn) as connection:
-        fetch = connection.fetch
-        found = Snapshot(
-            told=told,
-            tried=(),
-            log=[Logged._make([*row, json.loads(row["payload"])]) for row in await fetch(_LOG)],
-            streams={(row[0], row[1]): row[2] for row in await fetch("select tenant, stream_id, version from uno.streams")},
-            checkpoints={row[0]: Checkpoint(*row) for row in await fetch(_CHECKPOINTS)},
-            runs=[SagaRun(*row) for row in await fetch(_RUNS)],
-            pending=[Undelivered(*row) for row in await fetch(_PENDING)],
-            late=[Undelivered(*row) for row in await fetch(_LATE)],
-            skipped=frozenset((row[0], row[1]) for row in await fetch(_SKIPPED)),
-            step_keys=frozenset(row[0] for row in await fetch("select key from uno.step_results where result is not null")),
-            postings=[Posting(*row) for row in await fetch(_POSTINGS)],
-            balances=[Balance(*row) for row in await fetch("select account_id, balance, movements from bank.balances")],
-            states=[InState(*row) for row in await fetch("select state, transfers, amount from bank.transfers_by_state")],
-            attempts=[Attempt(*row) for row in await fetch(_ATTEMPTS)],
-            bookings=[Booking(*row) for row in await fetch("select key, transfer_id, kind, amount from clearing.bookings")],
-            pages=await read_pages(connection),
-            head=await connection.fetchval("select last_value from uno.position_seq"),  # of now: sequences know no snapshots
-        )
-    return replace(found, tried=read_ledgers(ledgers))
+    connection = await asyncpg.connect(plain_dsn(dsn), timeout=10, command_timeout=60)
+    try:
+        told = read_ledgers(ledgers)
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return await gather(connection, ledgers, told=told)
+    finally:
+        connection.terminate()
+
+
+async def gather(connection: Any, ledgers: Path, *, told: Sequence[Line]) -> Snapshot:
+    """Gather everything, in the transaction that is open.
+
+    Args:
+        told: What the ledgers held before it was begun.
+    """
+    fetch = connection.fetch
+    pages, alarms = await read_pages(connection)
+    return Snapshot(
+        told=told,
+        log=[Logged._make([*row, json.loads(row["payload"])]) for row in await fetch(_LOG)],
+        streams={(row[0], row[1]): row[2] for row in await fetch("select tenant, stream_id, version from uno.streams")},
+        checkpoints={row[0]: Checkpoint(*row) for row in await fetch(_CHECKPOINTS)},
+        runs=[SagaRun(*row) for row in await fetch(_RUNS)],
+        pending=[Undelivered(*row) for row in await fetch(_PENDING)],
+        late=[Undelivered(*row) for row in await fetch(_LATE)],
+        skipped=frozenset((row[0], row[1]) for row in await fetch(_SKIPPED)),
+        step_keys=frozenset(row[0] for row in await fetch("select key from uno.step_results where result is not null")),
+        postings=[Posting(*row) for row in await fetch(_POSTINGS)],
+        balances=[Balance(*row) for row in await fetch("select account_id, balance, movements from bank.balances")],
+        states=[InState(*row) for row in await fetch("select state, transfers, amount from bank.transfers_by_state")],
+        attempts=[Attempt(*row) for row in await fetch(_ATTEMPTS)],
+        bookings=[Booking(*row) for row in await fetch("select key, transfer_id, kind, amount from clearing.bookings")],
+        pages=pages,
+        alarms=alarms,
+        head=await connection.fetchval("select last_value from uno.position_seq"),  # of now: sequences know no snapshots
+        tried=read_ledgers(ledgers),
+    )
 
 
 def read_ledgers(ledgers: Path) -> list[Line]:
@@ -112,13 +127,3 @@ def read_ledgers(ledgers: Path) -> list[Line]:
 def tries(lines: Sequence[Line]) -> dict[tuple[str, str], Line]:
     """What was tried, by ledger and intent."""
     return {(line["ledger"], line["intent"]): line for line in lines if line["did"] == "try"}
-
-
-@asynccontextmanager
-async def _snapshot(dsn: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(plain_dsn(dsn), timeout=10, command_timeout=60)
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            yield connection
-    finally:
-        connection.terminate()
