@@ -43,6 +43,10 @@ class Ledger:
             raise OSError("the disk of the ledger is full")
         os.fsync(self._descriptor)
 
+    def close(self) -> None:
+        """Note nothing more."""
+        os.close(self._descriptor)
+
 
 def read_ledger(path: Path) -> Iterator[Line]:
     """The whole lines of a ledger, in their order; none if there is no file."""

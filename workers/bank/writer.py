@@ -11,6 +11,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -23,14 +24,14 @@ from workers.bank.ledger import Ledger
 
 async def write(given: argparse.Namespace, stop: asyncio.Event) -> None:
     """Let customers act until they did so often enough, or `stop` is set and what they are at is settled."""
-    ledger = Ledger(given.ledger)
-    while True:
-        try:
-            async with Uno.connect(modules=["workers.bank.events"]) as uno:
-                return await _act(uno, ledger, given, stop)
-        except StoreUnavailable as error:  # it was never reached: nothing was begun
-            print(f"waiting for the store: {error}", file=sys.stderr, flush=True)
-            await asyncio.sleep(PAUSE)
+    with closing(Ledger(given.ledger)) as ledger:
+        while True:
+            try:
+                async with Uno.connect(modules=["workers.bank.events"]) as uno:
+                    return await _act(uno, ledger, given, stop)
+            except StoreUnavailable as error:  # it cannot be opened: nothing was begun
+                print(f"waiting for the store: {error}", file=sys.stderr, flush=True)
+                await asyncio.sleep(PAUSE)
 
 
 async def _act(uno: Uno, ledger: Ledger, given: argparse.Namespace, stop: asyncio.Event) -> None:
