@@ -95,6 +95,7 @@ async def test_a_bank_without_faults_ends_as_its_ids_foretell_and_to_the_cent(ba
         async with bank.writer("a", transfers=16) as one, bank.writer("b", transfers=8) as two:
 
             async def written() -> bool:
+                await asyncio.sleep(0.2)  # a look costs more than it may take from the others
                 samples.append(await sample(bank.dsn))
                 during.extend(await check(bank.dsn, ledgers=bank.ledgers, settled=False))
                 return one.returncode is not None and two.returncode is not None

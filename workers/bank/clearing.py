@@ -7,13 +7,14 @@ answer and does nothing; a refund also voids what may still come for its transfe
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
 
 from uno_workflows import NotYet, Refused, Settings, current_step
+from uno_workflows.storage.dsn import plain_dsn
 from workers.bank.events import TransferRequested
 from workers.bank.fates import Fate, draw, fate_of
 from workers.bank.tables import CLEARING_ROLE
@@ -120,23 +121,31 @@ async def _asking(what: str, transfer: TransferRequested) -> AsyncIterator[Reque
     """Connect, write the attempt down, and how it ended; also that it was interrupted, for as long as we live to do so."""
     step = current_step()
     try:
-        line = await asyncpg.connect(
-            os.environ.get(ADDRESS) or Settings.from_env().database_url,
-            timeout=PATIENCE,
-            command_timeout=PATIENCE,
-            server_settings={"role": CLEARING_ROLE, "application_name": "clearing house"},
-        )
-        try:
+        async with _line() as line:
             number = await line.fetchval(_ASKED, what, transfer.transfer_id, step.idempotency_key, step.attempt)
             request = Request(line, number, step.attempt)
             try:
                 yield request
             except BaseException:
                 request.outcome = "interrupted" if request.outcome == "done" else request.outcome
-                await request.end()
+                with suppress(*LOST):  # what happened is more than that it could not be written down
+                    await request.end()
                 raise
             await request.end()
-        finally:
-            line.terminate()
     except LOST as error:
         raise ClearingUnavailable(f"no answer from the clearing house: {type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def _line() -> AsyncIterator[Any]:
+    line = await asyncpg.connect(
+        plain_dsn(os.environ.get(ADDRESS) or Settings.from_env().database_url),
+        timeout=PATIENCE,
+        command_timeout=PATIENCE,
+        server_settings={"role": CLEARING_ROLE, "application_name": "clearing house"},
+    )
+    try:
+        yield line
+        await line.close(timeout=PATIENCE)
+    finally:
+        line.terminate()  # does nothing to one that was closed

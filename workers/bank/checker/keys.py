@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Final
 
 from workers.bank.checker.findings import Finding
@@ -21,7 +20,7 @@ STEPS: Final = {
 }
 """Which step makes which request or posting."""
 LOST_AFTER: Final = charge_fee.options.heartbeat
-"""An attempt that took less was not given up by Temporal meanwhile."""
+"""The silence after which Temporal gives an attempt up, and has another worker make the next one."""
 
 
 def keys_are_those_of_their_step(seen: Snapshot) -> Iterator[Finding]:
@@ -51,17 +50,18 @@ def keys_have_one_effect(seen: Snapshot) -> Iterator[Finding]:
 def undos_wait_for_siblings(seen: Snapshot) -> Iterator[Finding]:
     """I7: nothing is refunded while the screening or the collecting of the same transfer is under way.
 
-    Judged by the clearing house's clock, and only by attempts that ended and were too short to have been given up by
-    Temporal: one whose worker was killed or frozen may end whenever it likes.
+    Judged by the database's clock, and only by attempts that ended sooner after the debit than Temporal can have given any of
+    them up: one whose worker was killed or frozen may end whenever it likes.
     """
+    debited = {f["transfer_id"]: e.recorded_at for e in seen.log for f in [e.facts] if f.get("why") == "debit"}
     siblings: defaultdict[str, list[Attempt]] = defaultdict(list)
     for each in seen.attempts:
-        if each.request != "refund" and each.ended_at and each.ended_at - each.began_at < LOST_AFTER - timedelta(seconds=1):
+        known = each.ended_at and each.transfer_id in debited and each.ended_at - debited[each.transfer_id] < LOST_AFTER
+        if known and each.request != "refund":
             siblings[each.transfer_id].append(each)
     for refund in (each for each in seen.attempts if each.request == "refund"):
         for each in siblings[refund.transfer_id]:
-            assert each.ended_at is not None
-            if each.began_at < refund.began_at < each.ended_at:
+            if each.ended_at and each.began_at < refund.began_at < each.ended_at:
                 expected = f"its refund after {each.request} had ended at {each.ended_at}"
                 yield Finding("I7", f"transfer {refund.transfer_id}", expected, f"at {refund.began_at}")
 
