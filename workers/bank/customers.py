@@ -20,7 +20,7 @@ OPENING: Final = 1_000_00
 LARGE: Final = 10_000_00
 WITHIN: Final = {Fate.APPROVED: 3600, Fate.APPROVED_AT_ONCE: 1, Fate.UNAPPROVED: 2, Fate.CANCELLED: 3600}
 """Seconds that a large transfer may wait for its approval."""
-UNTIL_REVERSED: Final = 10.0
+UNTIL_REVERSED: Final = 60.0
 """Seconds after which nobody cares any more to approve what was not approved in time."""
 Said = TransferRequested | TransferApproved | TransferCancelled
 
@@ -32,10 +32,13 @@ class Customers:
         name: Part of the ids of their transfers.
         accounts: How many accounts there are; all writers open the same ones.
         pause: The longest rest between two acts of one transfer, in seconds.
+        leaving: Set when they are to wait for nobody any more.
     """
 
-    def __init__(self, uno: Uno, appends: SettledAppends, *, name: str, seed: int, accounts: int, pause: float) -> None:
-        self._uno, self._appends = uno, appends
+    def __init__(
+        self, uno: Uno, appends: SettledAppends, *, name: str, seed: int, accounts: int, pause: float, leaving: asyncio.Event
+    ) -> None:
+        self._uno, self._appends, self._leaving = uno, appends, leaving
         self._name, self._seed, self._accounts, self._pause = name, seed, accounts, pause
 
     async def open_accounts(self) -> None:
@@ -103,7 +106,7 @@ class Customers:
     async def _is_reversed(self, request: TransferRequested) -> bool:
         """Wait until it was reversed, but not for ever."""
         end = asyncio.get_running_loop().time() + UNTIL_REVERSED
-        while asyncio.get_running_loop().time() < end:
+        while asyncio.get_running_loop().time() < end and not self._leaving.is_set():
             try:
                 if any([isinstance(each.event, TransferReversed) async for each in self._uno.read(_stream(request))]):
                     return True

@@ -36,7 +36,15 @@ async def write(given: argparse.Namespace, stop: asyncio.Event) -> None:
 
 async def _act(uno: Uno, ledger: Ledger, given: argparse.Namespace, stop: asyncio.Event) -> None:
     appends = SettledAppends(uno, ledger, open_for=given.open)
-    customers = Customers(uno, appends, name=given.name, seed=given.seed, accounts=given.accounts, pause=given.pause)
+    customers = Customers(
+        uno,
+        appends,
+        name=given.name,
+        seed=given.seed,
+        accounts=given.accounts,
+        pause=given.pause,
+        leaving=stop,
+    )
     await appends.settle_noted()
     await customers.open_accounts()
     print(f"writer {given.name} ready", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from integration.bank.banks import TRANSFERS, Bank
+from integration.bank.banks import TRANSFERS, Bank, of
 from integration.bank.plants import DEBIT_AGAIN, EVENT, PASS_ALL, PLANTS, SETTLED, Line
 
 from workers.bank.checker import ALWAYS, AT_THE_END, check
@@ -17,6 +17,7 @@ from workers.bank.fates import Fate, fate_of
 async def test_a_sound_bank_is_not_complained_of(sound: Bank) -> None:
     assert {fate_of(run.key) for run in (await sound.seen()).runs} == set(Fate)
     assert len((await sound.seen()).runs) == TRANSFERS
+    assert of(Fate.UNAPPROVED) in {each.key for each in (await sound.seen()).late}
     assert sound.during == ()
     assert await check(sound.dsn, ledgers=sound.ledgers, settled=True) == []
 

@@ -11,6 +11,7 @@ from workers.bank.checker.rows import Logged
 from workers.bank.checker.snapshot import Snapshot
 
 SAGA: Final = "saga:Transfer"
+OPEN: Final = frozenset({"open", "compensation_failed"})
 FED: Final = frozenset({"TransferApproved", "TransferCancelled"})
 EXPECTED: Final = frozenset({SAGA, "projection:Balances", "projection:TransfersByState"})
 
@@ -51,13 +52,16 @@ def early_events_wait(seen: Snapshot) -> Iterator[Finding]:
 
 
 def events_came_to_an_end(seen: Snapshot) -> Iterator[Finding]:
-    """I11, at the end: what was sent to a saga was read by its run, or stands among those that came late."""
+    """I11, at the end: what was sent to a saga was read by its run, or stands among those that came late.
+
+    How far a run has read is written when it ends; that one is open is I19's to say.
+    """
     runs = {run.key: run for run in seen.runs}
     late = {each.event_id for each in seen.late}
     waiting = {each.event_id for each in seen.pending}
     for event in (event for event in seen.log if event.type in FED):
         run = runs.get(event.facts["transfer_id"])
-        read = run is not None and run.furthest >= event.position
+        read = run is not None and (run.state in OPEN or run.furthest >= event.position)
         if event.event_id in waiting and run is not None:
             yield Finding("I11", f"position {event.position}", f"{event.type} delivered", "it still waits for its start")
         elif not (read or event.event_id in late | waiting or _is_skipped(seen, SAGA, event.position)):
@@ -112,7 +116,7 @@ def nothing_is_left(seen: Snapshot) -> Iterator[Finding]:
             why = point.halt_reason or ("paused" if point.paused else "it moves")
             yield Finding("I19", point.name, f"at the head, {seen.head}", f"at {point.position}: {why}")
     for run in seen.runs:
-        if run.state in ("open", "compensation_failed"):
+        if run.state in OPEN:
             yield Finding("I19", f"transfer {run.key}", "over", f"{run.state}: {run.reason}")
     for each in seen.pending:
         yield Finding("I19", f"transfer {each.key}", "no event that waits for its start", f"one at {each.position}")
