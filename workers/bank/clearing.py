@@ -21,7 +21,7 @@ from workers.bank.tables import CLEARING_ROLE
 
 ADDRESS: Final = "BANK_CLEARING_URL"
 """The variable that says where it is; by default in the database of the event store."""
-PATIENCE: Final = 10.0
+PATIENCE: Final = 10
 """Seconds for an answer; below the 30 that an attempt of a step may take."""
 LOST: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
