@@ -4,8 +4,9 @@
                    │            │                    │                      │
                    └────────────┴──── reversed ◀─────┴──── cancelled ───────┘
 
-`events` what happens; `steps` what is done about it; `sagas` in which order; `projections` what people look at; `tables` the
-bank's own tables; `provider` the company that takes the fees, which is not us; `fates` how each transfer ends.
+`events` is what happens, `steps` what is done about it and `sagas` in which order; `projections` is what people look at. `book`
+and `tables` are the bank's own; `clearing` is the house that collects the fees, which is not us. `fates` says how each transfer
+ends, by its id.
 
 It is also the workload of the chaos runs, so that every promise can be held against it:
 
