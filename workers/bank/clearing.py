@@ -67,9 +67,9 @@ async def collect(transfer: TransferRequested) -> None:
         FeeDeclined: it is declined, or was voided by a refund.
         ClearingUnavailable: ask again.
     """
-    key, fate = current_step().idempotency_key, fate_of(transfer.transfer_id)
+    key = current_step().idempotency_key
     async with _asking("collect", transfer) as request:
-        if fate is Fate.FEE_REFUSED:
+        if fate_of(transfer.transfer_id) is Fate.FEE_REFUSED:
             request.outcome = "declined"
             raise FeeDeclined("the clearing house declines")
         _be_busy(request, transfer, "before")
@@ -103,8 +103,7 @@ async def screen(transfer: TransferRequested) -> None:
     """
     async with _asking("screen", transfer) as request:
         _be_busy(request, transfer, "screening")
-        seconds = 0.5 if fate_of(transfer.transfer_id) is Fate.FEE_REFUSED else 0.01
-        await request.line.execute("select pg_sleep($1)", seconds)
+        await request.line.execute("select pg_sleep($1)", 0.5 if fate_of(transfer.transfer_id) is Fate.FEE_REFUSED else 0.01)
 
 
 def _be_busy(request: Request, transfer: TransferRequested, when: str) -> None:
