@@ -13,6 +13,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +21,7 @@ from uno_workflows.events.durations import duration, spell
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.events.names import check_name
 
+ADDRESSES: Final = "such as 127.0.0.1:9464, 0.0.0.0:9464 for every network, or [::1]:9464"
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _TRUTHS: Final = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -79,6 +81,18 @@ def _count(text: str, most: int = 1_000_000) -> int:
 
 def _count_or_zero(text: str) -> int:
     return 0 if text == "0" else _count(text)
+
+
+def _listen_address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        ip_address(bare)
+    except ValueError:
+        raise ValueError(f"must be an address and a port, {ADDRESSES}") from None
+    if not port.isdecimal() or len(port) > 5 or int(port) > 65535 or (":" in bare) != (bare != host):
+        raise ValueError(f"must end in a port from 0 (any) to 65535, {ADDRESSES}")
+    return bare, int(port)
 
 
 def _truth(text: str) -> bool:
@@ -166,6 +180,12 @@ class Settings:
         _one_of("debug", "info", "warning", "error"),
         "info",
         "the least that a worker logs, of the framework and of your code: debug, info, warning or error",
+    )
+    monitor: tuple[str, int] | None = _setting(
+        "UNO_MONITOR",
+        _listen_address,
+        None,
+        "where a worker offers /metrics, /livez and /readyz, as 127.0.0.1:9464; off by default",
     )
 
     @classmethod

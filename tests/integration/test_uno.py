@@ -149,5 +149,5 @@ async def test_an_append_in_our_own_transaction_wakes_the_readers(uno: Uno) -> N
         waiting = asyncio.create_task(tail.wait_beyond(before, seconds=30))
         async with uno.transaction() as tx:
             await uno.append("counter-1", Counted(n=1), tx=tx)
-        assert tx.wrote  # type: ignore[attr-defined]  (what has the commit wake readers, without waiting for the next look)
+        assert tx.appended  # type: ignore[attr-defined]  (what has the commit wake readers, without waiting for the next look)
         assert await waiting == before + 1

@@ -7,6 +7,7 @@ import re
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
 from uno_workflows.events.errors import ConfigurationError, TemporalUnavailable
@@ -15,8 +16,11 @@ from uno_workflows.sagas.converter import data_converter
 CONNECT_SECONDS = 10
 
 
-async def connect_temporal() -> Client:
+async def connect_temporal(*, runtime: Runtime | None = None) -> Client:
     """A client with our data converter; its namespace exists and lets us in.
+
+    Args:
+        runtime: Temporal's runtime, if not the SDK's default one.
 
     Raises:
         ConfigurationError: the settings cannot be read, or the namespace or the credentials are not accepted.
@@ -29,7 +33,7 @@ async def connect_temporal() -> Client:
     address = config.setdefault("target_host", "localhost:7233")
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            client = await Client.connect(**config, data_converter=data_converter)
+            client = await Client.connect(**config, data_converter=data_converter, runtime=runtime)
     except (RuntimeError, TimeoutError) as err:
         raise TemporalUnavailable(f"Temporal does not answer at {address} (TEMPORAL_ADDRESS): {short(err)}") from err
     await _check_namespace(client, address)

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.monitoring import Monitoring
 from uno_workflows.app.profiles import PROFILES, Profile
 from uno_workflows.app.sandbox import workflow_runner
 from uno_workflows.app.sdk_worker import StepTimes, cancel, make_worker, running_worker, threads_for
@@ -23,7 +24,7 @@ from uno_workflows.dispatch.reconciler import Reconciler
 from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.dispatch.subscription import SubscriptionWorkflow
 from uno_workflows.dispatch.temporal import SagaClient
-from uno_workflows.events.protocols import Tail
+from uno_workflows.events.protocols import Measures, Tail
 from uno_workflows.observability.outages import Outages
 from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
@@ -37,7 +38,13 @@ Watched = Sequence[asyncio.Future[Any]]
 
 @asynccontextmanager
 async def sagas_part(
-    settings: Settings, catalogue: Catalogue, store: PostgresStore, client: Client, identity: str, stop: asyncio.Event
+    settings: Settings,
+    catalogue: Catalogue,
+    store: PostgresStore,
+    client: Client,
+    identity: str,
+    stop: asyncio.Event,
+    seen: Monitoring,
 ) -> AsyncIterator[Watched]:
     """Sagas, steps, plain workflows and activities."""
     threads, profile = threads_for(catalogue, settings.steps), PROFILES[settings.profile]
@@ -53,7 +60,7 @@ async def sagas_part(
             *catalogue.activities.values(),
         ],
         activity_executor=threads,
-        interceptors=[StepTimes(profile.step_heartbeat)],
+        interceptors=[StepTimes(profile.step_heartbeat), *seen.interceptors],
         workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
         max_concurrent_activities=settings.steps,
         graceful_shutdown_timeout=settings.grace,
@@ -76,13 +83,14 @@ async def dispatch_part(
     identity: str,
     stop: asyncio.Event,
     outages: Outages,
+    seen: Monitoring,
 ) -> AsyncIterator[Watched]:
     """The pumps of the sagas."""
     searchable, task_timeout = await ensure_search_attributes(client), PROFILES[settings.profile].workflow_task
     temporal = SagaClient(client, settings.app, searchable=searchable, task_timeout=task_timeout)
-    consumers = [_dispatcher(settings, saga, temporal, store, outages) for saga in catalogue.sagas.values()]
-    owner = f"{identity}/dispatch"
-    async with store.tail() as tail, _pumps(settings, client, store, tail, consumers, owner, stop, outages) as running:
+    consumers = [_dispatcher(settings, saga, temporal, store, outages, seen.measures) for saga in catalogue.sagas.values()]
+    pumps = partial(_pumps, settings, client, store, outages=outages, measures=seen.measures)
+    async with store.tail() as tail, pumps(tail, consumers, f"{identity}/dispatch", stop) as running:
         reconcilers = [
             asyncio.create_task(reconciler.run(), name=f"reconciler of {reconciler.saga}")
             for reconciler in (Reconciler(temporal, store.runs, c.saga.name, outages=outages) for c in consumers)
@@ -93,7 +101,14 @@ async def dispatch_part(
             await cancel(reconcilers)
 
 
-def _dispatcher(settings: Settings, saga: type[Saga], temporal: SagaClient, store: PostgresStore, outages: Outages) -> Dispatcher:
+def _dispatcher(
+    settings: Settings,
+    saga: type[Saga],
+    temporal: SagaClient,
+    store: PostgresStore,
+    outages: Outages,
+    measures: Measures,
+) -> Dispatcher:
     definition = saga.__uno_saga__
     assert definition is not None
     return Dispatcher(
@@ -106,17 +121,22 @@ def _dispatcher(settings: Settings, saga: type[Saga], temporal: SagaClient, stor
             window=settings.window, max_open=settings.max_open, longest_pause=PROFILES[settings.profile].longest_pause
         ),
         outages=outages,
+        measures=measures,
     )
 
 
 @asynccontextmanager
-async def projections_part(settings: Settings, catalogue: Catalogue, identity: str, outages: Outages) -> AsyncIterator[Watched]:
+async def projections_part(
+    settings: Settings, catalogue: Catalogue, identity: str, outages: Outages, seen: Monitoring
+) -> AsyncIterator[Watched]:
     """The pumps of the projections, with connections of their own: they run in another thread's event loop."""
-    client = await connect_temporal()
-    async with open_store(settings, outages=outages) as store, store.tail() as tail:
-        consumers = [ProjectionFolder(p, catalogue.events, store.subscriptions) for p in catalogue.projections.values()]
+    client, measures = await connect_temporal(runtime=seen.runtime), seen.measures
+    async with open_store(settings, outages=outages, measures=measures) as store, store.tail() as tail:
+        folder = partial(ProjectionFolder, registry=catalogue.events, subscriptions=store.subscriptions, measures=measures)
+        consumers = [folder(projection) for projection in catalogue.projections.values()]
         owner, stop = f"{identity}/projections", asyncio.Event()
-        async with _pumps(settings, client, store, tail, consumers, owner, stop, outages) as running:
+        pumps = partial(_pumps, settings, client, store, outages=outages, measures=measures)
+        async with pumps(tail, consumers, owner, stop) as running:
             try:
                 yield [*running, *tail.tasks]
             finally:
@@ -132,13 +152,15 @@ async def _pumps(
     consumers: Sequence[Consumer],
     owner: str,
     stop: asyncio.Event,
+    *,
     outages: Outages,
+    measures: Measures,
 ) -> AsyncIterator[Watched]:
     """A Worker for pumps, with a slot for each: on shared slots, pumps that last minutes would keep steps from running."""
     queue = f"{settings.app}.{owner.rpartition('/')[2]}"
     profile = PROFILES[settings.profile]
     options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page, longest_pause=profile.longest_pause)
-    make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options, outages=outages)
+    make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options, outages=outages, measures=measures)
     pumps = {consumer.subscription: partial(make_pump, consumer) for consumer in consumers}
     host = PumpHost(pumps, leaving=stop, times=profile.pump_times)
     worker = make_worker(

@@ -21,12 +21,19 @@ Part = AbstractAsyncContextManager[Sequence[asyncio.Future[Any]]]
 
 
 @asynccontextmanager
-async def in_thread(part: Callable[[], Part], *, name: str, grace: timedelta) -> AsyncIterator[asyncio.Future[None]]:
+async def in_thread(
+    part: Callable[[], Part],
+    *,
+    name: str,
+    grace: timedelta,
+    watch: Callable[[str, Callable[[], float]], None] = lambda *_: None,
+) -> AsyncIterator[asyncio.Future[None]]:
     """Run a part in its own thread; entering returns when it is ready, leaving when it has stopped.
 
     Args:
         part: A context whose value are futures; one that ends, ends the part.
         grace: How long leaving waits, and a little more. Then the thread is left behind, to die with the process.
+        watch: Told, with the part's name, how to ask for how many seconds its loop has not turned.
 
     Yields:
         A future of the caller's loop that ends, with its error, if the part dies before it is told to stop.
@@ -44,7 +51,8 @@ async def in_thread(part: Callable[[], Part], *, name: str, grace: timedelta) ->
             future.set_exception(error)
 
     async def live() -> None:
-        with watched(asyncio.get_running_loop()):
+        with watched(asyncio.get_running_loop()) as still:
+            watch(name, still)
             async with part() as running:
                 here.call_soon_threadsafe(tell, ready, None)
                 stopping = asyncio.create_task(asyncio.to_thread(stop.wait))

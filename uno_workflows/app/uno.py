@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import replace
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from opentelemetry import propagate
@@ -19,11 +19,15 @@ from uno_workflows.events.context import EventContext, current_context
 from uno_workflows.events.encoding import to_new_event
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import ANY, GlobalPosition, check_stream_id
-from uno_workflows.events.protocols import Transaction
+from uno_workflows.events.protocols import Measures, Transaction
 from uno_workflows.events.recorded import Appended, Recorded, StreamAppend
 from uno_workflows.observability.outages import Outages
+from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 
 class Uno:
@@ -47,6 +51,7 @@ class Uno:
         *,
         database_url: str | None = None,
         modules: Iterable[str | ModuleType] = (),
+        metrics: CollectorRegistry | None = None,
     ) -> AsyncIterator[Uno]:
         """Open the store.
 
@@ -54,17 +59,20 @@ class Uno:
             settings: All settings; by default those of the environment.
             database_url: Where Postgres is, if the environment does not say.
             modules: Modules that declare the events to be read; appending needs none.
+            metrics: A Prometheus registry of the program's own, which shows what is appended while the store is open.
 
         Raises:
-            ConfigurationError: settings are missing or wrong, or a module does not import.
+            ConfigurationError: settings are missing or wrong, a module does not import, or another store uses the registry.
             StoreUnavailable: Postgres cannot be reached.
             SchemaMismatch: `uno migrate` was not run.
         """
         given: dict[str, Any] = {} if database_url is None else {"database_url": database_url}
         settings = settings or Settings.from_env(**given)
         catalogue = discover(modules)
-        async with open_store(settings) as store:
-            yield cls(settings, catalogue, store)
+        with ExitStack() as stack:
+            measures = UNMEASURED if metrics is None else stack.enter_context(_measures(metrics))
+            async with open_store(settings, measures=measures) as store:
+                yield cls(settings, catalogue, store)
 
     async def append(
         self,
@@ -177,7 +185,9 @@ class Uno:
         return StreamAppend(context.tenant, check_stream_id(stream_id), expected, stored, context.correlation_id or "")
 
 
-def open_store(settings: Settings, *, outages: Outages | None = None) -> AbstractAsyncContextManager[PostgresStore]:
+def open_store(
+    settings: Settings, *, outages: Outages | None = None, measures: Measures = UNMEASURED
+) -> AbstractAsyncContextManager[PostgresStore]:
     """The store that the settings name, its schema checked."""
     profile = PROFILES[settings.profile]
     options = StoreSettings(
@@ -191,8 +201,19 @@ def open_store(settings: Settings, *, outages: Outages | None = None) -> Abstrac
         step_idle=profile.step_idle.total_seconds(),
     )
     return PostgresStore.open(
-        settings.database_url, schema=settings.schema, settings=options, encode=to_new_event, outages=outages
+        settings.database_url,
+        schema=settings.schema,
+        settings=options,
+        encode=to_new_event,
+        outages=outages,
+        measures=measures,
     )
+
+
+def _measures(registry: CollectorRegistry) -> AbstractContextManager[Measures]:
+    from uno_workflows.observability.metrics import program_metrics  # only for those who want them
+
+    return program_metrics(registry)
 
 
 def _complete(context: EventContext, ids: Sequence[UUID]) -> EventContext:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -19,16 +19,21 @@ LOOK_SECONDS: Final = 0.25
 
 
 @contextmanager
-def watched(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Watch this thread's event loop while the block runs: whoever blocks it for more than a second is named in the log."""
+def watched(loop: asyncio.AbstractEventLoop) -> Iterator[Callable[[], float]]:
+    """Watch this thread's event loop while the block runs: whoever blocks it for more than a second is named in the log.
+
+    Yields:
+        Says for how many seconds it has not turned; any thread may ask.
+    """
     over = threading.Event()
     watch = _Watch(loop, threading.get_ident())
     thread = threading.Thread(target=watch.run, args=(over,), name="uno watchdog", daemon=True)
     thread.start()
     try:
-        yield
+        yield watch.still
     finally:
         over.set()
+        watch.end()
 
 
 class _Watch:
@@ -36,6 +41,7 @@ class _Watch:
         self._loop, self._thread = loop, thread
         self._asked: float | None = None  # when the loop was asked for a sign of life that it has not given yet
         self._lasted = 0.0
+        self._ended = False
         self._named = ""
 
     def run(self, over: threading.Event) -> None:
@@ -47,6 +53,15 @@ class _Watch:
                 self._ask()
             elif not self._named and time.monotonic() - self._asked > BLOCKED_SECONDS:
                 self._name(time.monotonic() - self._asked)
+
+    def still(self) -> float:
+        """For how many seconds the loop has not turned."""
+        asked = self._asked
+        return 0.0 if asked is None or self._ended else time.monotonic() - asked
+
+    def end(self) -> None:
+        """The loop will be closed, and owes no answer."""
+        self._ended = True
 
     def _ask(self) -> None:
         self._asked = time.monotonic()

@@ -19,6 +19,7 @@ from typing import Any
 
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.monitoring import monitored, observing
 from uno_workflows.app.parts import dispatch_part, projections_part, sagas_part
 from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.app.sdk_worker import build_id
@@ -61,23 +62,29 @@ async def run_worker(
     identity = f"{os.getpid()}@{socket.gethostname()}-{secrets.token_hex(2)}"
     outages = Outages()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings, outages=outages))
-        client = await connect_temporal()
+        seen = await stack.enter_async_context(monitored(settings, catalogue, role=role, stop=stop))
+        store = await stack.enter_async_context(open_store(settings, outages=outages, measures=seen.measures))
+        client = await connect_temporal(runtime=seen.runtime)
         log.info("worker_started", **_described(settings, catalogue, role), identity=identity, namespace=client.namespace)
         await register_subscriptions(store, catalogue)
-        watch: list[asyncio.Future[Any]] = []
+        watch: list[asyncio.Future[Any]] = [*await stack.enter_async_context(observing(seen, store, client))]
         if role in (Role.ALL, Role.SAGAS):
-            watch.extend(await stack.enter_async_context(sagas_part(settings, catalogue, store, client, identity, stop)))
+            watch.extend(await stack.enter_async_context(sagas_part(settings, catalogue, store, client, identity, stop, seen)))
         if role in (Role.ALL, Role.DISPATCH):
-            watch.extend(
-                await stack.enter_async_context(dispatch_part(settings, catalogue, store, client, identity, stop, outages))
-            )
+            dispatch = dispatch_part(settings, catalogue, store, client, identity, stop, outages, seen)
+            watch.extend(await stack.enter_async_context(dispatch))
         if role in (Role.ALL, Role.PROJECTIONS) and catalogue.projections:
-            alone = partial(projections_part, settings, catalogue, identity, outages)
-            watch.append(await stack.enter_async_context(in_thread(alone, name="projections", grace=settings.grace)))
+            alone = partial(projections_part, settings, catalogue, identity, outages, seen)
+            thread = in_thread(alone, name="projections", grace=settings.grace, watch=seen.watch)
+            watch.append(await stack.enter_async_context(thread))
         log.info("worker_ready", app=settings.app, role=str(role))
+        seen.start()
         ready()
-        await _until(stop, watch)
+        try:
+            await _until(stop, watch)
+        except Exception as error:
+            seen.die(error)
+            raise
     log.info("worker_stopped", app=settings.app, role=str(role))
 
 

@@ -22,11 +22,12 @@ from uno_workflows.dispatch.routing import run_keys
 from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.events.errors import StoreContended, StoreUnavailable, SubscriptionHalted, TemporalUnavailable, UnoError
 from uno_workflows.events.names import GlobalPosition
-from uno_workflows.events.protocols import EventStore, Runs, Subscriptions
+from uno_workflows.events.protocols import EventStore, Measures, Runs, Subscriptions
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
 from uno_workflows.events.subscriptions import Lease, Page, Start
 from uno_workflows.observability.outages import Outages, Part
+from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import subscription_name
 
@@ -68,10 +69,12 @@ class Dispatcher:
         subscriptions: Subscriptions,
         settings: DispatchSettings,
         outages: Outages | None = None,
+        measures: Measures = UNMEASURED,
     ) -> None:
         self.saga, self.temporal, self.events = saga, temporal, events
         self.outages = outages or Outages()
         self.runs, self.subscriptions, self.settings = runs, subscriptions, settings
+        self.measures = measures
 
     @property
     def subscription(self) -> str:
@@ -107,8 +110,9 @@ class DispatchSession:
         self._feeder = Feeder(dispatcher.saga, dispatcher.temporal, dispatcher.events, dispatcher.runs, lease.epoch)
         self._progress = Progress(lease.position)
         self._slots = asyncio.Semaphore(dispatcher.settings.window)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._last: dict[RunKey, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[str]] = set()
+        self._last: dict[RunKey, asyncio.Task[str]] = {}
+        self._delivered: dict[str, list[StoredEvent]] = {}  # by outcome, until a checkpoint says so
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
         self._failure: BaseException | None = None
@@ -211,6 +215,15 @@ class DispatchSession:
                 await self._dispatcher.runs.record_started(started, epoch=lease.epoch, tx=tx)
         self.lease = lease
         del self._feeder.started[: len(started)]
+        self._measure(len(started))
+
+    def _measure(self, started: int) -> None:
+        """Count what the checkpoint just told: once for many events."""
+        measures, delivered, self._delivered = self._dispatcher.measures, self._delivered, {}
+        if started:
+            measures.runs_started(self._dispatcher.saga.name, started)
+        for outcome, events in delivered.items():
+            measures.handled(self._dispatcher.subscription, outcome, events)
 
     # -- deliveries
 
@@ -222,7 +235,7 @@ class DispatchSession:
         self._last[key] = task
         task.add_done_callback(lambda ended: self._ended(ended, event, key))
 
-    def _ended(self, task: asyncio.Task[None], event: StoredEvent, key: RunKey) -> None:
+    def _ended(self, task: asyncio.Task[str], event: StoredEvent, key: RunKey) -> None:
         self._slots.release()
         self._tasks.discard(task)
         if self._last.get(key) is task:
@@ -233,9 +246,10 @@ class DispatchSession:
             self._failure = self._failure or error
             return
         self._progress.finish(event.position)
+        self._delivered.setdefault(task.result(), []).append(event)
         self._changed.set()
 
-    async def _deliver_in_turn(self, event: StoredEvent, key: RunKey, before: asyncio.Task[None] | None) -> None:
+    async def _deliver_in_turn(self, event: StoredEvent, key: RunKey, before: asyncio.Task[str] | None) -> str:
         if before is not None:
             await asyncio.wait([before])
             if before.cancelled() or before.exception() is not None:
@@ -243,20 +257,22 @@ class DispatchSession:
         outage = self._dispatcher.outages.part(f"{event.type} at {event.position} to {key.saga}/{key.key}")
         try:
             with bound_contextvars(subscription=self._dispatcher.subscription, position=event.position):
-                await self._insist(event, key, outage)
+                return await self._insist(event, key, outage)
         finally:
             outage.left()
 
-    async def _insist(self, event: StoredEvent, key: RunKey, outage: Part) -> None:
+    async def _insist(self, event: StoredEvent, key: RunKey, outage: Part) -> str:
         pause = FIRST_PAUSE
         while True:
             try:
-                await self._feeder.deliver(event, key)
-                return outage.over()
+                outcome = await self._feeder.deliver(event, key)
+                outage.over()
+                return outcome
             except PASSING as err:
                 if self._leaving.is_set():
                     raise asyncio.CancelledError from err
                 outage.met(err)
+                self._dispatcher.measures.retried(self._dispatcher.subscription, type(err).__name__)
                 await self._rest(pause)
                 pause = min(pause * 2, self._dispatcher.settings.longest_pause.total_seconds())
             except UnoError as err:

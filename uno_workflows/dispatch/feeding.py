@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from temporalio.common import RawValue
@@ -29,6 +29,8 @@ log = get_logger("uno_workflows.dispatch")
 
 REMEMBERED: Final = 20_000  # runs known without asking Postgres
 OVER: Final = "the saga was over"
+Outcome = Literal["started", "signalled", "pending", "late", "repeated"]
+"""What became of an event for one run."""
 
 
 class RunLost(UnoError):
@@ -83,7 +85,7 @@ class Feeder:
             if key not in self._known:
                 self._remember(key, started.get(key) or self._known_run(found.get(key)))
 
-    async def deliver(self, event: StoredEvent, key: RunKey) -> None:
+    async def deliver(self, event: StoredEvent, key: RunKey) -> Outcome:
         """Start the run, feed it, or write down why not. Doing it again after a crash changes nothing.
 
         A run that is over by the table is signalled all the same: its last workflow task may have been lost after it wrote
@@ -96,15 +98,20 @@ class Feeder:
         run = await self._run_of(key)
         if run is None and event.type in self._saga.starts_on:
             await self._start(event, key)
-        elif run is None:
+            return "started"
+        if run is None:
             await self._runs.add_pending(_undelivered(event, key))  # its start may still come
             log.debug("event_early", **_fields(event, key))
-        elif event.id == run.start_event_id:
+            return "pending"
+        if event.id == run.start_event_id:
             await self._deliver_pending(run, key)  # started before; whoever did it may have died here
-        elif run.over and event.position <= run.read:
-            return  # the run had it before it ended; it is only delivered again
-        elif not await self._temporal.signal(run.workflow_id, self._envelope(event)):
-            await self._not_found(event, key, run)
+            return "repeated"
+        if run.over and event.position <= run.read:
+            return "repeated"  # the run had it before it ended; it is only delivered again
+        if await self._temporal.signal(run.workflow_id, self._envelope(event)):
+            return "signalled"
+        await self._not_found(event, key, run)
+        return "late"
 
     async def _start(self, event: StoredEvent, key: RunKey) -> None:
         made = workflow_id(key.saga, key.key, tenant=key.tenant)

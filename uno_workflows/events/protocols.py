@@ -208,3 +208,62 @@ class StepStore(Protocol):
         What `work` appends carries the call's context, and ids that follow from its key.
         """
         ...
+
+
+class Measures(Protocol):
+    """What happened, told to whoever counts it: batches where there are batches, and never a stream, key, id or tenant.
+
+    No method waits, and none raises. They are called from several threads.
+    """
+
+    def appended(self, writes: Sequence[StreamAppend], made: Sequence[Appended]) -> None:
+        """These appends were committed; in a transaction that the caller lent, written."""
+        ...
+
+    def append_ended(self, outcome: str, seconds: float) -> None:
+        """One append was answered: `ok`, `refused` or `failed`."""
+        ...
+
+    def append_conflict(self, event_type: str) -> None:
+        """A stream was at another version than the writer of this event expected."""
+        ...
+
+    def took_over(self, subscription: str) -> None:
+        """A pump of this process has the lease."""
+        ...
+
+    def let_go(self, subscription: str) -> None:
+        """It has it no more."""
+        ...
+
+    def halted(self, subscription: str) -> None:
+        """A pump wrote down that an event can neither be handled nor skipped."""
+        ...
+
+    def page_ended(self, subscription: str, seconds: float) -> None:
+        """A page was read and taken."""
+        ...
+
+    def handled(self, subscription: str, outcome: str, events: Sequence[StoredEvent]) -> None:
+        """These events are finished, and a checkpoint that knows it was written."""
+        ...
+
+    def retried(self, subscription: str, error_type: str) -> None:
+        """An attempt failed, and another follows."""
+        ...
+
+    def runs_started(self, saga: str, number: int) -> None:
+        """So many runs were written down as open."""
+        ...
+
+    def run_ended(self, saga: str, outcome: str, seconds: float | None) -> None:
+        """A run ended so long after its start event was recorded; `None` if that is not known."""
+        ...
+
+    def step_ended(self, saga: str, step: str, outcome: str, seconds: float, *, attempt: int) -> None:
+        """An attempt of a step ended: `ok`, `refused`, `not_yet`, `failed` or `cancelled`."""
+        ...
+
+    def skips_found(self, subscription: str, number: int) -> None:
+        """The auditor found committed events that the subscription never saw."""
+        ...

@@ -1,1 +1,1 @@
-"""What is told of a running program: log lines, without knowing who runs or who listens."""
+"""What a process tells of itself: log lines, metrics, health; without knowing who runs or who listens."""

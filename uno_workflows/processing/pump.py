@@ -16,10 +16,11 @@ from typing import Final, Protocol
 
 from uno_workflows.events.errors import StoreContended, StoreUnavailable, SubscriptionHalted
 from uno_workflows.events.names import GlobalPosition
-from uno_workflows.events.protocols import Subscriptions, Tail
+from uno_workflows.events.protocols import Measures, Subscriptions, Tail
 from uno_workflows.events.subscriptions import Lease, Page, Start
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
+from uno_workflows.observability.unmeasured import UNMEASURED
 
 log = get_logger("uno_workflows.pump")
 
@@ -104,9 +105,10 @@ class Pump:
         owner: str,
         settings: PumpSettings,
         outages: Outages | None = None,
+        measures: Measures = UNMEASURED,
     ) -> None:
         self._subscriptions, self._tail, self._consumer = subscriptions, tail, consumer
-        self._owner, self._settings = owner, settings
+        self._owner, self._settings, self._measures = owner, settings, measures
         self._outage = (outages or Outages()).part(consumer.subscription)
         self._still = False  # told that it is paused or halted
         self.leaving = asyncio.Event()
@@ -132,8 +134,7 @@ class Pump:
                 self._outage.over("postgres")
                 self._tell_taken(lease, renewal=renewal)
                 renewal = True
-                async with self._consumer.open(lease, self.leaving) as session:
-                    await self._pump(session, end)
+                await self._hold(lease, end)
             except SubscriptionHalted as halt:
                 # written down; a checkpoint that does not fit the log halts at each take-over anew
                 self._tell_halted(halt)
@@ -144,6 +145,14 @@ class Pump:
                 pause = min(pause * 2, self._settings.longest_pause.total_seconds())
         self._outage.left()
 
+    async def _hold(self, lease: Lease, end: float) -> None:
+        self._measures.took_over(lease.subscription)
+        try:
+            async with self._consumer.open(lease, self.leaving) as session:
+                await self._pump(session, end)
+        finally:
+            self._measures.let_go(lease.subscription)
+
     async def _pump(self, session: Session, end: float) -> None:
         while not self.leaving.is_set() and time.monotonic() < end:
             self.position = session.lease.position
@@ -152,6 +161,7 @@ class Pump:
                 await self._turn(session, await self._wait(session.read))
             except SubscriptionHalted as halt:
                 await self._subscriptions.halt(session.lease, position=halt.position, reason=halt.reason)
+                self._measures.halted(self._consumer.subscription)
                 raise
 
     async def _turn(self, session: Session, bound: int) -> None:
@@ -160,9 +170,10 @@ class Pump:
         if not may_go_on:
             await self._rest(self._settings.poll.total_seconds())  # paused or halted
         elif bound > session.read and not self.leaving.is_set():
-            at = replace(session.lease, position=session.read)
+            at, began = replace(session.lease, position=session.read), time.perf_counter()
             page = await self._subscriptions.page(at, bound=bound, types=self._consumer.types, limit=self._settings.page)
             await session.take(page)
+            self._measures.page_ended(self._consumer.subscription, time.perf_counter() - began)
 
     async def _wait(self, position: int) -> GlobalPosition:
         """Wait for the log to grow, or for the next look at the lease; returns at once when leaving."""

@@ -13,11 +13,12 @@ from structlog.contextvars import bound_contextvars
 
 from uno_workflows.events.errors import LostLease, StoreContended, StoreUnavailable, SubscriptionHalted, UnoError
 from uno_workflows.events.names import GlobalPosition
-from uno_workflows.events.protocols import Subscriptions
+from uno_workflows.events.protocols import Measures, Subscriptions
 from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
 from uno_workflows.events.subscriptions import Lease, Page, Start
 from uno_workflows.observability.logs import get_logger
+from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.projections.projection import Projection, subscription_name
 
 log = get_logger("uno_workflows.projections")
@@ -34,11 +35,18 @@ SLOW_SECONDS: Final = 5.0
 class ProjectionFolder:
     """The consumer of the subscription `projection:<Name>`."""
 
-    def __init__(self, projection: type[Projection], registry: EventRegistry, subscriptions: Subscriptions) -> None:
+    def __init__(
+        self,
+        projection: type[Projection],
+        registry: EventRegistry,
+        subscriptions: Subscriptions,
+        *,
+        measures: Measures = UNMEASURED,
+    ) -> None:
         definition = projection.__uno_projection__
         assert definition is not None
         self.projection, self.definition = projection, definition
-        self.registry, self.subscriptions = registry, subscriptions
+        self.registry, self.subscriptions, self.measures = registry, subscriptions, measures
 
     @property
     def subscription(self) -> str:
@@ -110,6 +118,7 @@ class FolderSession:
                 log.warning(
                     "projection_failed", subscription=self._folder.subscription, position=upto, attempt=attempt, reason=str(err)
                 )
+                self._folder.measures.retried(self._folder.subscription, type(err.__cause__).__name__)
                 await asyncio.sleep(FIRST_PAUSE * 2**attempt)
         return None
 
@@ -130,6 +139,8 @@ class FolderSession:
                 raise _HandlerFailed(f"{handler.method}: {type(err).__name__}: {err}") from err
             raise
         self.lease = lease
+        if batch:
+            self._folder.measures.handled(self._folder.subscription, "handled", batch)
 
     def _runs(self, batch: Sequence[StoredEvent]) -> Iterator[tuple[str, Sequence[Recorded[Any]]]]:
         handlers = self._folder.definition.handlers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -17,11 +18,14 @@ from uno_workflows.events.errors import (
     StoreContended,
     StoreUnavailable,
     StreamClosed,
+    UnoError,
     WrongExpectedVersion,
 )
 from uno_workflows.events.names import ANY, Version, bucket
+from uno_workflows.events.protocols import Measures
 from uno_workflows.events.recorded import Appended, StreamAppend
-from uno_workflows.storage.handles import AsyncpgHandle, Handle, WakesReaders, lent
+from uno_workflows.observability.unmeasured import UNMEASURED
+from uno_workflows.storage.handles import AsyncpgHandle, Handle, KnowsItsCommit, lent
 from uno_workflows.storage.pool import Database
 from uno_workflows.storage.statements import Statement
 
@@ -39,9 +43,10 @@ class Appending:
         committed: Called after each commit of events that we hear of.
     """
 
-    def __init__(self, database: Database, *, committed: Callable[[], None]) -> None:
+    def __init__(self, database: Database, *, committed: Callable[[], None], measures: Measures = UNMEASURED) -> None:
         self._database = database
         self._committed = committed
+        self._measures = measures
 
     async def append(self, writes: Sequence[StreamAppend], *, tx: object | None = None) -> list[Appended]:
         """Store all or none.
@@ -72,15 +77,27 @@ class Appending:
         if not writes:
             return []
         check_writes(writes)
-        if tx is None:
-            return await self._append_until_known(writes)
+        began, outcome = time.perf_counter(), "failed"
+        try:
+            made = await (self._append_until_known(writes) if tx is None else self._append_in(tx, writes))
+            outcome = "ok"
+        except UnoError as error:
+            outcome = "failed" if error.retryable else "refused"
+            raise
+        finally:
+            self._measures.append_ended(outcome, time.perf_counter() - began)
+        return made
+
+    async def _append_in(self, tx: object, writes: Sequence[StreamAppend]) -> list[Appended]:
         with self._database.errors():
             handle = await lent(tx)
         made = await self.write(handle, writes)
+        if isinstance(tx, KnowsItsCommit):
+            tx.note_appended(writes, made)
+            return made
         if isinstance(tx, AsyncSession):
             _call_after_commit(tx.sync_session, self._committed)
-        elif isinstance(tx, WakesReaders):
-            tx.wrote = True
+        self._measures.appended(writes, made)
         return made
 
     async def write(self, handle: Handle, writes: Sequence[StreamAppend]) -> list[Appended]:
@@ -96,7 +113,14 @@ class Appending:
     async def _write_one(self, handle: Handle, write: StreamAppend) -> Appended:
         with self._database.errors(writing=write):
             rows = await handle.fetch(self._statement, **append_values(write))
-        return read_outcome(write, rows[0])
+        return self._read_outcome(write, rows[0])
+
+    def _read_outcome(self, write: StreamAppend, row: Sequence[Any]) -> Appended:
+        try:
+            return read_outcome(write, row)
+        except WrongExpectedVersion:
+            self._measures.append_conflict(write.events[0].type)
+            raise
 
     async def _append_until_known(self, writes: Sequence[StreamAppend]) -> list[Appended]:
         loop = asyncio.get_running_loop()
@@ -109,6 +133,7 @@ class Appending:
                     raise _given_up(error) from error
             else:
                 self._committed()
+                self._measures.appended(writes, made)
                 return made
             await asyncio.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
@@ -120,7 +145,7 @@ class Appending:
                 if len(writes) == 1:
                     statement = self._statement
                     row = await connection.fetchrow(statement.numbered, *statement.arguments(append_values(writes[0])))
-                    return [read_outcome(writes[0], row)]
+                    return [self._read_outcome(writes[0], row)]
                 async with connection.transaction(isolation="read_committed"):
                     return await self.write(handle, writes)
 

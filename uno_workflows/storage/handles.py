@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from uno_workflows.events.errors import NotInTransaction
 from uno_workflows.events.protocols import Transaction
+from uno_workflows.events.recorded import Appended, StreamAppend
 from uno_workflows.storage.statements import Statement
 
 
@@ -28,10 +29,12 @@ class Handle(Protocol):
 
 
 @runtime_checkable
-class WakesReaders(Protocol):
-    """A transaction that wakes the readers after its commit, if it wrote events."""
+class KnowsItsCommit(Protocol):
+    """A transaction that wakes the readers after its commit, and counts then what was appended in it."""
 
-    wrote: bool
+    def note_appended(self, writes: Sequence[StreamAppend], made: Sequence[Appended]) -> None:
+        """These events stand in it."""
+        ...
 
 
 class AsyncpgHandle:

@@ -7,8 +7,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from uno_workflows.events.names import GlobalPosition, workflow_id
-from uno_workflows.events.protocols import Transaction
+from uno_workflows.events.protocols import Measures, Transaction
 from uno_workflows.events.runs import FINAL_STATES, Mark, Run, RunKey, RunState, Started, Undelivered
+from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
 
@@ -19,8 +20,9 @@ UNKNOWN_EVENT: Final = UUID(int=0)
 class PostgresRuns:
     """See the port `Runs`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, measures: Measures = UNMEASURED) -> None:
         self._database = database
+        self._measures = measures
 
     async def latest(self, keys: Collection[RunKey]) -> dict[RunKey, Run]:
         """The newest generation of each given (saga, tenant, key) that was ever started, under the key asked for."""
@@ -60,7 +62,7 @@ class PostgresRuns:
         """
         if state == "open":
             raise ValueError("a run cannot end as open")
-        await self._database.fetch(
+        written = await self._database.fetch_row(
             "record_end",
             saga=key.saga,
             tenant=key.tenant,
@@ -75,6 +77,8 @@ class PostgresRuns:
             mark_run=mark and mark.run_id,
             mark=mark and mark.length,
         )
+        if written is not None and state in FINAL_STATES and written["before"] != state:
+            self._measures.run_ended(key.saga, state, written["seconds"])
 
     async def count_open(self, saga: str) -> int:
         """How many runs are not over, those with a failed compensation included."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from uno_workflows.events.protocols import Measures
 from uno_workflows.observability.outages import Outages
+from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.appending import Appending
 from uno_workflows.storage.migrations import check_schema
 from uno_workflows.storage.notifier import Notifier
@@ -23,8 +25,8 @@ from uno_workflows.storage.transactions import PROGRAM_LIMITS, Encode, PostgresT
 class PostgresEvents(Appending, Reading):
     """See the port `EventStore`."""
 
-    def __init__(self, database: Database, *, committed: Callable[[], None]) -> None:
-        Appending.__init__(self, database, committed=committed)
+    def __init__(self, database: Database, *, committed: Callable[[], None], measures: Measures) -> None:
+        Appending.__init__(self, database, committed=committed, measures=measures)
         Reading.__init__(self, database)
 
 
@@ -41,17 +43,26 @@ class PostgresStore:
         steps: Results of transactional steps (port `StepStore`).
     """
 
-    def __init__(self, database: Database, notifier: Notifier, *, dsn: str, encode: Encode, outages: Outages) -> None:
+    def __init__(
+        self,
+        database: Database,
+        notifier: Notifier,
+        *,
+        dsn: str,
+        encode: Encode,
+        outages: Outages,
+        measures: Measures,
+    ) -> None:
         self.database = database
         self._outages = outages
         self._notifier = notifier
         self._dsn = dsn
         self._tails: set[PostgresTail] = set()
-        self.events = PostgresEvents(database, committed=self._committed)
-        transactions = Transactions(database, appending=self.events, encode=encode, committed=self._committed)
+        self.events = PostgresEvents(database, committed=self._committed, measures=measures)
+        transactions = Transactions(database, appending=self.events, encode=encode, committed=self._committed, measures=measures)
         self._transactions = transactions
         self.subscriptions = PostgresSubscriptions(database, transactions)
-        self.runs = PostgresRuns(database)
+        self.runs = PostgresRuns(database, measures=measures)
         self.steps = PostgresSteps(database, transactions)
 
     @classmethod
@@ -64,6 +75,7 @@ class PostgresStore:
         schema: str = DEFAULT_SCHEMA,
         settings: StoreSettings | None = None,
         outages: Outages | None = None,
+        measures: Measures = UNMEASURED,
     ) -> AsyncIterator[PostgresStore]:
         """Connect to a migrated schema.
 
@@ -71,6 +83,7 @@ class PostgresStore:
             dsn: `postgresql://…`; `postgresql+asyncpg://…` is the same.
             encode: Turns an event into bytes, for `Transaction.append`.
             outages: Where its tails say that Postgres does not answer; one that the whole process shares.
+            measures: Told what is appended and how runs end.
 
         Raises:
             SchemaMismatch: the schema is not at this version's migration; `migrate` brings it there.
@@ -84,7 +97,7 @@ class PostgresStore:
                     await check_schema(connection, schema=schema)
             notifier = Notifier(database, dsn)
             async with notifier.running():
-                yield cls(database, notifier, dsn=dsn, encode=encode, outages=outages or Outages())
+                yield cls(database, notifier, dsn=dsn, encode=encode, outages=outages or Outages(), measures=measures)
 
     def transaction(self) -> AbstractAsyncContextManager[PostgresTransaction]:
         """A transaction of the store's database, for a program's own changes and events together."""

@@ -17,7 +17,9 @@ from uno_workflows.events.context import EventContext, current_context
 from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import derived_event_id, new_event_id
 from uno_workflows.events.names import ANY, check_stream_id
+from uno_workflows.events.protocols import Measures
 from uno_workflows.events.recorded import Appended, NewEvent, StreamAppend
+from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.appending import Appending, check_writes
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
@@ -53,7 +55,8 @@ class PostgresTransaction:
         self._encode = encode
         self._call = call
         self._made = 0
-        self.wrote = False
+        self.appended: list[tuple[StreamAppend, Appended]] = []
+        """What stands in it, to be counted at its commit."""
 
     @property
     def connection(self) -> AsyncConnection:
@@ -84,8 +87,12 @@ class PostgresTransaction:
         write = StreamAppend(context.tenant, check_stream_id(stream_id), expected_version, new, context.correlation_id or "")
         check_writes([write])
         made = (await self._appending.write(SqlalchemyHandle(self._connection), [write]))[0]
-        self.wrote = self.wrote or not made.replayed
+        self.note_appended([write], [made])
         return made
+
+    def note_appended(self, writes: Sequence[StreamAppend], made: Sequence[Appended]) -> None:
+        """See `KnowsItsCommit`."""
+        self.appended += zip(writes, made, strict=True)
 
     def _next_id(self) -> UUID:
         self._made += 1
@@ -109,11 +116,20 @@ class PostgresTransaction:
 class Transactions:
     """Opens them."""
 
-    def __init__(self, database: Database, *, appending: Appending, encode: Encode, committed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        appending: Appending,
+        encode: Encode,
+        committed: Callable[[], None],
+        measures: Measures = UNMEASURED,
+    ) -> None:
         self._database = database
         self._appending = appending
         self._encode = encode
         self._committed = committed
+        self._measures = measures
 
     @asynccontextmanager
     async def open(
@@ -142,8 +158,9 @@ class Transactions:
                 yield made
             with self._database.errors():
                 await _commit(connection)
-        if made.wrote:
+        if made.appended:
             self._committed()
+            self._measures.appended([write for write, _ in made.appended], [result for _, result in made.appended])
 
     async def _limit(self, connection: AsyncConnection, limits: Limits) -> None:
         await SqlalchemyHandle(connection).fetch(

@@ -23,7 +23,11 @@ on conflict (saga, tenant, key, generation) do update
        epoch = coalesce(r.epoch, excluded.epoch),
        temporal_run_id = coalesce(r.temporal_run_id, excluded.temporal_run_id)
 
--- name: record_end — write how a run ended; a final state gives way only to a newer mark of the run itself
+-- name: record_end — write how a run ended; a final state gives way only to a newer mark of the run itself. How it stood before, and for how long it ran
+with before as (
+  select state from {schema}.saga_runs
+   where saga = cast(:saga as text) and tenant = cast(:tenant as text) and key = cast(:key as text)
+     and generation = cast(:generation as int))
 insert into {schema}.saga_runs as r (saga, tenant, key, generation, workflow_id, start_event_id, state, reason, furthest, mark_run, mark, closed_at)
 values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:workflow_id as text),
         cast(:start_event_id as uuid), cast(:state as text), cast(:reason as text), cast(:furthest as bigint), cast(:mark_run as text), cast(:mark as bigint),
@@ -34,6 +38,9 @@ on conflict (saga, tenant, key, generation) do update
        mark_run = coalesce(excluded.mark_run, r.mark_run), mark = coalesce(excluded.mark, r.mark)
  where case when excluded.mark is null then r.closed_at is null
             else r.mark is null or r.mark_run <> excluded.mark_run or r.mark <= excluded.mark end
+returning (select state from before) as before,
+          (select extract(epoch from clock_timestamp() - e.recorded_at)::float8 from {schema}.events e
+            where e.tenant = r.tenant and e.event_id = r.start_event_id) as seconds
 
 -- name: count_open — how many runs of a saga are not over
 select count(*) from {schema}.saga_runs where saga = cast(:saga as text) and closed_at is null

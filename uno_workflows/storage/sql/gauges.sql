@@ -1,0 +1,32 @@
+-- name: log_gauges — the clock, how far the log goes and may be read, and how long the oldest transaction is open that holds readers back
+select extract(epoch from clock_timestamp())::float8 as now, f.bound, f.head,
+       case when f.bound < f.head then coalesce((
+         select max(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)))::float8
+           from pg_locks l
+           left join pg_stat_activity a using (pid)
+           left join pg_locks x on l.pid is null and x.locktype = 'transactionid' and x.virtualtransaction = l.virtualtransaction
+           left join pg_prepared_xacts p on p.transaction = x.transactionid
+          where l.locktype = 'advisory' and l.objsubid = 2 and l.mode = 'ShareLock' and l.granted
+            and l.classid = '{schema}.position_seq'::regclass::oid
+            and l.database = (select oid from pg_database where datname = current_database())), 0)
+       else 0 end as fence_age
+  from {schema}.frontier() f
+
+-- name: subscription_gauges — how far each subscription is behind a bound, in positions and in seconds, and when it last moved or had nothing to do
+select s.name, greatest(cast(:bound as bigint) - s.position, 0) as lag_events,
+       greatest(coalesce(extract(epoch from clock_timestamp() - next.recorded_at), 0), 0)::float8 as lag_seconds,
+       extract(epoch from case when s.position >= cast(:bound as bigint) then clock_timestamp() else s.updated_at end)::float8 as moved_at,
+       s.paused_at is not null as paused, s.halted_at is not null as halted,
+       extract(epoch from clock_timestamp())::float8 as now
+  from {schema}.subscriptions s
+  left join lateral (
+    select e.recorded_at from {schema}.events e
+     where e.position > s.position and e.position <= cast(:bound as bigint)
+     order by e.position limit 1) next on true
+ order by s.name
+
+-- name: run_gauges — how many runs are not over
+select saga, state, count(*) as runs from {schema}.saga_runs where closed_at is null group by saga, state
+
+-- name: schema_version — the newest migration that was applied
+select coalesce(max(number), 0) as number from {schema}.schema_migrations
