@@ -39,8 +39,8 @@ from uno_workflows.storage.store import PostgresStore
 log = get_logger("uno_workflows.monitor")
 
 GAUGE_SECONDS: Final = 5.0
-GAUGE_SHARE: Final = 100
-"""Gauges take at most a hundredth of one connection's time: where reading them is slow, they are read more seldom."""
+GAUGE_SHARE: Final = 20
+"""Gauges take at most a twentieth of one connection's time: where reading them is slow, they are read more seldom."""
 CORE_ATTEMPTS: Final = 5
 
 

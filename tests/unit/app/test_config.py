@@ -36,6 +36,13 @@ def problems(**environ: str) -> tuple[str, ...]:
         ("UNO_DATABASE_URL", "postgresql://me:s3cret/ww@host/db", "is no address: check the port"),
         ("UNO_DATABASE_URL", "postgresql://me:s3cret@[::1/db", "is no address: check the port"),
         ("UNO_LISTEN_URL", "postgresql://h:notaport/x", "is no address: check the port"),
+        ("UNO_MONITOR", "9464", "must be an address and a port, such as 127.0.0.1:9464"),
+        ("UNO_MONITOR", "localhost:9464", "must be an address and a port"),
+        ("UNO_MONITOR", "127.0.0.1", "must be an address and a port"),
+        ("UNO_MONITOR", "127.0.0.1:", "must end in a port from 0 (any) to 65535"),
+        ("UNO_MONITOR", "127.0.0.1:65536", "must end in a port from 0 (any) to 65535"),
+        ("UNO_MONITOR", "::1:9464", "must end in a port from 0 (any) to 65535"),
+        ("UNO_MONITOR", "[127.0.0.1]:9464", "must end in a port from 0 (any) to 65535"),
     ],
 )
 def test_setting_is_refused_with_the_reason(variable: str, text: str, reason: str):
