@@ -14,6 +14,7 @@ import pytest
 
 from docs.blocks import Block, blocks_of
 from uno_workflows.config import variables
+from uno_workflows.observability.catalogue import CATALOGUE, Kind, Metric
 from uno_workflows.observability.log_events import rows
 
 ROOT = Path(__file__).parents[2]
@@ -135,3 +136,14 @@ def test_the_page_of_settings_says_what_the_code_says() -> None:
 def test_the_page_of_logs_says_what_the_code_says() -> None:
     """Made of the code; if this fails, put the rows of `log_events.rows()` into docs/logs.md."""
     assert "\n".join(rows()) + "\n" in (ROOT / "docs" / "logs.md").read_text()
+
+
+def test_the_page_of_metrics_says_what_the_code_measures() -> None:
+    """Made of the catalogue; if this fails, put these rows into docs/metrics.md."""
+    assert "\n".join(map(_row, CATALOGUE)) in (ROOT / "docs" / "metrics.md").read_text()
+
+
+def _row(metric: Metric) -> str:
+    kind = f"histogram, {metric.buckets[0]:g}–{metric.buckets[-1]:g}" if metric.kind is Kind.HISTOGRAM else metric.kind
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {kind} | {labels} | {metric.source} | {metric.help} |"

@@ -98,7 +98,7 @@ CATALOGUE: Final = (
         "s",
         ("outcome",),
         _P,
-        "One append as its caller sees it, retries included: ok, refused or failed. A lent transaction commits later.",
+        "One append as its caller sees it, retries included: ok, refused or failed; not those by `tx.append` in a transaction.",
         CALL,
     ),
     Metric("uno_log_head_position", _G, "1", (), _W, "Newest position that was drawn; positions may have gaps."),
