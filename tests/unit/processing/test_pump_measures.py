@@ -1,0 +1,91 @@
+"""What a pump tells of itself: whose the lease is, how long a page takes, that it halted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry
+
+from uno_workflows.events.errors import SubscriptionHalted
+from uno_workflows.events.names import GlobalPosition
+from uno_workflows.events.protocols import Subscriptions, Tail
+from uno_workflows.events.subscriptions import Lease, Page
+from uno_workflows.observability.metrics import Metrics
+from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
+
+NAME = "saga:Order"
+LEASE = Lease(NAME, GlobalPosition(0), 1, UUID(int=0))
+LABELS = {"subscription": NAME}
+
+
+class Log:
+    """A subscription with one page, and the end of its log."""
+
+    halted = False
+
+    async def take_over(self, name: str, *, owner: str) -> Lease:
+        return LEASE
+
+    async def check(self, lease: Lease) -> bool:
+        return not self.halted
+
+    async def page(self, lease: Lease, **_: Any) -> Page:
+        return Page((), GlobalPosition(5))
+
+    async def halt(self, lease: Lease, *, position: int | None, reason: str) -> None:
+        self.halted = True
+
+    async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
+        return GlobalPosition(5)
+
+
+class Handler:
+    """A consumer that looks who owns the lease while it works, and leaves; or halts."""
+
+    subscription, types, start = NAME, frozenset[str](), "beginning"
+    lease, read = LEASE, GlobalPosition(0)
+
+    def __init__(self, registry: CollectorRegistry, *, halts: bool) -> None:
+        self.registry, self.halts = registry, halts
+        self.owned_meanwhile: float | None = None
+        self.leaving = asyncio.Event()
+
+    @asynccontextmanager
+    async def open(self, lease: Lease, leaving: asyncio.Event) -> AsyncIterator[Handler]:
+        self.leaving = leaving
+        yield self
+
+    def verify(self) -> None: ...
+
+    async def take(self, page: Page) -> None:
+        self.owned_meanwhile = self.registry.get_sample_value("uno_subscription_owned", LABELS)
+        self.leaving.set()
+        if self.halts:
+            raise SubscriptionHalted(NAME, 3, "no key")
+
+
+async def pumped(*, halts: bool) -> tuple[CollectorRegistry, Handler]:
+    registry = CollectorRegistry()
+    log, handler = Log(), Handler(registry, halts=halts)
+    subscriptions, tail, consumer = cast(Subscriptions, log), cast(Tail, log), cast(Consumer, handler)
+    pump = Pump(subscriptions, tail, consumer, owner="me", settings=PumpSettings(), measures=Metrics(registry))
+    await pump.run()
+    return registry, handler
+
+
+async def test_the_lease_is_owned_until_it_is_left():
+    registry, handler = await pumped(halts=False)
+    assert handler.owned_meanwhile == 1
+    assert registry.get_sample_value("uno_subscription_owned", LABELS) == 0
+    assert registry.get_sample_value("uno_page_duration_seconds_count", LABELS) == 1
+    assert registry.get_sample_value("uno_subscription_halts_total", LABELS) is None
+
+
+async def test_a_halt_is_counted_once_and_ends_the_lease():
+    registry, _ = await pumped(halts=True)
+    assert registry.get_sample_value("uno_subscription_halts_total", LABELS) == 1
+    assert registry.get_sample_value("uno_subscription_owned", LABELS) == 0
