@@ -91,6 +91,24 @@ async def test_a_question_that_never_returns_counts_as_no_answer(monkeypatch: py
     await asyncio.wait([asking])
 
 
+async def test_a_question_that_takes_too_long_is_given_up_and_asked_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(module, "ASK_SECONDS", 0.0)
+    asked: list[asyncio.Event] = []
+
+    async def ask() -> None:
+        asked.append(asyncio.Event())
+        if len(asked) == 1:
+            await asked[0].wait()
+
+    check = Check("postgres", ask)
+    asking = asyncio.create_task(keep_asking(check))
+    await until(lambda: check.problem is None)
+    assert len(asked) >= 2
+    asking.cancel()
+    await asyncio.wait([asking])
+
+
 async def test_what_a_server_says_is_kept_in_few_words(monkeypatch: pytest.MonkeyPatch):
     async def ask() -> None:
         raise OSError("x" * 1_000)

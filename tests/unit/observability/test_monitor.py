@@ -85,26 +85,36 @@ async def test_metrics_come_in_the_format_that_was_asked_for(port: int, registry
     assert body.endswith("# EOF\n")
 
 
-async def test_slow_clients_are_cut_and_stand_in_nobodys_way(port: int, monkeypatch: pytest.MonkeyPatch):
-    """More of them than it takes at once: each sends a byte and waits."""
+async def test_where_too_many_clients_are_the_oldest_makes_room(port: int, monkeypatch: pytest.MonkeyPatch):
+    for place in (module, module._Handler):
+        monkeypatch.setattr(place, "LIMIT_SECONDS" if place is module else "timeout", 60.0)
     with ExitStack() as stack:
-        slow = [stack.enter_context(socket.create_connection((HOST, port))) for _ in range(module.MOST_CLIENTS + 4)]
-        for client in slow:
+        clients = [stack.enter_context(socket.create_connection((HOST, port))) for _ in range(module.MOST_CLIENTS)]
+        for client in clients:
+            client.settimeout(20)
             client.sendall(b"G")
         assert (await asyncio.to_thread(ask, port, "/livez"))[0] == 200
-        for client in slow:
-            client.settimeout(module.LIMIT_SECONDS * 4)
-        ends = await asyncio.gather(*(asyncio.to_thread(_end, client) for client in slow))
-        assert all(ends), "each was cut"
+        assert await asyncio.to_thread(clients[0].recv, 1) == b"", "it was cut, long before its limit"
 
 
-def _end(client: socket.socket) -> bool:
+async def test_a_client_that_drips_is_cut_at_its_limit(port: int, monkeypatch: pytest.MonkeyPatch):
+    """No single byte of it is late."""
+    monkeypatch.setattr(module, "LIMIT_SECONDS", 0.5)
+    with socket.create_connection((HOST, port)) as client:
+        client.settimeout(0.05)
+        async with asyncio.timeout(20):
+            while not await asyncio.to_thread(_was_cut, client):
+                pass
+
+
+def _was_cut(client: socket.socket) -> bool:
     try:
-        while client.recv(1024):
-            pass
-    except ConnectionResetError:
-        pass
-    return True
+        client.sendall(b"G")
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 async def test_it_answers_while_the_event_loop_is_blocked_and_says_so(port: int, health: Health, monkeypatch: pytest.MonkeyPatch):
