@@ -266,8 +266,6 @@ class DispatchSession:
         while True:
             try:
                 outcome = await self._feeder.deliver(event, key)
-                outage.over()
-                return outcome
             except PASSING as err:
                 if self._leaving.is_set():
                     raise asyncio.CancelledError from err
@@ -277,6 +275,9 @@ class DispatchSession:
                 pause = min(pause * 2, self._dispatcher.settings.longest_pause.total_seconds())
             except UnoError as err:
                 raise self._halted(event, err) from err
+            else:
+                outage.over()
+                return outcome
 
     def _route(self, page: Page) -> tuple[list[tuple[StoredEvent, RunKey]], SubscriptionHalted | None]:
         """Which runs a page's events go to, up to the first event that names none."""
