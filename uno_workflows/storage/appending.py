@@ -82,7 +82,7 @@ class Appending:
             made = await (self._append_until_known(writes) if tx is None else self._append_in(tx, writes))
             outcome = "ok"
         except UnoError as error:
-            outcome = "failed" if error.retryable else "refused"
+            outcome = "failed" if isinstance(error, (StoreUnavailable, StoreContended)) else "refused"
             raise
         finally:
             self._measures.append_ended(outcome, time.perf_counter() - began)
