@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from uno_workflows.app.profiles import PROFILES
 from workers.bank.checker.findings import Finding
 from workers.bank.checker.rows import Attempt
 from workers.bank.checker.snapshot import Snapshot
@@ -19,8 +20,8 @@ STEPS: Final = {
     "take back": take_back.name,
 }
 """Which step makes which request or posting."""
-LOST_AFTER: Final = charge_fee.options.heartbeat
-"""The silence after which Temporal gives an attempt up, and has another worker make the next one."""
+LOST_AFTER: Final = min(profile.step_heartbeat for profile in PROFILES.values())
+"""The silence after which Temporal gives an attempt up, and has another worker make the next one; of the quickest profile."""
 
 
 def keys_are_those_of_their_step(seen: Snapshot) -> Iterator[Finding]:
