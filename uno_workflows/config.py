@@ -221,6 +221,33 @@ class Settings:
         return cls(**{**values, **given})
 
 
+def traces_wanted(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether OpenTelemetry's own variables ask for traces to be exported; all others of `OTEL_*` the SDK reads itself.
+
+    They do if `OTEL_TRACES_EXPORTER` is `otlp`, or if it is not set and an endpoint of OTLP is.
+
+    Args:
+        environ: Where from; the process's environment by default.
+
+    Raises:
+        ConfigurationError: they ask for an exporter or a protocol that there is not.
+    """
+    source = os.environ if environ is None else environ
+    exporter = source.get("OTEL_TRACES_EXPORTER", "").strip()
+    endpoint = source.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or source.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if source.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter == "none" or not (exporter or endpoint):
+        return False
+    problems = []
+    if exporter not in ("", "otlp"):
+        problems.append(f"OTEL_TRACES_EXPORTER={exporter}: it can be otlp or none; for others, install a provider yourself")
+    protocol = source.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or source.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
+    if protocol != "http/protobuf":
+        problems.append(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol}: spans go by http/protobuf; collectors take that on port 4318")
+    if problems:
+        raise ConfigurationError(problems)
+    return True
+
+
 def variables() -> dict[str, tuple[str, str]]:
     """Every environment variable, with its default and its purpose: the documentation is made of it."""
     return {s.metadata["variable"]: (_spelt(s.default), s.metadata["help"]) for s in fields(Settings)}

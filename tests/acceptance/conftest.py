@@ -19,6 +19,10 @@ from uno_workflows.devstack.temporal import TemporalServer
 from uno_workflows.storage.migrations import migrate
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--draw-trace", action="store_true", help="overwrite the picture of an order's trace in docs/images")
+
+
 @pytest.fixture(scope="session")
 def shops(
     postgres: PostgresServer, template: str, temporal: TemporalServer, tmp_path_factory: pytest.TempPathFactory

@@ -16,6 +16,7 @@ from uno_workflows.app.monitoring import Monitoring
 from uno_workflows.app.profiles import PROFILES, Profile
 from uno_workflows.app.sandbox import workflow_runner
 from uno_workflows.app.sdk_worker import StepTimes, cancel, make_worker, running_worker, threads_for
+from uno_workflows.app.tracing import traced_client, worker_interceptors
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
@@ -60,7 +61,7 @@ async def sagas_part(
             *catalogue.activities.values(),
         ],
         activity_executor=threads,
-        interceptors=[StepTimes(profile.step_heartbeat), *seen.interceptors],
+        interceptors=[*worker_interceptors(), StepTimes(profile.step_heartbeat), *seen.interceptors],
         workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
         max_concurrent_activities=settings.steps,
         graceful_shutdown_timeout=settings.grace,
@@ -87,7 +88,7 @@ async def dispatch_part(
 ) -> AsyncIterator[Watched]:
     """The pumps of the sagas."""
     searchable, task_timeout = await ensure_search_attributes(client), PROFILES[settings.profile].workflow_task
-    temporal = SagaClient(client, settings.app, searchable=searchable, task_timeout=task_timeout)
+    temporal = SagaClient(traced_client(client), settings.app, searchable=searchable, task_timeout=task_timeout)
     consumers = [_dispatcher(settings, saga, temporal, store, outages, seen.measures) for saga in catalogue.sagas.values()]
     pumps = partial(_pumps, settings, client, store, outages=outages, measures=seen.measures)
     async with store.tail() as tail, pumps(tail, consumers, f"{identity}/dispatch", stop) as running:

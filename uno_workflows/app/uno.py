@@ -9,8 +9,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from opentelemetry import propagate
-
 from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.profiles import PROFILES
 from uno_workflows.config import Settings
@@ -22,6 +20,7 @@ from uno_workflows.events.names import ANY, GlobalPosition, check_stream_id
 from uno_workflows.events.protocols import Measures, Transaction
 from uno_workflows.events.recorded import Appended, Recorded, StreamAppend
 from uno_workflows.observability.outages import Outages
+from uno_workflows.observability.traces import sending
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
@@ -99,8 +98,10 @@ class Uno:
             NotInTransaction: `tx` is not inside a transaction.
             StoreUnavailable, StoreContended: without `tx` it was tried several times; the same ids may be sent again.
         """
-        write = self._write(stream_id, events, expected_version, event_ids)
-        return (await self.store.events.append([write], tx=tx))[0]
+        batch, ids = _batch(events, event_ids)
+        with sending(current_context(), streams=[stream_id], types=(e.event_type for e in batch), ids=ids) as context:
+            write = _write(stream_id, batch, ids, expected_version, context)
+            return (await self.store.events.append([write], tx=tx))[0]
 
     async def append_streams(
         self,
@@ -118,9 +119,13 @@ class Uno:
             event_ids: Ids of a stream's events, one each, if a repeat must append nothing; fresh ones for those left out.
             tx: As for `append`.
         """
-        wanted, ids = expected_versions or {}, event_ids or {}
-        writes = [self._write(stream, some, wanted.get(stream, ANY), ids.get(stream)) for stream, some in events.items()]
-        appended = await self.store.events.append(writes, tx=tx)
+        wanted, given = expected_versions or {}, event_ids or {}
+        batches = {stream: _batch(some, given.get(stream)) for stream, some in events.items()}
+        types = (event.event_type for batch, _ in batches.values() for event in batch)
+        all_ids = [event_id for _, ids in batches.values() for event_id in ids]
+        with sending(current_context(), streams=batches, types=types, ids=all_ids) as context:
+            writes = [_write(stream, *batch, wanted.get(stream, ANY), context) for stream, batch in batches.items()]
+            appended = await self.store.events.append(writes, tx=tx)
         return {result.stream_id: result for result in appended}
 
     async def read(
@@ -171,19 +176,6 @@ class Uno:
         """A transaction of the store's database: `tx.execute(…)` and `tx.append(…)` commit together."""
         return self.store.transaction()
 
-    def _write(
-        self, stream_id: str, events: Event | Sequence[Event], expected: int, ids: UUID | Sequence[UUID] | None
-    ) -> StreamAppend:
-        batch = [events] if isinstance(events, Event) else list(events)
-        if strange := next((one for one in batch if not isinstance(one, Event)), None):
-            raise TypeError(f"append takes an Event or a sequence of them, not {type(strange).__name__}")
-        given = [ids] if isinstance(ids, UUID) else list(ids or [new_event_id() for _ in batch])
-        if len(given) != len(batch):
-            raise ValueError(f"{len(batch)} events, but {len(given)} event ids")
-        context = _complete(current_context(), given)
-        stored = [to_new_event(event, event_id, context) for event, event_id in zip(batch, given, strict=True)]
-        return StreamAppend(context.tenant, check_stream_id(stream_id), expected, stored, context.correlation_id or "")
-
 
 def open_store(
     settings: Settings, *, outages: Outages | None = None, measures: Measures = UNMEASURED
@@ -216,16 +208,21 @@ def _measures(registry: CollectorRegistry) -> AbstractContextManager[Measures]:
     return program_metrics(registry)
 
 
-def _complete(context: EventContext, ids: Sequence[UUID]) -> EventContext:
-    """A conversation begins with its first event; the trace is that of the span at work."""
-    correlation = context.correlation_id or (str(ids[0]) if ids else None)
-    return replace(context, correlation_id=correlation, traceparent=context.traceparent or _traceparent())
+def _batch(events: Event | Sequence[Event], ids: UUID | Sequence[UUID] | None) -> tuple[list[Event], list[UUID]]:
+    batch = [events] if isinstance(events, Event) else list(events)
+    if strange := next((one for one in batch if not isinstance(one, Event)), None):
+        raise TypeError(f"append takes an Event or a sequence of them, not {type(strange).__name__}")
+    given = [ids] if isinstance(ids, UUID) else list(ids or [new_event_id() for _ in batch])
+    if len(given) != len(batch):
+        raise ValueError(f"{len(batch)} events, but {len(given)} event ids")
+    return batch, given
 
 
-def _traceparent() -> str | None:
-    carrier: dict[str, Any] = {}
-    propagate.inject(carrier)
-    return carrier.get("traceparent")
+def _write(stream_id: str, batch: Sequence[Event], ids: Sequence[UUID], expected: int, context: EventContext) -> StreamAppend:
+    if context.correlation_id is None and ids:
+        context = replace(context, correlation_id=str(ids[0]))  # a conversation begins with its first event
+    stored = [to_new_event(event, event_id, context) for event, event_id in zip(batch, ids, strict=True)]
+    return StreamAppend(context.tenant, check_stream_id(stream_id), expected, stored, context.correlation_id or "")
 
 
 def _names(types: Collection[type[Event]] | None) -> list[str] | None:

@@ -27,6 +27,7 @@ from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
 from uno_workflows.events.subscriptions import Lease, Page, Start
 from uno_workflows.observability.outages import Outages, Part
+from uno_workflows.observability.traces import processing
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import subscription_name
@@ -265,7 +266,8 @@ class DispatchSession:
         pause = FIRST_PAUSE
         while True:
             try:
-                outcome = await self._feeder.deliver(event, key)
+                with processing(self._dispatcher.subscription, [event], {"uno.saga": key.saga, "uno.saga_key": key.key}):
+                    outcome = await self._feeder.deliver(event, key)
             except PASSING as err:
                 if self._leaving.is_set():
                     raise asyncio.CancelledError from err

@@ -23,7 +23,9 @@ from uno_workflows.events.protocols import EventStore, Runs
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import FINAL_STATES, Run, RunKey, Started, Undelivered
 from uno_workflows.observability.logs import get_logger
+from uno_workflows.observability.traces import processing
 from uno_workflows.sagas.definition import SagaDefinition
+from uno_workflows.sagas.envelope import subscription_name
 
 log = get_logger("uno_workflows.dispatch")
 
@@ -127,8 +129,9 @@ class Feeder:
         """Events that came before their start follow it, in log order, before any later one."""
         positions = await self._runs.pending(key)
         for event in await self._events.load(positions) if positions else ():
-            if not await self._temporal.signal(run.workflow_id, self._envelope(event)):
-                await self._late(event, key)
+            with processing(subscription_name(key.saga), [event], {"uno.saga": key.saga, "uno.saga_key": key.key}):
+                if not await self._temporal.signal(run.workflow_id, self._envelope(event)):
+                    await self._late(event, key)
         if positions:
             await self._runs.drop_pending(key, max(positions))
 

@@ -17,6 +17,7 @@ from uno_workflows.dispatch.subscription import PUMP, PumpTimes, SubscriptionInp
 from uno_workflows.events.errors import LostLease
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
+from uno_workflows.observability.traces import outside_spans
 from uno_workflows.processing.pump import Pump
 
 log = get_logger("uno_workflows.dispatch")
@@ -66,7 +67,8 @@ class PumpHost:
             renewal = subscription.name in self._had
             self._had.add(subscription.name)
             every = beat_seconds(heartbeat)
-            handed_over = await _lend(make(), subscription.name, self._leaving, renewal=renewal, every=every)
+            with outside_spans():
+                handed_over = await _lend(make(), subscription.name, self._leaving, renewal=renewal, every=every)
         except LostLease as err:
             self._tell_lost(subscription.name, str(err))
             raise _quietly(str(err), timedelta(seconds=1)) from err

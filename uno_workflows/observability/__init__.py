@@ -1,1 +1,1 @@
-"""What a process tells of itself: log lines, metrics, health; without knowing who runs or who listens."""
+"""What a process tells of itself: log lines, metrics, traces, health; without knowing who runs or who listens."""

@@ -20,6 +20,7 @@ from uno_workflows.events.protocols import Measures, Subscriptions, Tail
 from uno_workflows.events.subscriptions import Lease, Page, Start
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
+from uno_workflows.observability.traces import receiving
 from uno_workflows.observability.unmeasured import UNMEASURED
 
 log = get_logger("uno_workflows.pump")
@@ -172,7 +173,8 @@ class Pump:
         elif bound > session.read and not self.leaving.is_set():
             at, began = replace(session.lease, position=session.read), time.perf_counter()
             page = await self._subscriptions.page(at, bound=bound, types=self._consumer.types, limit=self._settings.page)
-            await session.take(page)
+            with receiving(self._consumer.subscription, page.events):
+                await session.take(page)
             self._measures.page_ended(self._consumer.subscription, time.perf_counter() - began)
 
     async def _wait(self, position: int) -> GlobalPosition:

@@ -18,6 +18,7 @@ from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
 from uno_workflows.events.subscriptions import Lease, Page, Start
 from uno_workflows.observability.logs import get_logger
+from uno_workflows.observability.traces import processing
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.projections.projection import Projection, subscription_name
 
@@ -127,13 +128,8 @@ class FolderSession:
             return
         handler = _Handler()
         try:
-            async with self._folder.subscriptions.transaction() as tx:
-                # first in its transaction: two pumps would otherwise deadlock over the read model (20 of 45 did)
-                lease = await self._folder.subscriptions.advance(self.lease, upto, tx=tx)
-                for method, events in self._runs(batch):
-                    handler.begin(method)
-                    with bound_contextvars(subscription=self.lease.subscription, handler=method, position=events[0].position):
-                        await getattr(self._instance, method)(events, tx)
+            with processing(self._folder.subscription, batch):
+                lease = await self._fold_in_transaction(batch, upto, handler)
         except Exception as err:  # judged out here, where an outage that a handler met has its own name
             if handler.is_to_blame(err):
                 raise _HandlerFailed(f"{handler.method}: {type(err).__name__}: {err}") from err
@@ -141,6 +137,16 @@ class FolderSession:
         self.lease = lease
         if batch:
             self._folder.measures.handled(self._folder.subscription, "handled", batch)
+
+    async def _fold_in_transaction(self, batch: Sequence[StoredEvent], upto: GlobalPosition, handler: _Handler) -> Lease:
+        async with self._folder.subscriptions.transaction() as tx:
+            # first in its transaction: two pumps would otherwise deadlock over the read model (20 of 45 did)
+            lease = await self._folder.subscriptions.advance(self.lease, upto, tx=tx)
+            for method, events in self._runs(batch):
+                handler.begin(method)
+                with bound_contextvars(subscription=self.lease.subscription, handler=method, position=events[0].position):
+                    await getattr(self._instance, method)(events, tx)
+        return lease
 
     def _runs(self, batch: Sequence[StoredEvent]) -> Iterator[tuple[str, Sequence[Recorded[Any]]]]:
         handlers = self._folder.definition.handlers

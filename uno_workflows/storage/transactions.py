@@ -19,6 +19,7 @@ from uno_workflows.events.ids import derived_event_id, new_event_id
 from uno_workflows.events.names import ANY, check_stream_id
 from uno_workflows.events.protocols import Measures
 from uno_workflows.events.recorded import Appended, NewEvent, StreamAppend
+from uno_workflows.observability.traces import sending
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.appending import Appending, check_writes
 from uno_workflows.storage.handles import SqlalchemyHandle
@@ -82,11 +83,12 @@ class PostgresTransaction:
         """
         given = events if isinstance(events, Sequence) else (events,)
         ids = [self._next_id() for _ in given]
-        context = self._context(ids)
-        new = [self._encode(event, id_, context) for event, id_ in zip(given, ids, strict=True)]
-        write = StreamAppend(context.tenant, check_stream_id(stream_id), expected_version, new, context.correlation_id or "")
-        check_writes([write])
-        made = (await self._appending.write(SqlalchemyHandle(self._connection), [write]))[0]
+        types = (event.event_type for event in given)
+        with sending(self._context(ids), streams=[stream_id], types=types, ids=ids) as context:
+            new = [self._encode(event, id_, context) for event, id_ in zip(given, ids, strict=True)]
+            write = StreamAppend(context.tenant, check_stream_id(stream_id), expected_version, new, context.correlation_id or "")
+            check_writes([write])
+            made = (await self._appending.write(SqlalchemyHandle(self._connection), [write]))[0]
         self.note_appended([write], [made])
         return made
 

@@ -13,9 +13,10 @@ from uno_workflows.app.catalogue import discover
 from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.sdk_worker import build_id
 from uno_workflows.app.worker import run_worker
-from uno_workflows.config import Settings
+from uno_workflows.config import Settings, traces_wanted
 from uno_workflows.devstack.stack import DevStack
 from uno_workflows.dispatch.search_attributes import ensure_search_attributes
+from uno_workflows.observability.exporting import exported_traces
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.tooling.cli.running import log_to_stderr, run_until_stopped
 from uno_workflows.tooling.cli.worker import Verbose
@@ -41,7 +42,7 @@ def dev(
     """
     told = Settings.from_env(database_url="not yet: the server is started below")
     log_to_stderr(told, verbose=verbose, person=True)
-    catalogue = discover(modules or [])
+    catalogue, traces = discover(modules or []), traces_wanted()
     log_to_stderr(told, verbose=verbose, person=True, build=build_id(catalogue.modules))
 
     async def main(stop: asyncio.Event) -> None:
@@ -58,7 +59,8 @@ def dev(
                 print(f"uno dev ready: {catalogue.summary()}", flush=True)
 
             if modules:
-                await run_worker(settings, catalogue, stop=stop, ready=ready)
+                async with exported_traces(wanted=traces, service=settings.app):
+                    await run_worker(settings, catalogue, stop=stop, ready=ready)
             else:
                 await stop.wait()
 

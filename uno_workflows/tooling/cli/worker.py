@@ -10,7 +10,8 @@ import typer
 from uno_workflows.app.catalogue import discover
 from uno_workflows.app.sdk_worker import build_id
 from uno_workflows.app.worker import Role, run_worker
-from uno_workflows.config import Settings
+from uno_workflows.config import Settings, traces_wanted
+from uno_workflows.observability.exporting import exported_traces
 from uno_workflows.tooling.cli.running import log_to_stderr, run_until_stopped
 
 Modules = Annotated[list[str], typer.Argument(help="Importable modules or packages; submodules are looked through too.")]
@@ -30,12 +31,13 @@ def worker(
 
       uno worker shop billing --role sagas
     """
-    settings = Settings.from_env()
+    settings, traces = Settings.from_env(), traces_wanted()
     log_to_stderr(settings, verbose=verbose)
     catalogue = discover(modules)
     log_to_stderr(settings, verbose=verbose, build=build_id(catalogue.modules))
 
     async def main(stop: asyncio.Event) -> None:
-        await run_worker(settings, catalogue, role=role, stop=stop)
+        async with exported_traces(wanted=traces, service=settings.app):
+            await run_worker(settings, catalogue, role=role, stop=stop)
 
     run_until_stopped(main)
