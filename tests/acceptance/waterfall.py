@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
-from acceptance.collector import Span, Spans
+from apps.collector import Span, Spans
 
 WIDTH, LABELS, MARGIN, ROW, TOP = 1180, 400, 24, 21, 92
 PLOT = WIDTH - LABELS - MARGIN - 92  # room on the right for the last bar's duration

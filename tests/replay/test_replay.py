@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from apps import golden, golden_reordered
 from apps.golden import RUNS
+from apps.traced import traced
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.sandbox import workflow_runner
+from uno_workflows.app.tracing import worker_interceptors
 from uno_workflows.sagas.calls import Calls
 from uno_workflows.sagas.converter import data_converter
 
@@ -31,6 +33,7 @@ async def replay(catalogue: Catalogue, histories: Path, name: str, *, sandbox: b
         workflows=[*catalogue.sagas.values()],
         workflow_runner=workflow_runner(catalogue, sandbox=sandbox),
         data_converter=data_converter,
+        interceptors=worker_interceptors(),
     )
     await replayer.replay_workflow(read(histories, name))
 
@@ -43,6 +46,13 @@ def read(histories: Path, name: str) -> WorkflowHistory:
 @pytest.mark.parametrize("name", NAMES)
 async def test_history_replays(catalogue: Catalogue, histories: Path, name: str):
     await replay(catalogue, histories, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_history_replays_with_traces_and_makes_no_span(catalogue: Catalogue, histories: Path, name: str):
+    with traced() as collector:
+        await replay(catalogue, histories, name)
+    assert not collector.spans
 
 
 async def test_history_replays_without_the_sandbox(catalogue: Catalogue, histories: Path):

@@ -16,6 +16,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
+from temporalio import workflow
 from temporalio.contrib.opentelemetry import create_tracer_provider
 
 from uno_workflows.events.errors import ConfigurationError
@@ -47,7 +48,7 @@ async def exported_traces(*, wanted: bool, service: str) -> AsyncIterator[None]:
         yield
         return
     provider = create_tracer_provider(resource=_resource(service), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(ReportingExporter(DiscreetExporter(_otlp()))))
+    provider.add_span_processor(RunSpanProcessor(ReportingExporter(DiscreetExporter(_otlp()))))
     trace.set_tracer_provider(provider)
     try:
         yield
@@ -55,6 +56,19 @@ async def exported_traces(*, wanted: bool, service: str) -> AsyncIterator[None]:
         ending = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
         ending.start()
         await asyncio.to_thread(ending.join, FLUSH_SECONDS)
+
+
+class RunSpanProcessor(BatchSpanProcessor):
+    """Leaves out the span of a run that ends outside of it.
+
+    When a worker has stopped, Python closes the runs that it still held, and their spans end with them. The run itself goes on
+    elsewhere, and its span is sent from there.
+    """
+
+    def on_end(self, span: ReadableSpan) -> None:
+        of = span.attributes or {}
+        if "temporalRunID" not in of or "temporalActivityID" in of or workflow.in_workflow():
+            super().on_end(span)
 
 
 class DiscreetExporter(SpanExporter):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from uno_workflows import Settings
-from uno_workflows.config import variables
+from uno_workflows.config import traces_wanted, variables
 from uno_workflows.events.errors import ConfigurationError
 
 URL = "postgresql://me:s3cret@host/db"
@@ -77,3 +77,37 @@ def test_bounds_themselves_and_defaults_are_taken():
     assert (made.poll, made.page, made.grace) == (timedelta(milliseconds=50), 10_000, timedelta(0))
     spelt = {name: default for name, (default, _) in variables().items() if default}
     assert Settings.from_env({**spelt, "UNO_DATABASE_URL": URL}) == Settings(database_url=URL)
+
+
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "wanted"),
+    [
+        ({}, False),
+        ({"OTEL_SERVICE_NAME": "shop"}, False),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
+        (ENDPOINT, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"}, True),
+        ({**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"}, False),
+        ({**ENDPOINT, "OTEL_SDK_DISABLED": "true"}, False),
+        ({**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, True),
+    ],
+)
+def test_traces_are_exported_when_the_variables_of_opentelemetry_ask_for_it(environ: dict[str, str], wanted: bool) -> None:
+    assert traces_wanted(environ) is wanted
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"OTEL_TRACES_EXPORTER": "zipkin"},
+        {**ENDPOINT, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+        {**ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
+    ],
+)
+def test_an_exporter_or_a_protocol_that_there_is_not_is_refused(environ: dict[str, str]) -> None:
+    value = list(environ.values())[-1]
+    with pytest.raises(ConfigurationError, match=value):
+        traces_wanted(environ)

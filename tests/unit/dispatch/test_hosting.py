@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from apps.traced import request, traced
+from opentelemetry import trace
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -47,6 +49,20 @@ async def test_a_pump_that_begins_while_its_worker_stops_is_handed_over_at_once(
         await hosted(leaving)
     assert error.value.next_retry_delay is not None
     assert 0 < error.value.next_retry_delay.total_seconds() < 0.1
+
+
+async def test_a_pump_works_outside_of_the_span_that_its_worker_was_started_in() -> None:
+    found: list[bool] = []
+
+    class SeeingPump(EndlessPump):
+        async def run(self) -> None:
+            found.append(trace.get_current_span().get_span_context().is_valid)
+
+    seeing = PumpHost({"saga:Order": lambda: cast(Pump, SeeingPump())}, leaving=asyncio.Event())
+    with traced(), request("main"):
+        assert trace.get_current_span().get_span_context().is_valid
+        await ActivityEnvironment().run(seeing.pump, SubscriptionInput(name="saga:Order"))
+    assert found == [False]
 
 
 async def test_a_subscription_that_no_module_declares_says_so() -> None:
