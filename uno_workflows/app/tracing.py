@@ -6,7 +6,6 @@ minutes that is renewed for ever is no piece of work, and its pages have spans o
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from opentelemetry import trace
@@ -18,10 +17,11 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.context import EventContext
 from uno_workflows.events.ids import derived_event_id
+from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.traces import sending, traced, traceparent
 from uno_workflows.sagas.envelope import EmitRequest
 
-logger = logging.getLogger("uno_workflows.traces")
+log = get_logger("uno_workflows.traces")
 
 
 def traced_client(client: Client) -> Client:
@@ -38,10 +38,7 @@ def worker_interceptors() -> list[Interceptor]:
     if not traced():
         return []
     if not _replay_safe():
-        logger.warning(
-            "the tracer provider of this program is not safe for replays, so runs and steps have no spans of their own; make it "
-            "by temporalio.contrib.opentelemetry.create_tracer_provider"
-        )
+        log.warning("runs_untraced")
         return [CallSpans()]
     return [OpenTelemetryInterceptor(add_temporal_spans=True), CallSpans()]
 

@@ -20,9 +20,10 @@ from temporalio import workflow
 from temporalio.contrib.opentelemetry import create_tracer_provider
 
 from uno_workflows.events.errors import ConfigurationError
+from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.traces import traced
 
-logger = logging.getLogger("uno_workflows.traces")
+log = get_logger("uno_workflows.traces")
 
 FLUSH_SECONDS: Final = 5.0
 """How long a stopping process waits for its last spans to be taken; then they are lost."""
@@ -103,9 +104,9 @@ class ReportingExporter(SpanExporter):
         if (fails := result is not SpanExportResult.SUCCESS) is not self._fails:
             self._fails = fails
             if fails:
-                logger.warning("the collector takes no spans: they are dropped until it does (OTEL_EXPORTER_OTLP_ENDPOINT)")
+                log.warning("spans_dropped")
             else:
-                logger.warning("the collector takes spans again")
+                log.info("spans_taken")
         return result
 
     def shutdown(self) -> None:

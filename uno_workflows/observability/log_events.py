@@ -74,6 +74,20 @@ _ALL: Final = (
         "Sagas cannot be searched by state and correlation in this namespace",
         "register the two keywords in `attributes`",
     ),
+    # traces
+    LogEvent(
+        "spans_dropped",
+        "warning",
+        "The collector does not take spans; they are dropped until it does",
+        "look at the collector, and at OTEL_EXPORTER_OTLP_ENDPOINT",
+    ),
+    LogEvent("spans_taken", "info", "The collector takes spans again"),
+    LogEvent(
+        "runs_untraced",
+        "warning",
+        "The program's tracer provider is not safe for replays, so runs and steps have no spans",
+        "make it by temporalio.contrib.opentelemetry.create_tracer_provider",
+    ),
     # subscriptions
     LogEvent("lease_taken", "info", "This process reads for a subscription now"),
     LogEvent("lease_renewed", "debug", "It goes on to read for a subscription"),

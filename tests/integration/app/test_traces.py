@@ -139,7 +139,7 @@ async def test_a_provider_that_is_not_safe_for_replays_has_the_events_in_one_tra
     sent = [span.name for span in collector.spans.of(made_in) if span.name.startswith("send ")]
     assert set(sent) == {"send Begun", "send Reported"}
     assert not [span for span in collector.spans if "Workflow" in span.name]
-    assert [r.levelname for r in caplog.records if "not safe for replays" in r.getMessage()] == ["WARNING"]
+    assert [r.levelname for r in caplog.records if "runs_untraced" in r.getMessage()] == ["WARNING"]
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["traces are turned on", "traces are turned off"])
