@@ -55,7 +55,7 @@ async def test_a_pump_works_outside_of_the_span_that_its_worker_was_started_in()
     found: list[bool] = []
 
     class SeeingPump(EndlessPump):
-        async def run(self) -> None:
+        async def run(self, *, renewal: bool) -> None:
             found.append(trace.get_current_span().get_span_context().is_valid)
 
     seeing = PumpHost({"saga:Order": lambda: cast(Pump, SeeingPump())}, leaving=asyncio.Event())
