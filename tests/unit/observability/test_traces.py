@@ -26,7 +26,7 @@ ID = new_event_id()
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with traced() as made:
+    with traced(discreet=False) as made:  # our own spans are discreet by themselves
         yield made
 
 
