@@ -43,9 +43,10 @@ def traced() -> bool:
 
 def traceparent() -> str | None:
     """The span at work, as W3C writes it; `None` outside of any."""
-    carrier: dict[str, str] = {}
-    _W3C.inject(carrier)
-    return carrier.get("traceparent")
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return None
+    return f"00-{trace.format_trace_id(span.trace_id)}-{trace.format_span_id(span.span_id)}-{span.trace_flags:02x}"
 
 
 @contextmanager
@@ -66,7 +67,8 @@ def sending(
         The context that the events must carry, so that whoever processes them continues this trace.
     """
     if not traced():
-        yield context if context.traceparent else replace(context, traceparent=traceparent())
+        found = None if context.traceparent else traceparent()  # what a program only passes on is passed on
+        yield replace(context, traceparent=found) if found else context
         return
     attributes = _messaging("send", "append", list(types))
     if len(streams) == 1:

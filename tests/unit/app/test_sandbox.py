@@ -13,4 +13,4 @@ def test_what_a_module_only_imports_does_not_let_it_pass_through() -> None:
 
 
 def test_framework_and_libraries_pass_through() -> None:
-    assert {"uno_workflows", "pydantic", "temporalio"} <= passed_through(discover(["apps.sandboxes"]))
+    assert {"uno_workflows", "pydantic", "temporalio", "opentelemetry"} <= passed_through(discover(["apps.sandboxes"]))
