@@ -42,10 +42,11 @@ TREE = [
     f"dispatch: {SENT} > process OrderFulfilled > StartWorkflow:ThankCustomer",
     f"sagas: {THANKS}",
     *(
-        f"sagas: {THANKS} > StartActivity:{step}{ran}"
-        for step in ("write_letter", "uno.close")
+        f"sagas: {THANKS}{above} > StartActivity:{step}{ran}"
+        for above, step in ((" > thank", "write_letter"), ("", "uno.close"))
         for ran in ("", f" > RunActivity:{step}")
     ),
+    f"sagas: {THANKS} > thank",  # a span of the saga's own
 ]
 """Every span of an order that is fulfilled, but for those of projections: its process, and the way to it from the root."""
 

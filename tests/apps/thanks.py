@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from opentelemetry import trace
+
 from apps.shop.events import OrderFulfilled
 from uno_workflows import Saga, step
 
@@ -13,4 +15,5 @@ async def write_letter(order: OrderFulfilled) -> None:
 
 class ThankCustomer(Saga, starts_on=OrderFulfilled, key="order_id"):
     async def run(self, order: OrderFulfilled) -> None:
-        await self.step(write_letter, order)
+        with trace.get_tracer("thanks").start_as_current_span("thank"):
+            await self.step(write_letter, order)

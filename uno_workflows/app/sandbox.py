@@ -36,7 +36,8 @@ def passed_through(catalogue: Catalogue) -> set[str]:
     workflows = {cls.__module__ for cls in (*catalogue.sagas.values(), *catalogue.workflows.values())}
     workflows |= {m.__name__ for m in catalogue.modules if _defines(m, (Saga,))}  # also bases: sagas inherit their code
     data = {m.__name__ for m in catalogue.modules if _defines(m, (Event, Projection)) or _defines_step(m)}
-    return {"uno_workflows", *_installed(workflows), *(name for name in data if not _covers(name, workflows))}
+    ours = {"uno_workflows", "opentelemetry"}  # a namespace has no file to be found by; a copy of it would know no provider
+    return ours | _installed(workflows) | {name for name in data if not _covers(name, workflows)}
 
 
 def _defines(module: ModuleType, bases: tuple[type, ...]) -> bool:
