@@ -58,7 +58,7 @@ async def test_a_pump_works_outside_of_the_span_that_its_worker_was_started_in()
         async def run(self, *, renewal: bool) -> None:
             found.append(trace.get_current_span().get_span_context().is_valid)
 
-    seeing = PumpHost({"saga:Order": lambda: cast(Pump, SeeingPump())}, leaving=asyncio.Event())
+    seeing = PumpHost({"saga:Order": lambda: cast(Pump, SeeingPump())}, leaving=asyncio.Event(), times=OURS)
     with traced(), request("main"):
         assert trace.get_current_span().get_span_context().is_valid
         await ActivityEnvironment().run(seeing.pump, SubscriptionInput(name="saga:Order"))
