@@ -17,7 +17,7 @@ from typing import Final
 from structlog.contextvars import bound_contextvars
 
 from uno_workflows.dispatch.feeding import Feeder
-from uno_workflows.dispatch.progress import Progress
+from uno_workflows.dispatch.progress import Progress, Record
 from uno_workflows.dispatch.routing import run_keys
 from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.events.errors import StoreContended, StoreUnavailable, SubscriptionHalted, TemporalUnavailable, UnoError
@@ -25,7 +25,7 @@ from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import EventStore, Measures, Runs, Subscriptions
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
-from uno_workflows.events.subscriptions import Lease, Page, Start
+from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start
 from uno_workflows.observability.outages import Outages, Part
 from uno_workflows.observability.traces import processing
 from uno_workflows.observability.unmeasured import UNMEASURED
@@ -37,6 +37,8 @@ FIRST_PAUSE: Final = 0.1
 LOOK_AT_LEASE: Final = 1.0
 COALESCE: Final = 0.02
 """Seconds between two checkpoints, so that many finished events share one."""
+AHEAD: Final = 10_000
+"""How many events may be delivered ahead of the checkpoint: one that cannot be finished must not have memory grow behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class DispatchSession:
         self._dispatcher, self.lease, self._leaving = dispatcher, lease, leaving
         self._feeder = Feeder(dispatcher.saga, dispatcher.temporal, dispatcher.events, dispatcher.runs, lease.epoch)
         self._progress = Progress(lease.position)
+        self._record = Record()
         self._slots = asyncio.Semaphore(dispatcher.settings.window)
         self._tasks: set[asyncio.Task[str]] = set()
         self._last: dict[RunKey, asyncio.Task[str]] = {}
@@ -131,6 +134,8 @@ class DispatchSession:
         routed, halt = self._route(page)
         await self._feeder.look_up([key for _, key in routed])
         await self._hold_back({event.type for event in page.events})
+        await self._stay_near()
+        self._record_strangers(page, routed, halt)
         for event, key in routed:
             await self._acquire_slot()
             if self._failure is not None or self._leaving.is_set():
@@ -210,11 +215,13 @@ class DispatchSession:
         started, done = self._feeder.started[:], max(self._progress.done, self.lease.position)
         if not started and done == self.lease.position:
             return
+        delivered = Delivered(self._dispatcher.types, self._record.upto(done))
         async with self._dispatcher.subscriptions.transaction() as tx:
-            lease = await self._dispatcher.subscriptions.advance(self.lease, done, tx=tx)
+            lease = await self._dispatcher.subscriptions.advance(self.lease, done, delivered=delivered, tx=tx)
             if started:
                 await self._dispatcher.runs.record_started(started, epoch=lease.epoch, tx=tx)
         self.lease = lease
+        self._record.forget(done)
         del self._feeder.started[: len(started)]
         self._measure(len(started))
 
@@ -246,7 +253,8 @@ class DispatchSession:
         if error := task.exception():
             self._failure = self._failure or error
             return
-        self._progress.finish(event.position)
+        if self._progress.finish(event.position):
+            self._record.add(event.position, event.id)
         self._delivered.setdefault(task.result(), []).append(event)
         self._changed.set()
 
@@ -301,6 +309,23 @@ class DispatchSession:
             if self._leaving.is_set() or time.monotonic() >= end:
                 return
             await self._rest(FIRST_PAUSE)
+
+    async def _stay_near(self) -> None:
+        """Wait while too much is delivered ahead of the checkpoint, because an event before it cannot be finished."""
+        while len(self._record) >= AHEAD and self._failure is None and not self._leaving.is_set():
+            await self._dispatcher.subscriptions.check(self.lease)
+            await self._rest(FIRST_PAUSE)
+
+    def _record_strangers(
+        self, page: Page, routed: Collection[tuple[StoredEvent, RunKey]], halt: SubscriptionHalted | None
+    ) -> None:
+        """An event that is for no run has been delivered as soon as it was looked at."""
+        known = {event.position for event, _ in routed}
+        for event in page.events:
+            if halt is not None and event.position == halt.position:
+                return
+            if event.position not in known:
+                self._record.add(event.position, event.id)
 
     async def _rest(self, seconds: float) -> None:
         try:

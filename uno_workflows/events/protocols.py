@@ -10,11 +10,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from uuid import UUID
 
+from uno_workflows.events.audits import AuditTurn
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.names import ANY, GlobalPosition
 from uno_workflows.events.recorded import Appended, StoredEvent, StreamAppend
 from uno_workflows.events.runs import Mark, Run, RunKey, RunState, Started, Undelivered
-from uno_workflows.events.subscriptions import Lease, Page, Start, SubscriptionStatus
+from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start, SubscriptionStatus
 
 if TYPE_CHECKING:
     from sqlalchemy import CursorResult, Executable
@@ -127,8 +128,10 @@ class Subscriptions(Protocol):
         """The next window of positions after the lease's, at most `limit` matching events."""
         ...
 
-    async def advance(self, lease: Lease, to: int, *, tx: Transaction | None = None) -> Lease:
+    async def advance(self, lease: Lease, to: int, *, delivered: Delivered, tx: Transaction | None = None) -> Lease:
         """Move the checkpoint by compare-and-set on position, term and epoch: the first statement of a batch's transaction.
+
+        The same statement writes down what was delivered on the way, for `DeliveryAudits`.
 
         Raises:
             LostLease: somebody else owns it now; the transaction must not commit.
@@ -151,6 +154,14 @@ class Subscriptions(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction whose time-outs are shorter than a pump's heartbeat, so that a frozen one cannot block its heir."""
+        ...
+
+
+class DeliveryAudits(Protocol):
+    """What subscriptions handled, held against the log."""
+
+    async def audit(self, *, limit: int) -> AuditTurn:
+        """Look at the next pages, at most `limit`, of one subscription that no other auditor is at."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -38,6 +38,19 @@ class Page:
 
     events: Sequence[StoredEvent]
     upto: GlobalPosition
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What was handled between two checkpoints: the claim that an auditor holds against the log later.
+
+    Attributes:
+        types: The event types that were wanted.
+        events: Position and id of each event that was handled, in log order.
+    """
+
+    types: Collection[str]
+    events: Sequence[tuple[GlobalPosition, UUID]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Measures, Subscriptions
 from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
-from uno_workflows.events.subscriptions import Lease, Page, Start
+from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.traces import processing
 from uno_workflows.observability.unmeasured import UNMEASURED
@@ -141,7 +141,8 @@ class FolderSession:
     async def _fold_in_transaction(self, batch: Sequence[StoredEvent], upto: GlobalPosition, handler: _Handler) -> Lease:
         async with self._folder.subscriptions.transaction() as tx:
             # first in its transaction: two pumps would otherwise deadlock over the read model (20 of 45 did)
-            lease = await self._folder.subscriptions.advance(self.lease, upto, tx=tx)
+            delivered = Delivered(self._folder.types, [(event.position, event.id) for event in batch])
+            lease = await self._folder.subscriptions.advance(self.lease, upto, delivered=delivered, tx=tx)
             for method, events in self._runs(batch):
                 handler.begin(method)
                 with bound_contextvars(subscription=self.lease.subscription, handler=method, position=events[0].position):

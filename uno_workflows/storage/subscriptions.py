@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from uno_workflows.events.errors import ConfigurationError, LostLease, Subscript
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.events.recorded import StoredEvent
-from uno_workflows.events.subscriptions import Halt, Lease, Page, Start, SubscriptionStatus
+from uno_workflows.events.subscriptions import Delivered, Halt, Lease, Page, Start, SubscriptionStatus
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
 from uno_workflows.storage.transactions import Limits, Transactions
@@ -112,11 +113,14 @@ class PostgresSubscriptions:
         events = [StoredEvent(*tuple(row)[2:]) for row in rows if row[2] is not None]
         return Page(events, events[-1].position if len(events) == limit else GlobalPosition(upto))
 
-    async def advance(self, lease: Lease, to: int, *, tx: Transaction | None = None) -> Lease:
-        """Move the checkpoint by compare-and-set on position, term and epoch.
+    async def advance(self, lease: Lease, to: int, *, delivered: Delivered, tx: Transaction | None = None) -> Lease:
+        """Move the checkpoint by compare-and-set on position, term and epoch, and write down what was delivered on the way.
+
+        Both are one statement, so that no checkpoint moves without its page (ADR 0013). A call that moves nothing leaves none.
 
         Args:
             to: The last position that is finished; not below the lease's.
+            delivered: The events behind the lease's position and not behind `to` that were handled.
             tx: The transaction of the batch, of which this is the first statement: then two pumps queue here, before they
                 have locked anything else, and cannot deadlock.
 
@@ -131,6 +135,9 @@ class PostgresSubscriptions:
             "term": lease.term,
             "epoch": lease.epoch,
             "to": to,
+            "offsets": [position - lease.position for position, _ in delivered.events],
+            "digest": hashlib.sha256(b"".join(event_id.bytes for _, event_id in delivered.events)).digest(),
+            "types": sorted(delivered.types),
         }
         if tx is None:
             moved: Any = await self._database.fetch("advance", **values)

@@ -10,6 +10,7 @@ from uno_workflows.events.calls import StepCall
 from uno_workflows.events.encoding import to_new_event
 from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import new_event_id
+from uno_workflows.events.subscriptions import Delivered
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
 
@@ -84,7 +85,7 @@ async def test_steps_cannot_keep_a_checkpoint_from_moving(store, crowd, write):
     await store.subscriptions.register("dispatch", start="beginning")
     lease = await store.subscriptions.take_over("dispatch", owner="one")
     async with store.subscriptions.transaction() as tx:
-        await store.subscriptions.advance(lease, 3, tx=tx)
+        await store.subscriptions.advance(lease, 3, delivered=Delivered(()), tx=tx)
     assert await store.subscriptions.position("dispatch") == 3
 
 

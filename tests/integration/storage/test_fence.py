@@ -9,6 +9,7 @@ import pytest
 
 from uno_workflows.events.encoding import to_new_event
 from uno_workflows.events.names import NO_STREAM
+from uno_workflows.events.subscriptions import Delivered
 from uno_workflows.storage import doctor
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.storage.store import PostgresStore
@@ -79,7 +80,7 @@ async def test_the_bound_never_stands_inside_a_transaction(store, write, appende
     while lease.position < 7:
         page = await store.subscriptions.page(lease, bound=7, types=["Happened"], limit=2)
         seen += [event.position for event in page.events]
-        lease = await store.subscriptions.advance(lease, page.upto)
+        lease = await store.subscriptions.advance(lease, page.upto, delivered=Delivered(()))
     assert seen == [1, 2, 3, 4, 5, 6, 7]
 
 

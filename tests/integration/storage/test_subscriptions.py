@@ -15,10 +15,12 @@ from uno_workflows.events.errors import (
     SubscriptionHalted,
     UnknownSubscription,
 )
+from uno_workflows.events.subscriptions import Delivered
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
 
 NAME = "projection:Revenue"
+NOTHING = Delivered(())
 
 
 @pytest.fixture
@@ -83,10 +85,14 @@ async def test_of_two_pumps_only_the_newer_one_moves_the_checkpoint(subscription
     old = await subscriptions.take_over(NAME, owner="one")
     new = await subscriptions.take_over(NAME, owner="two")
     assert (old.term, new.term) == (1, 2)
-    for call in (subscriptions.advance(old, 5), subscriptions.check(old), subscriptions.halt(old, position=1, reason="x")):
+    for call in (
+        subscriptions.advance(old, 5, delivered=NOTHING),
+        subscriptions.check(old),
+        subscriptions.halt(old, position=1, reason="x"),
+    ):
         with pytest.raises(LostLease):
             await call
-    assert (await subscriptions.advance(new, 5)).position == 5
+    assert (await subscriptions.advance(new, 5, delivered=NOTHING)).position == 5
     assert (await subscriptions.statuses())[0].owner == "two"
 
 
@@ -94,11 +100,11 @@ async def test_a_checkpoint_moves_only_from_where_it_stands(subscriptions):
     """Scenario 36: a lease that is behind its own checkpoint has lost."""
     await subscriptions.register(NAME, start="beginning")
     lease = await subscriptions.take_over(NAME, owner="one")
-    moved = await subscriptions.advance(lease, 5)
+    moved = await subscriptions.advance(lease, 5, delivered=NOTHING)
     with pytest.raises(LostLease):
-        await subscriptions.advance(lease, 6)
+        await subscriptions.advance(lease, 6, delivered=NOTHING)
     with pytest.raises(ValueError, match="never goes back"):
-        await subscriptions.advance(moved, 4)
+        await subscriptions.advance(moved, 4, delivered=NOTHING)
     assert await subscriptions.check(moved)
 
 
@@ -109,7 +115,7 @@ async def test_a_checkpoint_commits_with_its_batch_or_not_at_all(store, subscrip
 
     async def fails():
         async with subscriptions.transaction() as tx:
-            await subscriptions.advance(lease, 3, tx=tx)
+            await subscriptions.advance(lease, 3, delivered=NOTHING, tx=tx)
             await tx.execute("insert into mine values (:n)", {"n": 1})
             raise KeyError
 
@@ -117,13 +123,13 @@ async def test_a_checkpoint_commits_with_its_batch_or_not_at_all(store, subscrip
         await fails()
     assert await subscriptions.position(NAME) == 0
     async with subscriptions.transaction() as tx:
-        lease = await subscriptions.advance(lease, 3, tx=tx)
+        lease = await subscriptions.advance(lease, 3, delivered=NOTHING, tx=tx)
         await tx.execute("insert into mine values (:n)", [{"n": 1}, {"n": 2}])
     assert await subscriptions.position(NAME) == 3
     assert await (await connect()).fetchval("select count(*) from mine") == 2
     with pytest.raises(LostLease):
         async with subscriptions.transaction() as tx:
-            await subscriptions.advance(type(lease)(NAME, 3, 99, lease.epoch), 4, tx=tx)
+            await subscriptions.advance(type(lease)(NAME, 3, 99, lease.epoch), 4, delivered=NOTHING, tx=tx)
 
 
 async def test_a_pump_that_freezes_in_a_transaction_does_not_hold_its_heir(database):
@@ -132,7 +138,7 @@ async def test_a_pump_that_freezes_in_a_transaction_does_not_hold_its_heir(datab
 
     async def freezes(subscriptions, lease):
         async with subscriptions.transaction() as tx:
-            await subscriptions.advance(lease, 3, tx=tx)
+            await subscriptions.advance(lease, 3, delivered=NOTHING, tx=tx)
             heirs.append(await subscriptions.take_over(NAME, owner="two"))  # queues for the row until the server lets go
             await tx.execute("select 1")
 
@@ -142,7 +148,7 @@ async def test_a_pump_that_freezes_in_a_transaction_does_not_hold_its_heir(datab
         with pytest.raises(StoreUnavailable):
             await freezes(store.subscriptions, lease)
         assert heirs[0].position == 0
-        assert (await store.subscriptions.advance(heirs[0], 4)).position == 4
+        assert (await store.subscriptions.advance(heirs[0], 4, delivered=NOTHING)).position == 4
 
 
 async def test_a_page_gives_the_wanted_types_and_how_far_it_looked(store, subscriptions, write):
@@ -170,7 +176,7 @@ async def test_a_page_looks_at_one_window_only(store, subscriptions, write, conn
     while lease.position < 20001:
         page = await subscriptions.page(lease, bound=20001, types=["Happened"], limit=10)
         steps.append((len(page.events), page.upto))
-        lease = await subscriptions.advance(lease, page.upto)
+        lease = await subscriptions.advance(lease, page.upto, delivered=NOTHING)
     assert steps == [(1, 5000), (0, 10000), (0, 15000), (0, 20000), (1, 20001)]
 
 
@@ -237,7 +243,7 @@ async def test_pumps_that_overlap_pass_every_event_once(store, subscriptions, wr
             try:
                 page = await subscriptions.page(lease, bound=300, types=["Happened"], limit=20)
                 async with subscriptions.transaction() as tx:
-                    moved = await subscriptions.advance(lease, page.upto, tx=tx)
+                    moved = await subscriptions.advance(lease, page.upto, delivered=NOTHING, tx=tx)
                     await tx.execute("insert into seen values (:p)", [{"p": event.position} for event in page.events])
                 lease = moved
             except LostLease:

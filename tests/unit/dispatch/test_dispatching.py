@@ -51,7 +51,7 @@ class Subscriptions:
         self.committed.set()
         await self.heard.wait()
 
-    async def advance(self, lease: Lease, to: int, *, tx: Any) -> Lease:
+    async def advance(self, lease: Lease, to: int, *, delivered: object, tx: Any) -> Lease:
         if lease.position != self.position:
             raise LostLease(f"it is at {self.position}, not at {lease.position}")
         self.position = to

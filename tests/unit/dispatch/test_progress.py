@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uno_workflows.dispatch.progress import Progress
+from uno_workflows.dispatch.progress import Progress, Record
+from uno_workflows.events.names import GlobalPosition
 
 
 @given(
@@ -51,3 +54,26 @@ def test_first_unfinished_holds_the_checkpoint_before_it():
     assert progress.done == 7
     progress.finish(8)
     assert progress.done == 9
+
+
+def test_only_the_last_delivery_of_an_event_finishes_it():
+    progress = Progress(0)
+    progress.begin(3)
+    progress.begin(3)
+    assert (progress.finish(3), progress.finish(3)) == (False, True)
+
+
+@given(finished=st.permutations(range(1, 12)), upto=st.integers(0, 12))
+def test_a_record_reports_what_a_checkpoint_passed_in_log_order_and_once(finished: list[int], upto: int):
+    record = Record()
+    for position in finished:
+        record.add(GlobalPosition(position), UUID(int=position))
+    assert record.upto(upto) == [(position, UUID(int=position)) for position in range(1, min(upto, 11) + 1)]
+    record.forget(upto)
+    assert (record.upto(upto), len(record)) == ([], max(0, 11 - upto))
+
+
+def test_an_event_that_a_checkpoint_passes_unfinished_is_not_reported():
+    record = Record()
+    record.add(GlobalPosition(5), UUID(int=5))
+    assert [position for position, _ in record.upto(9)] == [5]

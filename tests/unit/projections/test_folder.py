@@ -17,7 +17,7 @@ from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Vers
 from uno_workflows.events.protocols import Subscriptions
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.registry import EventRegistry
-from uno_workflows.events.subscriptions import Lease, Page
+from uno_workflows.events.subscriptions import Delivered, Lease, Page
 from uno_workflows.projections import folder
 from uno_workflows.projections.folder import FolderSession, ProjectionFolder
 
@@ -51,7 +51,7 @@ class Checkpoints:
     async def transaction(self) -> AsyncIterator[None]:
         yield
 
-    async def advance(self, lease: Lease, to: GlobalPosition, *, tx: object) -> Lease:
+    async def advance(self, lease: Lease, to: GlobalPosition, *, delivered: Delivered, tx: object) -> Lease:
         return replace(lease, position=to)
 
 

@@ -8,11 +8,17 @@ on conflict (name) do nothing
 select min(position) from {schema}.events
  where recorded_at >= cast(:since as timestamptz) and position <= cast(:bound as bigint)
 
--- name: take_over — become the owner under the next term, and see whether the checkpoint still fits the log
-update {schema}.subscriptions s set term = s.term + 1, owner = cast(:owner as text)
-  from {schema}.log l
- where s.name = cast(:name as text)
-returning s.position, s.term, s.epoch, l.epoch, l.first_position, (select last_value from {schema}.position_seq)
+-- name: take_over — become the owner under the next term, and see whether the checkpoint still fits the log; auditing begins here
+with taken as (
+  update {schema}.subscriptions s set term = s.term + 1, owner = cast(:owner as text)
+    from {schema}.log l
+   where s.name = cast(:name as text)
+  returning s.name, s.position, s.term, s.epoch, l.epoch as log_epoch, l.first_position),
+audited as (
+  insert into {schema}.delivery_audits (subscription, epoch, from_position, to_position)
+  select name, epoch, position, position from taken
+  on conflict do nothing)
+select position, term, epoch, log_epoch, first_position, (select last_value from {schema}.position_seq) from taken
 
 -- name: check — what a pump must know before each page
 select s.term, s.epoch = l.epoch, s.paused_at is null and s.halted_at is null
@@ -31,12 +37,19 @@ select l.epoch, l.first_position, e.*
      order by position limit cast(:limit as bigint)) e on true
  order by e.position
 
--- name: advance — move the checkpoint, if it is still where we think and still ours
-update {schema}.subscriptions s set position = cast(:to as bigint), updated_at = clock_timestamp()
-  from {schema}.log l
- where s.name = cast(:name as text) and s.position = cast(:position as bigint) and s.term = cast(:term as bigint)
-   and s.epoch = cast(:epoch as uuid) and l.epoch = s.epoch
-returning s.position
+-- name: advance — move the checkpoint, if it is still where we think and still ours, and write down what was handled on the way
+with moved as (
+  update {schema}.subscriptions s set position = cast(:to as bigint), updated_at = clock_timestamp()
+    from {schema}.log l
+   where s.name = cast(:name as text) and s.position = cast(:position as bigint) and s.term = cast(:term as bigint)
+     and s.epoch = cast(:epoch as uuid) and l.epoch = s.epoch
+  returning s.name, s.epoch, s.term),
+page as (
+  insert into {schema}.delivered_pages (subscription, epoch, term, from_position, to_position, events, digest, offsets, types)
+  select name, epoch, term, cast(:position as bigint), cast(:to as bigint), cardinality(cast(:offsets as int[])),
+         cast(:digest as bytea), cast(:offsets as int[]), cast(:types as text[])
+    from moved where cast(:to as bigint) > cast(:position as bigint))
+select name from moved
 
 -- name: halt — stand still until somebody resumes, if it is still ours
 update {schema}.subscriptions
