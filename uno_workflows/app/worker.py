@@ -11,8 +11,8 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -22,12 +22,14 @@ from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.monitoring import monitored, observing
 from uno_workflows.app.parts import dispatch_part, projections_part, sagas_part
 from uno_workflows.app.registering import register_subscriptions
-from uno_workflows.app.sdk_worker import build_id
+from uno_workflows.app.sdk_worker import build_id, cancel
 from uno_workflows.app.threads import in_thread
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
+from uno_workflows.processing.auditor import Auditor
+from uno_workflows.storage.store import PostgresStore
 
 log = get_logger("uno_workflows.worker")
 
@@ -77,6 +79,7 @@ async def run_worker(
             alone = partial(projections_part, settings, catalogue, identity, outages, seen)
             thread = in_thread(alone, name="projections", grace=settings.grace, watch=seen.watch)
             watch.append(await stack.enter_async_context(thread))
+        watch.append(await stack.enter_async_context(_auditing(store, outages)))
         log.info("worker_ready", app=settings.app, role=str(role))
         seen.start()
         ready()
@@ -99,6 +102,16 @@ def _described(settings: Settings, catalogue: Catalogue, role: Role) -> dict[str
         "declares": catalogue.summary(),
         "build_id": build_id(catalogue.modules),
     }
+
+
+@asynccontextmanager
+async def _auditing(store: PostgresStore, outages: Outages) -> AsyncIterator[asyncio.Future[Any]]:
+    """An auditor in every worker, whatever its role: they share the work, and somebody must do it."""
+    task = asyncio.create_task(Auditor(store.audits, outages=outages).run(), name="auditor of deliveries")
+    try:
+        yield task
+    finally:
+        await cancel([task])
 
 
 async def _until(stop: asyncio.Event, watch: Sequence[asyncio.Future[Any]]) -> None:

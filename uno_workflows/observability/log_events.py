@@ -105,6 +105,13 @@ _ALL: Final = (
         "mend it, then `uno subscriptions resume`; `--skip` passes the event",
     ),
     LogEvent(
+        "delivery_differs",
+        "error",
+        "What a subscription handled is not what the log holds",
+        "look at `uno audit delivery`, mend it, then `uno audit settle`",
+    ),
+    LogEvent("pages_not_audited", "warning", "Retention took events before their delivery was audited", "keep events longer"),
+    LogEvent(
         "subscription_paused",
         "info",
         "A subscription stands still: an operator paused it, or it was halted before this lease",

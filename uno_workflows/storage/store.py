@@ -9,6 +9,7 @@ from uno_workflows.events.protocols import Measures
 from uno_workflows.observability.outages import Outages
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.appending import Appending
+from uno_workflows.storage.audits import PostgresAudits
 from uno_workflows.storage.migrations import check_schema
 from uno_workflows.storage.notifier import Notifier
 from uno_workflows.storage.pool import Database
@@ -41,6 +42,7 @@ class PostgresStore:
         subscriptions: Checkpoints (port `Subscriptions`).
         runs: The table of runs (port `Runs`).
         steps: Results of transactional steps (port `StepStore`).
+        audits: What subscriptions handled, held against the log (port `DeliveryAudits`).
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class PostgresStore:
         self.subscriptions = PostgresSubscriptions(database, transactions)
         self.runs = PostgresRuns(database, measures=measures)
         self.steps = PostgresSteps(database, transactions)
+        self.audits = PostgresAudits(database)
 
     @classmethod
     @asynccontextmanager
