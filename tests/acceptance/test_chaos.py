@@ -41,6 +41,7 @@ async def test_chaos_leaves_every_order_in_one_final_state(shop: Shop) -> None:
     orders = sum(writer.result() for writer in writers)
     measured.info("%d orders, %s: all done %.1f s after the last", orders, faults.result(), await shop.settled())
     await check(shop, late=None)
+    assert (await shop.cli("audit", "delivery", "--now")).code == 0
     written = [recorded.position async for recorded in shop.uno.read_all(types=TYPES)]
     await until(lambda: len(seen) >= len(written))
     reading.cancel()

@@ -55,6 +55,9 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("subscriptions", "list"),
     ("subscriptions", "pause"),
     ("subscriptions", "resume"),
+    ("audit",),
+    ("audit", "delivery"),
+    ("audit", "settle"),
 )
 
 

@@ -6,7 +6,7 @@ import typer
 from temporalio.service import RPCError
 
 from uno_workflows.events.errors import ConfigurationError, UnoError
-from uno_workflows.tooling.cli import dev, doctor, migrate, sagas, subscriptions, worker
+from uno_workflows.tooling.cli import audit, dev, doctor, migrate, sagas, subscriptions, worker
 from uno_workflows.tooling.cli.running import STOPPED_AT_ONCE, complain, leave
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("migrate")(migrate.migrate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(sagas.app, name="sagas")
 app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(audit.app, name="audit")
 
 
 def run() -> None:
