@@ -46,6 +46,7 @@ async def test_what_workers_handled_is_proven_while_appends_overlap_and_a_worker
 async def test_a_worker_whose_fence_is_broken_is_caught_and_what_it_skipped_is_named(shop: Shop) -> None:
     async with shop.sql() as hand, shop.sql() as slow:
         await hand.execute(NO_FENCE)
+        await slow.execute("set idle_in_transaction_session_timeout = 0")  # it is open for as long as commands take
         await shop.pumped(shop.worker())
         transaction = slow.transaction()
         await transaction.start()
