@@ -20,6 +20,7 @@ from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Vers
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
 from uno_workflows.events.subscriptions import Delivered, Lease, Page
+from uno_workflows.observability.outages import Outages
 
 
 class Checkpoints:
@@ -78,7 +79,7 @@ def session(gates: dict[int, asyncio.Event], monkeypatch: pytest.MonkeyPatch) ->
     saga = SimpleNamespace(name="S", starts_on=())
     owner: Any = SimpleNamespace(
         saga=saga, temporal=None, events=None, runs=None, subscriptions=Checkpoints(), settings=DispatchSettings(),
-        types=frozenset(["Told"]), subscription="saga:S",
+        types=frozenset(["Told"]), subscription="saga:S", outages=Outages(),
     )  # fmt: skip
     return DispatchSession(owner, Lease("saga:S", GlobalPosition(0), 1, UUID(int=0)), asyncio.Event())
 
@@ -86,6 +87,12 @@ def session(gates: dict[int, asyncio.Event], monkeypatch: pytest.MonkeyPatch) ->
 def moves(session: DispatchSession) -> list[tuple[int, list[int]]]:
     made: list[tuple[int, list[int]]] = session._dispatcher.subscriptions.moves  # type: ignore[attr-defined]  (the fake's)
     return made
+
+
+async def recorded(session: DispatchSession, number: int) -> None:
+    async with asyncio.timeout(10):
+        while len(session._record) < number:
+            await asyncio.sleep(0)
 
 
 async def test_a_checkpoint_reports_what_ended_and_what_was_for_nobody(session: DispatchSession):
@@ -100,8 +107,7 @@ async def test_what_ended_behind_an_unfinished_event_is_reported_with_it(
 ):
     gates[4] = asyncio.Event()
     await session.take(page(1, 2, 4, 5, 6, 7, upto=9))
-    while len(session._record) < 5:
-        await asyncio.sleep(0)
+    await recorded(session, 5)
     await session.write_checkpoint()
     gates[4].set()
     await session.drain()
@@ -122,8 +128,7 @@ async def test_a_page_waits_while_too_much_is_delivered_ahead_of_the_checkpoint(
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.0)
     gates[1] = asyncio.Event()
     await session.take(page(1, 2, 4, 5, upto=5))
-    while len(session._record) < 3:
-        await asyncio.sleep(0)
+    await recorded(session, 3)
     second = asyncio.create_task(session.take(page(7, 8, upto=8)))
     for _ in range(20):
         await asyncio.sleep(0)
