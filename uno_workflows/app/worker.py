@@ -26,6 +26,8 @@ from uno_workflows.app.sdk_worker import build_id, cancel
 from uno_workflows.app.threads import in_thread
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
+from uno_workflows.events.audits import DeliveryFinding
+from uno_workflows.events.protocols import Measures
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
 from uno_workflows.processing.auditor import Auditor
@@ -79,7 +81,7 @@ async def run_worker(
             alone = partial(projections_part, settings, catalogue, identity, outages, seen)
             thread = in_thread(alone, name="projections", grace=settings.grace, watch=seen.watch)
             watch.append(await stack.enter_async_context(thread))
-        watch.append(await stack.enter_async_context(_auditing(store, outages)))
+        watch.append(await stack.enter_async_context(_auditing(store, outages, seen.measures)))
         log.info("worker_ready", app=settings.app, role=str(role))
         seen.start()
         ready()
@@ -105,9 +107,15 @@ def _described(settings: Settings, catalogue: Catalogue, role: Role) -> dict[str
 
 
 @asynccontextmanager
-async def _auditing(store: PostgresStore, outages: Outages) -> AsyncIterator[asyncio.Future[Any]]:
+async def _auditing(store: PostgresStore, outages: Outages, measures: Measures) -> AsyncIterator[asyncio.Future[Any]]:
     """An auditor in every worker, whatever its role: they share the work, and somebody must do it."""
-    task = asyncio.create_task(Auditor(store.audits, outages=outages).run(), name="auditor of deliveries")
+
+    def count(finding: DeliveryFinding) -> None:
+        if finding.missing:
+            measures.skips_found(finding.subscription, len(finding.missing))
+
+    auditor = Auditor(store.audits, found=count, outages=outages)
+    task = asyncio.create_task(auditor.run(), name="auditor of deliveries")
     try:
         yield task
     finally:

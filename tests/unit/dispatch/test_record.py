@@ -21,6 +21,7 @@ from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
 from uno_workflows.events.subscriptions import Delivered, Lease, Page
 from uno_workflows.observability.outages import Outages
+from uno_workflows.observability.unmeasured import UNMEASURED
 
 
 class Checkpoints:
@@ -67,9 +68,10 @@ def session(gates: dict[int, asyncio.Event], monkeypatch: pytest.MonkeyPatch) ->
             raise UnoError("no key")
         return [] if event.position % 3 == 0 else [RunKey("S", "", str(event.position))]
 
-    async def deliver(event: StoredEvent, key: RunKey) -> None:
+    async def deliver(event: StoredEvent, key: RunKey) -> str:
         if event.position in gates:
             await gates[event.position].wait()
+        return "delivered"
 
     async def nothing(*_: Any) -> None: ...
 
@@ -79,7 +81,7 @@ def session(gates: dict[int, asyncio.Event], monkeypatch: pytest.MonkeyPatch) ->
     saga = SimpleNamespace(name="S", starts_on=())
     owner: Any = SimpleNamespace(
         saga=saga, temporal=None, events=None, runs=None, subscriptions=Checkpoints(), settings=DispatchSettings(),
-        types=frozenset(["Told"]), subscription="saga:S", outages=Outages(),
+        types=frozenset(["Told"]), subscription="saga:S", outages=Outages(), measures=UNMEASURED,
     )  # fmt: skip
     return DispatchSession(owner, Lease("saga:S", GlobalPosition(0), 1, UUID(int=0)), asyncio.Event())
 

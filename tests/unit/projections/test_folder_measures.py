@@ -50,7 +50,7 @@ class Checkpoints:
         if self.lost:
             raise LostLease("it is another's")
 
-    async def advance(self, lease: Lease, to: GlobalPosition, *, tx: object) -> Lease:
+    async def advance(self, lease: Lease, to: GlobalPosition, *, delivered: object, tx: object) -> Lease:
         return replace(lease, position=to)
 
 
