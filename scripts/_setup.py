@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "uno-setup.json"
-INCLUDES = {"test": {"test", "local", "docs"}}  # extras that an extra brings with it (pyproject.toml)
+# Extras that an extra brings with it (pyproject.toml).
+INCLUDES = {"test": {"test", "local", "docs"}, "bench": {"bench", "local"}}
 QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "PIP_NO_INPUT": "1"}
 # Certificates of the system, as pip is often told to use; and never a Python of uv's own.
 UV = {"UV_SYSTEM_CERTS": "true", "UV_PYTHON_DOWNLOADS": "never"}

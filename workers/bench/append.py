@@ -16,8 +16,8 @@ from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import EventType, StreamId
 from uno_workflows.events.recorded import NewEvent, StreamAppend
 from workers.bench import by_hand
-from workers.bench.eventsourcing_rival import Rival, rival
 from workers.bench.events import Ordered, order
+from workers.bench.eventsourcing_rival import Rival, rival
 from workers.bench.measuring import Aim, Result, Row, Sample, Table, Variant, interleave
 from workers.bench.surroundings import Surroundings, connected
 
@@ -63,7 +63,7 @@ NOTES: Final = [
     "(a) inserts into a table with the columns and indexes of ours and without its triggers, from events that it writes by "
     "pydantic. It checks nothing, and a reader by position loses events.",
     "(b) has our promises: expected version, idempotent ids, and an order that readers can trust, by one advisory lock.",
-    "(c) is the recorder of the library, with bytes that are ready: its aggregates and its own writing of JSON would come on top.",
+    "(c) is the recorder of the library, with bytes that are ready: its aggregates and its JSON would come on top.",
 ]
 
 
@@ -80,7 +80,9 @@ def _short(row: Row) -> Row:
 
 
 @asynccontextmanager
-async def _variants(around: Surroundings, batch: int, callers: int) -> AsyncIterator[tuple[dict[str, Variant], dict[str, Variant]]]:
+async def _variants(
+    around: Surroundings, batch: int, callers: int
+) -> AsyncIterator[tuple[dict[str, Variant], dict[str, Variant]]]:
     events, seconds = [order(number) for number in range(batch)], around.sizes.seconds
     ready = [event.model_dump_json().encode() for event in events]
     async with (
@@ -140,7 +142,9 @@ def _stored(uno: Uno, ready: list[bytes]) -> Append:
     async def append(stream: str, version: int, size: int) -> object:
         ids = [new_event_id() for _ in range(size)]
         rows = by_hand.Rows(ids, ready)
-        events = [NewEvent(id_, EventType("Ordered"), 1, payload, rows.metadata[0]) for id_, payload in zip(ids, ready, strict=True)]
+        events = [
+            NewEvent(id_, EventType("Ordered"), 1, payload, rows.metadata[0]) for id_, payload in zip(ids, ready, strict=True)
+        ]
         return await uno.store.events.append([StreamAppend("", StreamId(stream), version, events, str(ids[0]))])
 
     return append

@@ -36,7 +36,8 @@ returning position
 
 FUNCTION: Final = """
 create function append_by_hand(
-  p_stream_id text, p_expected bigint, p_correlation_id text, p_ids uuid[], p_types text[], p_payloads bytea[], p_metadata bytea[],
+  p_stream_id text, p_expected bigint, p_correlation_id text,
+  p_ids uuid[], p_types text[], p_payloads bytea[], p_metadata bytea[],
   out positions bigint[], out conflict boolean
 ) language plpgsql as $$
 declare

@@ -44,7 +44,7 @@ async def dbos_rival(around: Surroundings) -> AsyncIterator[DbosRival]:
 def _workflow(url: str) -> Any:
     from dbos import DBOS
 
-    DBOS(config={"name": "bench", "system_database_url": url, "log_level": "ERROR", "run_admin_server": False})
+    DBOS(config={"name": "bench", "system_database_url": url, "log_level": "ERROR"})
 
     @DBOS.step()
     async def reserve(order: str) -> str:

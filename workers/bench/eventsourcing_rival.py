@@ -98,7 +98,7 @@ def _environment(url: str) -> dict[str, str]:
 def _serve() -> None:
     from eventsourcing.application import Application
 
-    application = Application(dict(os.environ))
+    application: Application[Any] = Application(dict(os.environ))
     for line in sys.stdin:
         print(json.dumps({"rate": _rate(application.recorder, **json.loads(line))}), flush=True)
 

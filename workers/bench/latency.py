@@ -33,10 +33,10 @@ async def measure(around: Surroundings) -> Result:
         Aim("p99, append to first step ÷ direct start", rows[1].ratio(OURS, PLAIN), 1.3, least=False),
     ]
     result.notes = [
-        f"{around.sizes.latencies} in each sample. The clock runs from the call of `append` or `start_workflow` in this process to "
-        "the first line of the step in the worker's.",
-        "Ours has one more hop, through the log; it gains that back by an eager start: dispatcher and sagas share a client, so the "
-        "first workflow task comes with the answer to the start.",
+        f"{around.sizes.latencies} in each sample. The clock runs from the call of `append` or `start_workflow` in this process "
+        "to the first line of the step in the worker's.",
+        "Ours has one more hop, through the log; it gains that back by an eager start: dispatcher and sagas share a client, so "
+        "the first workflow task comes with the answer to the start.",
     ]
     return result
 

@@ -11,7 +11,8 @@ FILL: Final = """
 insert into uno.events (version, event_id, schema_version, bucket, tenant, stream_id, type, correlation_id, payload, metadata)
 select 1 + n % 10, gen_random_uuid(), 1, n / 10 % 256, '', 'order-' || n / 10, 'Ordered', 'c', p.payload,
        convert_to('{"correlation_id":"' || md5(n::text) || '"}', 'UTF8')
-  from generate_series($2::int, $3::int - 1) n join unnest($1::bytea[]) with ordinality as p (payload, ord) on p.ord = 1 + n % 1000
+  from generate_series($2::int, $3::int - 1) n
+  join unnest($1::bytea[]) with ordinality as p (payload, ord) on p.ord = 1 + n % 1000
  order by n
 """
 PART: Final = 100_000

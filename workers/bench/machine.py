@@ -23,7 +23,8 @@ def describe(folder: Path) -> dict[str, str]:
     packages = ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name)))
     return {
         "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f}",
+        "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}",
+        "load at the start": f"{os.getloadavg()[0]:.1f}; ratios bear a busy machine, the other numbers do not",
         "disk": f"{flush_microseconds(folder):.0f} µs for each 8 kB written and flushed (fdatasync)",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": packages,

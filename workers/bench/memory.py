@@ -30,7 +30,9 @@ async def measure(around: Surroundings) -> Result:
     ]
     result = Result("memory", TITLE, AIM, [Table(f"Resident set, {PARTS} looks each", [row]) for row in rows])
     result.aims = [Aim(f"end ÷ after a third, {row.case}", _growth(row), 1.1, least=False) for row in rows]
-    result.notes = [f"{row.case}: {' → '.join(f'{value:.0f}' for values in row.values.values() for value in values)} MB" for row in rows]
+    result.notes = [
+        f"{row.case}: {' → '.join(f'{value:.0f}' for values in row.values.values() for value in values)} MB" for row in rows
+    ]
     return result
 
 

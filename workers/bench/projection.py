@@ -11,7 +11,7 @@ from typing import Any, Final
 from uno_workflows import Settings, Uno
 from uno_workflows.processing.pump import Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
-from uno_workflows.storage.store import PostgresTail
+from uno_workflows.storage.tail import PostgresTail
 from workers.bench import events, projections
 from workers.bench.events import Ordered
 from workers.bench.log_of import fill
@@ -55,8 +55,8 @@ async def measure(around: Surroundings) -> Result:
     result = Result("projection", TITLE, AIM, [Table("From the log to the read model", rows)])
     result.aims = [Aim("ours ÷ by hand", rows[0].ratio(OURS, BY_HAND), 0.6)]
     result.notes = [
-        "Both fold a batch of 500 in Python and write it by one upsert with `unnest`, in one transaction with the checkpoint. By hand "
-        "on one connection of asyncpg, without lease, pause, retries, or an order that readers can trust.",
+        "Both fold a batch of 500 in Python and write it by one upsert with `unnest`, in one transaction with the checkpoint. By "
+        "hand on one connection of asyncpg, without lease, pause, retries, or an order that readers can trust.",
     ]
     return result
 
@@ -68,7 +68,7 @@ async def _ours(uno: Uno, tail: PostgresTail, connection: Any, number: int) -> S
     began = time.perf_counter()
     running = asyncio.create_task(pump.run())
     try:
-        while await uno.store.subscriptions.position(NAME) < number and not running.done():
+        while pump.position < number and not running.done():  # noqa: ASYNC110 (a pump sets no event when it has moved)
             await asyncio.sleep(LOOK)
         seconds = time.perf_counter() - began
     finally:

@@ -40,7 +40,8 @@ async def measure(around: Surroundings) -> Result:
         rows = await interleave("saga", {**run, DBOS: partial(_run_dbos, dbos, number)}, rounds=rounds, say=around.say)
         wait = {name: partial(_wait, subject, number) for name, subject in subjects.items()}
         rows += await interleave("open sagas", wait, rounds=min(rounds, 3), say=around.say, warm=False)
-    result = Result("saga", TITLE, AIM, [Table("One worker process, Temporal's development server", [_padded(row) for row in rows])])
+    table = Table("One worker process, Temporal's development server", [_padded(row) for row in rows])
+    result = Result("saga", TITLE, AIM, [table])
     cpu, started = (next(row for row in rows if row.unit == unit) for unit in (CPU, WITH_START))
     result.aims = [
         Aim("worker CPU, ours ÷ plain SDK (sagas alone)", cpu.ratio(ALONE, PLAIN), 1.2, least=False),
@@ -52,10 +53,10 @@ async def measure(around: Surroundings) -> Result:
 
 NOTES: Final = [
     "The steps do nothing. All worker processes have the same sandbox: only the module with the saga is loaded anew for a run.",
-    "Ours besides: undo registered before each call, idempotency keys, a heartbeat timer for each step, the journal in the UI, the "
-    "inbox, and a last command that writes the end into the table of runs.",
-    "“with its start” counts, for ours, the dispatcher in the same process (reading the log, starting, checkpoint); for the plain "
-    "SDK, the client that starts the runs.",
+    "Ours besides: undo registered before each call, idempotency keys, a heartbeat timer for each step, the journal in the UI, "
+    "the inbox, and a last command that writes the end into the table of runs.",
+    "“with its start” counts, for ours, the dispatcher (reading the log, starting, checkpoint); for the plain SDK, the client "
+    "that starts the runs.",
     "DBOS keeps its state in Postgres and has no server of its own; what its process uses is all there is beside Postgres.",
 ]
 

@@ -14,7 +14,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
-from uno_workflows import NO_STREAM, Settings, Uno
+from uno_workflows import NO_STREAM, Settings, Uno, UnoError
 from uno_workflows.app.catalogue import discover
 from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.sagas.envelope import STATE_QUERY
@@ -27,6 +27,8 @@ from workers.bench.worker_process import MODULES, PLAIN
 LOOK: Final = 0.02
 LIMIT: Final = 900.0
 """Seconds after which sagas that have not ended are given up."""
+APART: Final = 10**9
+"""Between the orders of two apps, for their sagas share a namespace."""
 AT_ONCE: Final = 20
 """Starts by hand in flight, as many as a dispatcher has."""
 
@@ -56,9 +58,9 @@ class Subject(Protocol):
 class Ours:
     """Our app: sagas start because an event is appended."""
 
-    def __init__(self, uno: Uno, client: Client, workers: Sequence[Child]) -> None:
+    def __init__(self, uno: Uno, client: Client, workers: Sequence[Child], *, first: int) -> None:
         self.workers = workers
-        self._uno, self._client, self._numbers = uno, client, count(1)
+        self._uno, self._client, self._numbers = uno, client, count(first)
         self._ended = 0
 
     async def run(self, number: int) -> float:
@@ -84,6 +86,8 @@ class Ours:
         return event.order_id
 
     async def _all_done(self) -> bool:
+        if halted := next((s for s in await self._uno.store.subscriptions.statuses() if s.halt), None):
+            raise UnoError(f"{halted.name} has halted: {halted.halt and halted.halt.reason}")
         async with self._uno.transaction() as tx:
             found = await tx.execute("select count(*) from uno.saga_runs where state = 'done' and reason = ''")
             return int(found.scalar_one()) >= self._ended
@@ -126,9 +130,7 @@ class Plain:
 
     async def _start(self, mode: str = "") -> str:
         event = order(next(self._numbers), mode=mode)
-        await self._client.start_workflow(
-            PlainFulfil.run, event, id=f"{self._queue}/{event.order_id}", task_queue=self._queue
-        )
+        await self._client.start_workflow(PlainFulfil.run, event, id=f"{self._queue}/{event.order_id}", task_queue=self._queue)
         return event.order_id
 
 
@@ -146,7 +148,7 @@ async def ours(around: Surroundings, *roles: str) -> AsyncIterator[Ours]:
             )
             for role in roles
         ]
-        yield Ours(uno, await Client.connect(address), workers)
+        yield Ours(uno, await Client.connect(address), workers, first=around.number() * APART)
 
 
 @asynccontextmanager
@@ -174,7 +176,7 @@ async def _at_once(number: int, start: Callable[[], Awaitable[str]]) -> list[str
 
 async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(LIMIT):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 (another process does not set our events)
             await asyncio.sleep(LOOK)
 
 

@@ -76,7 +76,11 @@ class Surroundings:
 
     def name(self) -> str:
         """A name that nothing here had before, such as an app's."""
-        return f"bench{next(self._numbers)}"
+        return f"bench{self.number()}"
+
+    def number(self) -> int:
+        """A number that nothing here had before."""
+        return next(self._numbers)
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
