@@ -6,7 +6,7 @@ Without it, an event that newer code wrote with one more field could be read by 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Final
 
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter, pydantic_data_converter
@@ -32,12 +32,18 @@ class EventJSONConverter(PydanticJSONPlainPayloadConverter):
         return super().from_payload(payload, type_hint)
 
 
+_STANDARD: Final = tuple(PydanticPayloadConverter().converters.values())
+
+
 class UnoPayloadConverter(CompositePayloadConverter):
-    """The standard converters, with ours in the place of the one for JSON."""
+    """The standard converters, with ours in the place of the one for JSON.
+
+    The SDK makes one for each run, in the sandbox. Ours is then new each time, for it remembers the types it has met, and those
+    of a sandboxed module belong to its run; the others remember nothing.
+    """
 
     def __init__(self) -> None:
-        standard = PydanticPayloadConverter().converters.values()
-        super().__init__(*(EventJSONConverter() if isinstance(c, PydanticJSONPlainPayloadConverter) else c for c in standard))
+        super().__init__(*(EventJSONConverter() if isinstance(c, PydanticJSONPlainPayloadConverter) else c for c in _STANDARD))
 
 
 data_converter = dataclasses.replace(pydantic_data_converter, payload_converter_class=UnoPayloadConverter)
