@@ -306,7 +306,7 @@ class Driver:
 
     async def _undo(self, undo: Undo, key: str, entry: Entry) -> bool:
         try:
-            await self._running.run(undo.step, undo.argument, key, label=f"undo: {undo.step.summary}")
+            await self._running.run(undo.step, undo.argument, key, label=f"undo: {undo.step.summary or undo.step.name}")
         except StepFailed as err:
             self._journal.settle(entry, "failed", err.reason)
             self._count_undo(undo, "failed")

@@ -75,9 +75,9 @@ class Step(Generic[A_contra, R_co]):
         return f"<step {self.name}>"
 
     @property
-    def summary(self) -> str:
-        """What it does, in one line, for the Temporal UI: the first line of its docstring, or else its name."""
-        return (inspect.getdoc(self.function) or self.name).partition("\n")[0]
+    def summary(self) -> str | None:
+        """What it does, in one line, for the Temporal UI: the first line of its docstring; `None` without one."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0] or None
 
     def check_argument(self, argument: object) -> None:
         """Raise TypeError unless a model fits: here, where the mistake is, and not in an activity that fails for ever.

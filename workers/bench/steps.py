@@ -1,4 +1,7 @@
-"""Three steps that do nothing, so that only what is around them is measured."""
+"""Three steps that do nothing, so that only what is around them is measured.
+
+They have no docstrings: a step's first line is shown beside its name in Temporal's UI, and the activities by hand show nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +19,25 @@ def stamp(order: Ordered) -> None:
 
 @step
 async def reserve(order: Ordered) -> str:
-    """The first step."""
     stamp(order)
     return "reserved"
 
 
 @step
 async def charge(order: Ordered) -> str:
-    """The second step."""
     return "charged"
 
 
 @step
 async def ship(order: Ordered) -> str:
-    """The third step."""
     return "shipped"
 
 
 @step
 async def release(order: Ordered) -> None:
-    """What undoes the first one; never called here."""
+    """Undo the first one; never called here."""
 
 
 @step
 async def refund(order: Ordered) -> None:
-    """What undoes the second one; never called here."""
+    """Undo the second one; never called here."""

@@ -213,6 +213,9 @@ def test_step_options_are_refused_with_the_reason(options: dict[str, Any], reaso
         async def charge(order: Placed) -> None: ...
 
 
+async def silent(order: Placed) -> None: ...
+
+
 def test_step_keeps_its_name_its_words_and_its_types():
     @step(name="charge-card", retry=Retry(attempts=2))
     async def charge(order: Placed, tx: Transaction) -> list[int]:
@@ -223,6 +226,7 @@ def test_step_keeps_its_name_its_words_and_its_types():
         return [1]
 
     assert (charge.name, charge.summary, charge.transactional) == ("charge-card", "Charge the card.", True)
+    assert step(silent).summary is None  # the UI shows the name anyway
     assert (charge.argument_type, charge.result_type) == (Placed, list[int])
     assert repr(charge) == "<step charge-card>"
     with pytest.raises(TypeError, match="takes a transaction"):
