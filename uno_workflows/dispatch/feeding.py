@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from temporalio.common import RawValue
-
 from uno_workflows.dispatch.closing import record_closed_run
-from uno_workflows.dispatch.temporal import SagaClient, make_envelope
-from uno_workflows.events.encoding import parse_metadata
+from uno_workflows.dispatch.temporal import Envelope, SagaClient, make_envelope
 from uno_workflows.events.errors import TemporalUnavailable, UnoError
 from uno_workflows.events.names import workflow_id
 from uno_workflows.events.protocols import EventStore, Runs
@@ -117,12 +114,12 @@ class Feeder:
 
     async def _start(self, event: StoredEvent, key: RunKey) -> None:
         made = workflow_id(key.saga, key.key, tenant=key.tenant)
-        correlation = parse_metadata(event.metadata).correlation_id
-        run_id = await self._temporal.start(key.saga, made, self._envelope(event), event=event, correlation_id=correlation)
+        envelope = self._envelope(event)
+        run_id = await self._temporal.start(key.saga, made, envelope, event=event)
         run = KnownRun(made, event.id, over=False)
         self._remember(key, run)
         self.started.append(Started(key, made, event.id, event.position, run_id))
-        log.debug("saga_started", **_fields(event, key), run_id=run_id, correlation_id=correlation)
+        log.debug("saga_started", **_fields(event, key), run_id=run_id, correlation_id=envelope.correlation_id)
         await self._deliver_pending(run, key)
 
     async def _deliver_pending(self, run: KnownRun, key: RunKey) -> None:
@@ -156,7 +153,7 @@ class Feeder:
         await self._runs.add_late(_undelivered(event, key), reason=OVER)
         log.info("event_late", **_fields(event, key))
 
-    def _envelope(self, event: StoredEvent) -> RawValue:
+    def _envelope(self, event: StoredEvent) -> Envelope:
         return make_envelope(event, epoch=self._epoch, searchable=self._temporal.searchable)
 
     def _known_run(self, row: Run | None) -> KnownRun | None:

@@ -28,6 +28,14 @@ REFUSED: Final = frozenset({RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED
 expired certificate or a missing permission would be worse than a warning that repeats."""
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What travels to a saga, and what its start is labelled with: the metadata is parsed once for both."""
+
+    value: RawValue
+    correlation_id: str
+
+
 class DeliveryRefused(UnoError):
     """Temporal refuses a start or signal for good."""
 
@@ -47,9 +55,7 @@ class SagaClient:
     searchable: bool
     task_timeout: timedelta | None = None
 
-    async def start(
-        self, saga: str, workflow_id: str, envelope: RawValue, *, event: StoredEvent, correlation_id: str
-    ) -> str | None:
+    async def start(self, saga: str, workflow_id: str, envelope: Envelope, *, event: StoredEvent) -> str | None:
         """Start a run and return the id Temporal gave it; one that this event started before is left alone.
 
         Raises:
@@ -59,7 +65,7 @@ class SagaClient:
         try:
             handle = await self.client.start_workflow(
                 saga,
-                envelope,
+                envelope.value,
                 id=workflow_id,
                 task_queue=self.task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
@@ -67,7 +73,7 @@ class SagaClient:
                 task_timeout=self.task_timeout,
                 static_summary=f"{event.type} in {event.stream_id}"[:200],
                 memo={START_EVENT: str(event.id)},
-                search_attributes=self._attributes(correlation_id),
+                search_attributes=self._attributes(envelope.correlation_id),
             )
         except WorkflowAlreadyStartedError:
             return await self._started_before(workflow_id, event)
@@ -88,7 +94,7 @@ class SagaClient:
             )
         return run.run_id
 
-    async def signal(self, workflow_id: str, envelope: RawValue) -> bool:
+    async def signal(self, workflow_id: str, envelope: Envelope) -> bool:
         """Send an event to a run; False if Temporal has no open run of that id.
 
         Raises:
@@ -96,7 +102,7 @@ class SagaClient:
             DeliveryRefused: it never will.
         """
         try:
-            await self.client.get_workflow_handle(workflow_id).signal(SIGNAL, envelope)
+            await self.client.get_workflow_handle(workflow_id).signal(SIGNAL, envelope.value)
         except RPCError as err:
             if err.status is RPCStatusCode.NOT_FOUND:
                 return False
@@ -126,7 +132,7 @@ class SagaClient:
         return TypedSearchAttributes(pairs)
 
 
-def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, generation: int = 0) -> RawValue:
+def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, generation: int = 0) -> Envelope:
     """The envelope of an event, its JSON put in as it is: no decoding on the way, readable in the Temporal UI."""
     metadata = parse_metadata(event.metadata)
     inline = len(event.payload) <= INLINE_BYTES
@@ -147,7 +153,8 @@ def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, generati
             "searchable": searchable,
         }
     )
-    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=head + b"," + rest[1:]))
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=head + b"," + rest[1:])
+    return Envelope(RawValue(payload), metadata.correlation_id)
 
 
 def _principal(principal: Principal) -> dict[str, str]:

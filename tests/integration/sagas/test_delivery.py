@@ -51,7 +51,7 @@ async def test_event_that_comes_before_expect_and_three_times_is_taken_once(app:
     appended = await app.uno.append(f"trial-{key}", Nudged(trial=key, word="a"))
     await app.waits_for(run, "expect Nudged")
     stored = (await app.uno.store.events.load(appended.positions))[0]
-    again = make_envelope(stored, epoch=await app.uno.store.events.epoch(), searchable=False)
+    again = make_envelope(stored, epoch=await app.uno.store.events.epoch(), searchable=False).value
     for _ in range(3):
         await app.handle(run).signal(SIGNAL, again)
     await app.uno.append(f"trial-{key}", Nudged(trial=key, word="b"))
