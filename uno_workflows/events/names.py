@@ -114,6 +114,8 @@ def _text_fault(text: str, limit: int) -> str | None:
         return f"is {size} bytes; at most {limit}"
     if text != text.strip():
         return "has blanks at an edge"
+    if text.isascii() and text.isprintable():  # nearly all are, and each append and delivery asks
+        return None
     if bad := next((c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")), None):
         return f"holds the control or invisible character U+{ord(bad):04X}"
     if not unicodedata.is_normalized("NFC", text):
