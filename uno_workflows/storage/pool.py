@@ -84,6 +84,7 @@ class Database:
 
     def __init__(self, pool: Any, *, steps: Lane, pumps: Lane, schema: str, settings: StoreSettings) -> None:
         self._pool = pool
+        self._busy = 0
         self.steps, self.pumps = steps, pumps
         self.schema = schema
         self.settings = settings
@@ -126,18 +127,23 @@ class Database:
     async def connection(self) -> AsyncIterator[Any]:
         """A connection of the pool. If anything but a plain error of the server ends the block, it is thrown away: a
         cancelled or timed-out call may have left an answer on the way."""
-        # With an idle connection there is nothing to wait for, and a timer would cost more than the rest of this.
-        limit = None if self._pool.get_idle_size() else self.settings.connect_timeout
-        connection = await self._pool.acquire(timeout=limit)
+        # With a place left there is nothing to wait for but a connect, which has its own limit: a timer would cost more than
+        # the rest of this, and so would asking the pool, which looks at each of its connections.
+        limit = None if self._busy < self.settings.pool_size else self.settings.connect_timeout
+        self._busy += 1
         try:
-            yield connection
-        except asyncpg.PostgresError:
-            raise
-        except BaseException:
-            await _discard(connection)
-            raise
+            connection = await self._pool.acquire(timeout=limit)
+            try:
+                yield connection
+            except asyncpg.PostgresError:
+                raise
+            except BaseException:
+                await _discard(connection)
+                raise
+            finally:
+                await self._pool.release(connection)
         finally:
-            await self._pool.release(connection)
+            self._busy -= 1
 
     async def fetch(self, name: str, /, **values: Any) -> list[Any]:
         """The rows of one statement, committed on its own."""
