@@ -14,7 +14,7 @@ from uno_workflows.app.profiles import PROFILES
 from uno_workflows.config import Settings
 from uno_workflows.events.base import Event
 from uno_workflows.events.context import EventContext, current_context
-from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.encoding import to_new_event, to_new_events
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import ANY, GlobalPosition, check_stream_id
 from uno_workflows.events.protocols import Measures, Transaction
@@ -221,7 +221,7 @@ def _batch(events: Event | Sequence[Event], ids: UUID | Sequence[UUID] | None) -
 def _write(stream_id: str, batch: Sequence[Event], ids: Sequence[UUID], expected: int, context: EventContext) -> StreamAppend:
     if context.correlation_id is None and ids:
         context = replace(context, correlation_id=str(ids[0]))  # a conversation begins with its first event
-    stored = [to_new_event(event, event_id, context) for event, event_id in zip(batch, ids, strict=True)]
+    stored = to_new_events(batch, ids, context)
     return StreamAppend(context.tenant, check_stream_id(stream_id), expected, stored, context.correlation_id or "")
 
 

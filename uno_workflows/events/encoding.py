@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -79,14 +80,28 @@ def to_new_event(event: Event, event_id: UUID, context: EventContext) -> NewEven
     Raises:
         InvalidEvent: the event cannot be stored, or its context cannot.
     """
+    return to_new_events([event], [event_id], context)[0]
+
+
+def to_new_events(events: Sequence[Event], event_ids: Sequence[UUID], context: EventContext) -> list[NewEvent]:
+    """The same for a batch with one context, whose metadata is written once. The first id begins the conversation.
+
+    Raises:
+        InvalidEvent: one of them cannot be stored, or their context cannot.
+    """
+    if not events:
+        return []
     if context.correlation_id is None:
-        context = replace(context, correlation_id=str(event_id))
-    payload = encode(event)
+        context = replace(context, correlation_id=str(event_ids[0]))
+    payloads = [encode(event) for event in events]
     try:
         metadata = metadata_bytes(context)
     except ValueError as error:
-        raise InvalidEvent(event.event_type, "", f"its context cannot be stored: {error}") from None
-    return NewEvent(event_id, EventType(event.event_type), event.schema_version, payload, metadata)
+        raise InvalidEvent(events[0].event_type, "", f"its context cannot be stored: {error}") from None
+    return [
+        NewEvent(event_id, EventType(event.event_type), event.schema_version, payload, metadata)
+        for event, event_id, payload in zip(events, event_ids, payloads, strict=True)
+    ]
 
 
 def metadata_bytes(context: EventContext) -> bytes:

@@ -7,13 +7,14 @@ import pytest
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.context import EventContext, Principal
-from uno_workflows.events.encoding import decode, metadata_bytes, parse_metadata, to_new_event
+from uno_workflows.events.encoding import decode, metadata_bytes, parse_metadata, to_new_event, to_new_events
 from uno_workflows.events.errors import InvalidEvent, UndecodableEvent, UnknownEventType
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
 from uno_workflows.events.recorded import Metadata, StoredEvent
 from uno_workflows.events.registry import EventRegistry
 
 ID = UUID("01890000-0000-7000-8000-000000000001")
+LATER = UUID("01890000-0000-7000-8000-000000000002")
 WHOLE = EventContext("c-1", "e-0", Principal("u-7", "service"), "acme", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 
 
@@ -47,6 +48,15 @@ def test_a_new_event_is_complete_and_exact():
 def test_an_event_without_a_conversation_begins_one():
     new = to_new_event(OrderPlaced(order_id="1"), ID, EventContext())
     assert parse_metadata(new.metadata) == Metadata(str(ID))
+
+
+def test_a_batch_is_one_conversation_which_its_first_event_begins():
+    batch = [OrderPlaced(order_id="1"), OrderPlaced(order_id="2")]
+    first, second = to_new_events(batch, [ID, LATER], EventContext())
+    assert (first.id, second.id) == (ID, LATER)
+    assert (first.payload, second.payload) == (b'{"order_id":"1"}', b'{"order_id":"2"}')
+    assert parse_metadata(first.metadata) == parse_metadata(second.metadata) == Metadata(str(ID))
+    assert to_new_events([], [], EventContext()) == []
 
 
 def test_metadata_comes_back_whole():
