@@ -15,6 +15,13 @@ from pathlib import Path
 
 from workers.bench.sizes import FULL, QUICK, SMOKE, Sizes
 
+EXAMPLES = """\
+examples:
+  scripts/bench --quick
+  scripts/bench --only append replay
+  scripts/bench --markdown docs/benchmarks.md
+
+exit codes: 0 measured, whether or not an aim was reached; 1 something failed; 2 wrong usage"""
 NAMES = ("append", "replay", "projection", "saga", "latency", "wakeup", "memory")
 
 
@@ -46,11 +53,10 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line; wrong usage leaves with code 2, as argparse does."""
     parser = argparse.ArgumentParser(
         prog="bench",
-        description="Measure uno_workflows beside what one would write without it, on servers of its own, and print a report in "
+        description="Measure uno_workflows beside what one would write without it, on servers of its own, and print a report\nin "
         "Markdown. Progress goes to standard error.",
-        epilog="examples: scripts/bench --quick      scripts/bench --only append replay      "
-        "scripts/bench --markdown docs/benchmarks.md      Exit codes: 0 measured (whether or not an aim was reached), 1 "
-        "something failed, 2 wrong usage.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EXAMPLES,
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="a look, in minutes: fewer rounds, shorter samples, smaller logs")
@@ -66,11 +72,17 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Options:
 async def _run(options: Options) -> int:
     _stop_on_sigterm()
     # Here and not above: Temporal and SQLAlchemy take a second to import, for which no one should wait to read the help.
+    from uno_workflows import UnoError
+    from workers.bench.children import ChildEnded
     from workers.bench.reporting import NoMarkers, as_json, as_markdown, insert
     from workers.bench.running import run
 
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
-        results, machine = await run(options.only, options.sizes, folder=Path(folder), say=_say)
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+            results, machine = await run(options.only, options.sizes, folder=Path(folder), say=_say)
+    except (UnoError, ChildEnded) as error:
+        _say(str(error))
+        return 1
     report = as_markdown(results, machine)
     print(json.dumps(as_json(results, machine)) if options.json else report)
     try:
