@@ -17,8 +17,8 @@ from uno_workflows.config import Settings, variables
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.temporal.yml"
-OURS = ("migrate", "worker")
-JOBS = ("migrate", "temporal-schema", "temporal-namespace")
+OURS = ("migrate", "tables", "worker")
+JOBS = ("migrate", "tables", "temporal-schema", "temporal-namespace")
 
 
 def compose(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -51,7 +51,7 @@ def test_compose_refuses_a_misspelt_key_so_that_accepting_means_something(tmp_pa
 
 
 def test_it_holds_every_part_of_an_installation(model: dict[str, Any]) -> None:
-    wanted = {"postgres", "migrate", "worker", "prometheus"}
+    wanted = {"postgres", "prometheus", *OURS}
     wanted |= {"temporal-postgres", "temporal-schema", "temporal", "temporal-namespace", "temporal-ui"}
     assert set(model["services"]) == wanted
 

@@ -14,5 +14,5 @@ It is also the workload of the chaos runs, so that every promise can be held aga
     python -m workers.bank.writer --ledger FILE --seed 1 --name a   customers, who note what they were told
     python -m workers.bank.checker --ledgers FOLDER [--settled]     what may never be false
 
-`await workers.bank.tables.create(dsn)` makes the tables, after `uno migrate` and before the first of these.
+`python -m workers.bank.tables` makes the tables, after `uno migrate` and before the first of these.
 """

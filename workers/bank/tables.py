@@ -4,6 +4,7 @@ No key or check in them would hide a fault: whatever is done twice stands there 
 post for a transfer queue at, so that an undo and a late attempt of what it takes back never miss each other.
 """
 
+import asyncio
 from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Integer, MetaData, String, Table, func, text
@@ -109,3 +110,7 @@ async def create(dsn: str) -> None:
         await tx.execute(f"create schema if not exists clearing authorization {CLEARING_ROLE}")
         await tx.execute(f"set local role {CLEARING_ROLE}")
         await tx.connection.run_sync(clearing.create_all)
+
+
+if __name__ == "__main__":
+    asyncio.run(create(Settings.from_env().database_url))
