@@ -22,7 +22,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "uno-setup.json"
 # Extras that an extra brings with it (pyproject.toml).
-INCLUDES = {"test": {"test", "local", "docs"}, "bench": {"bench", "local"}}
+INCLUDES = {"test": {"test", "local", "docs", "chaos"}, "bench": {"bench", "local"}, "chaos": {"chaos", "local"}}
 QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "PIP_NO_INPUT": "1"}
 # Certificates of the system, as pip is often told to use; and never a Python of uv's own.
 UV = {"UV_SYSTEM_CERTS": "true", "UV_PYTHON_DOWNLOADS": "never"}

@@ -1,0 +1,80 @@
+"""`scripts/chaos`, or `python -m workers.bank.chaos`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from workers.bank.chaos.arguments import Options, read_arguments
+from workers.bank.chaos.plan import ALL_KINDS, draw
+from workers.bank.chaos.report import markdown, verdict
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, run, and leave with the exit code that the help tells of."""
+    options = read_arguments(arguments)
+    folder = _folder(options)
+    try:
+        code = asyncio.run(chaos(options, folder))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _say("interrupted; everything that was started has been stopped")
+        code = INTERRUPTED
+    if code == 0 and options.keep is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        _say(f"plan, logs, ledgers and data are in {folder}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # not by the interpreter's own way out, on which Temporal's library may crash
+
+
+async def chaos(options: Options, folder: Path) -> int:
+    """Do one run and tell of it; returns the exit code."""
+    _stop_on_sigterm()
+    # Here and not above: these take a second to import, for which nobody should wait to hear of a wrong argument.
+    from workers.bank.chaos.run import run
+
+    plan = draw(options.seed, faults=options.faults, seconds=options.seconds, sagas=options.sagas)
+    if options.faults < len(ALL_KINDS):
+        _say(f"{options.faults} faults are fewer than the {len(ALL_KINDS)} kinds: not every kind will come")
+    _say(f"seed {options.seed}: {options.faults} faults in {options.seconds:g} s")
+    report = await run(plan, folder=folder, say=_say)
+    for line in verdict(report):
+        _say(line)
+    if report.findings:
+        _say(f"run it again with: {options.command}")
+    if options.report is not None:
+        options.report.write_text(markdown(report, options.command), encoding="utf-8")
+    if options.json:
+        print(json.dumps(report.as_dict()))
+    return 1 if report.findings else 0
+
+
+def _folder(options: Options) -> Path:
+    if options.keep is None:
+        return Path(tempfile.mkdtemp(prefix="uno-chaos-"))
+    options.keep.mkdir(parents=True, exist_ok=True)
+    return options.keep.absolute()
+
+
+def _stop_on_sigterm() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Processes that are kept running, as by systemd: whoever dies is started again, until it has done its work or is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+LEASH: Final = ("-m", "workers.bank.chaos.leash")
+"""What runs a module, for `python`: ties it to our own life."""
+PAUSE: Final = 0.3
+"""Seconds between an end and the next start."""
+GRACE: Final = 40.0
+"""Seconds that a process may take to stop in good order before it is killed; more than a worker's own grace."""
+INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+class Kept:
+    """One process, over all its lives.
+
+    Args:
+        name: For people, and for the plan.
+        argv: A module and its arguments.
+        launcher: What runs a module, for `python`.
+        ready: Words of its log that say that it is at work; empty if it says nothing.
+
+    Attributes:
+        log: What all its lives had to say.
+        deaths: Exit codes of lives that ended at work though nobody asked; one that finds no servers when it starts may end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        launcher: Sequence[str] = LEASH,
+        ready: str = "",
+    ) -> None:
+        self.name, self.log = name, log
+        self.deaths: list[int] = []
+        self._command = [sys.executable, *launcher, *argv]
+        self._environment = {**_inherited(), **environment}
+        self._ready = ready
+        self._process: asyncio.subprocess.Process | None = None
+        self._wanted = True
+        self._told = False
+        self._since = 0
+        self.done = asyncio.Event()
+        """Set when it has ended and will not be started again."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id; `None` between two lives."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def keep(self) -> None:
+        """Run it, again and again, until it ends with code 0 and nobody killed it, or is no longer wanted."""
+        try:
+            while self._wanted:
+                code = await self._live()
+                if code == 0 and not self._told:
+                    break
+                await asyncio.sleep(PAUSE)
+        finally:
+            self.done.set()
+
+    async def _live(self) -> int:
+        self._told = False
+        with self.log.open("ab") as sink:
+            self._since = sink.tell()
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C is for the supervisor to judge
+            )
+        try:
+            code = await self._process.wait()
+        except asyncio.CancelledError:
+            self.kill()
+            await self._process.wait()
+            raise
+        if not self._told and code != 0 and self._has_begun():
+            self.deaths.append(code)
+        return code
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its present life has said that it is at work."""
+        return self.pid is not None and self._has_begun()
+
+    def _has_begun(self) -> bool:
+        return self._ready in self.log.read_bytes()[self._since :].decode(errors="replace")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing if it is between two lives."""
+        if self._process is not None and self.pid is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """As by kill -9."""
+        self._told = True
+        self.signal(signal.SIGKILL)
+
+    async def end(self) -> None:
+        """Have its present life end in good order; the next one follows if it is still wanted."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        self._told = True
+        self.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(GRACE):
+                await process.wait()
+        except TimeoutError:
+            self.kill()
+
+    async def let_go(self) -> None:
+        """End it for good. Harmless when it is over."""
+        self._wanted = False
+        self.signal(signal.SIGCONT)
+        await self.end()
+        await self.done.wait()
+
+
+@contextmanager
+def frozen(pids: Iterable[int | None]) -> Iterator[None]:
+    """Stop processes where they stand, until the block ends; who is gone is passed over."""
+    stopped = [pid for pid in pids if pid is not None]
+    _send(stopped, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _send(stopped, signal.SIGCONT)
+
+
+def kill(pids: Iterable[int]) -> None:
+    """As by kill -9."""
+    _send(pids, signal.SIGKILL)
+
+
+def _send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _inherited() -> dict[str, str]:
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}

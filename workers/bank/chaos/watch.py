@@ -1,0 +1,147 @@
+"""Looks at a run while it goes on: how far it is, and whether anything is false already."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from workers.bank.chaos.servers import OUTAGES
+from workers.bank.chaos.system import System
+from workers.bank.checker import check
+from workers.bank.checker.findings import Finding
+
+GLANCE: Final = 0.25
+"""Seconds between two looks at how far it is."""
+CHECK: Final = 2.0
+"""Seconds between two checks of everything that must hold at any moment."""
+GLIMPSE: Final = """
+select (select count(*) from uno.events) as events,
+       (select count(*) from uno.saga_runs where closed_at is not null) as ended,
+       (select count(*) from uno.saga_runs where closed_at is null) as open,
+       (select coalesce(max(q.last_value - s.position), 0) from uno.subscriptions s, uno.position_seq q) as lag,
+       (select last_value from uno.position_seq) as head
+"""
+HALTED: Final = "select name, halt_position, halt_reason from uno.subscriptions where halted_at is not null"
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How far a run is.
+
+    Attributes:
+        ended: Sagas that came to their end.
+        lag: Of the slowest subscription.
+    """
+
+    events: int = 0
+    ended: int = 0
+    open: int = 0
+    lag: int = 0
+    head: int = 0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is left to be done, unless somebody appends."""
+        return self.lag == 0 and self.open == 0
+
+
+class Watch:
+    """What was seen of a run. Made by `watching`.
+
+    Attributes:
+        findings: What was false at some moment; the first such check is the last one.
+        found: Set with the first finding.
+        checks: How many checks could be done.
+    """
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._last = Glance()
+        self._moves: list[float] = []
+        self.began = time.monotonic()
+        self.findings: list[Finding] = []
+        self.found = asyncio.Event()
+        self.checks = 0
+
+    @property
+    def last(self) -> Glance:
+        """The last look that came about."""
+        return self._last
+
+    @property
+    def rate(self) -> float:
+        """Sagas that ended a second, so far."""
+        return self._last.ended / max(time.monotonic() - self.began, 0.001)
+
+    def recovery(self, since: float) -> float | None:
+        """How long after a moment, by the monotonic clock, the next saga ended; `None` if none did."""
+        next_one = bisect_right(self._moves, since)
+        return self._moves[next_one] - since if next_one < len(self._moves) else None
+
+    async def look(self) -> Glance:
+        """Look now; waits for Postgres."""
+        async with self._system.servers.control() as connection:
+            return self._note(Glance(**dict(await connection.fetchrow(GLIMPSE))))
+
+    async def follow(self) -> None:
+        """Look every now and then, until cancelled."""
+        while True:
+            with suppress(*OUTAGES):
+                async with self._system.servers.control() as connection:
+                    while True:
+                        self._note(Glance(**dict(await connection.fetchrow(GLIMPSE))))
+                        await asyncio.sleep(GLANCE)
+            await asyncio.sleep(GLANCE)
+
+    async def check_all_along(self) -> None:
+        """Check what must hold at any moment, until something does not, or this is cancelled."""
+        while not self.found.is_set():
+            await asyncio.sleep(CHECK)
+            with suppress(*OUTAGES):
+                await self.check(settled=False)
+
+    async def check(self, *, settled: bool) -> None:
+        """Check once.
+
+        Raises:
+            OSError, asyncpg.PostgresError: the database cannot be asked.
+        """
+        found = await check(self._system.servers.dsn, ledgers=self._system.ledgers, settled=settled)
+        self.checks += 1
+        self.report(*found)
+
+    def report(self, *findings: Finding) -> None:
+        """Take in what was found, here or elsewhere."""
+        self.findings += [finding for finding in findings if finding not in self.findings]
+        if self.findings:
+            self.found.set()
+
+    async def halted(self) -> list[Finding]:
+        """Subscriptions that stand still with a name: none of ours has a reason to."""
+        async with self._system.servers.control() as connection:
+            rows = await connection.fetch(HALTED)
+        return [Finding("I11", name, "no halt", f"halted at {position}: {reason}") for name, position, reason in rows]
+
+    def _note(self, glance: Glance) -> Glance:
+        if glance.ended > self._last.ended:
+            self._moves.append(time.monotonic())
+        self._last = glance
+        return glance
+
+
+@asynccontextmanager
+async def watching(system: System) -> AsyncIterator[Watch]:
+    """Watch until the block ends."""
+    watch = Watch(system)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(watch.follow()), group.create_task(watch.check_all_along())]
+        try:
+            yield watch
+        finally:
+            for task in tasks:
+                task.cancel()
