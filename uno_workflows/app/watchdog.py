@@ -46,13 +46,14 @@ class _Watch:
 
     def run(self, over: threading.Event) -> None:
         while not over.wait(LOOK_SECONDS):
-            if self._asked is None:
+            asked = self._asked  # once: the loop may answer at any moment
+            if asked is None:
                 if self._named:
                     log.info("event_loop_free", task=self._named, seconds=round(self._lasted, 1))
                     self._named = ""
                 self._ask()
-            elif not self._named and time.monotonic() - self._asked > BLOCKED_SECONDS:
-                self._name(time.monotonic() - self._asked)
+            elif not self._named and time.monotonic() - asked > BLOCKED_SECONDS:
+                self._name(time.monotonic() - asked)
 
     def still(self) -> float:
         """For how many seconds the loop has not turned."""
