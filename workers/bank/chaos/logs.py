@@ -11,7 +11,9 @@ from typing import Final
 
 from workers.bank.checker.findings import Finding
 
-CRASHES: Final = ("panicked at", "never retrieved", "never awaited", "was destroyed", "Fatal Python error", "Exception in thread")
+CRASHES: Final = ("panicked at", "never awaited", "was destroyed", "Fatal Python error", "Exception in thread")
+FORGOTTEN: Final = re.compile(r"future: <.* exception=(\w+)\(")
+"""What asyncio says of an error that nobody took. asyncpg forgets one of the system's when a connection is cut while it is made."""
 STACK: Final = "Traceback (most recent call last):"
 LAST_LINE: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?$")
 FRAME: Final = re.compile(r"^[ |+]*")
@@ -33,6 +35,8 @@ def _judge(line: str, *, stacked: bool) -> str:
     """What is wrong with a line, or nothing."""
     if any(sign in line for sign in CRASHES):
         return line.strip()
+    if (forgotten := FORGOTTEN.match(line)) and not _is_of_the_system(forgotten[1]):
+        return f"an error that nobody took: {line.strip()}"
     if stacked and (end := _end_of_stack(line)) and _is_mistake(end):
         return f"a stack that ends in {line.strip(' |')}"
     return ""
@@ -51,8 +55,14 @@ def _end_of_stack(line: str) -> str:
 
 
 def _is_mistake(name: str) -> bool:
-    """Whether an error is one that code makes, and not the world: a built-in one that is neither of the system nor a cancel."""
+    """Whether an error is one that code makes, and not the world: a built-in one that is not of the system."""
     if name.rpartition(".")[2] == asyncio.InvalidStateError.__name__:
         return True
     known = getattr(builtins, name, None)
-    return isinstance(known, type) and issubclass(known, Exception) and not issubclass(known, (OSError, ExceptionGroup))
+    is_error = isinstance(known, type) and issubclass(known, Exception) and not issubclass(known, ExceptionGroup)
+    return is_error and not _is_of_the_system(name)
+
+
+def _is_of_the_system(name: str) -> bool:
+    known = getattr(builtins, name, None)
+    return isinstance(known, type) and issubclass(known, OSError)

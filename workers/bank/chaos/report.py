@@ -110,7 +110,7 @@ def markdown(report: Report, command: str) -> str:
             f"| from the last append to lag 0 and no open run | {_spelt(report.settled)} |",
             *(f"| the whole run | {report.seconds:.0f} s |", "", "## Found", "", *found, "", "## Faults", ""),
             "Recovery is the time from the end of a fault to the next saga that ended; other faults may still have been on.",
-            *("", "| fault | times | worst recovery |", "|---|---|---|", *rows, *missing, ""),
+            *("", "| fault | times | worst recovery |", "|---|---|---|", *rows, "", *missing, ""),
         ]
     )
 

@@ -23,6 +23,10 @@ from workers.bank.chaos.servers import Servers
 MODULES: Final = ("workers.bank.events", "workers.bank.steps", "workers.bank.sagas", "workers.bank.projections")
 READY: Final = " ready: "
 START_SECONDS: Final = 60.0
+CUSTOMERS: Final = 4
+"""Of each writer, who act at a time."""
+RATE: Final = 3.0
+"""Transfers a second where their number is not given: modest, so that two cores can follow while half of it is broken."""
 WORKER: Final = MappingProxyType({"UNO_APP": "bank", "UNO_GRACE": "5s", "UNO_POOL_SIZE": "5"})
 
 
@@ -141,11 +145,15 @@ async def _kept(processes: list[Kept]) -> AsyncIterator[None]:
 
 
 def _writer(plan: Plan, number: int, system: System, build: Build) -> list[str]:
+    """Arguments of a writer: its share of the transfers, spread over the time in which there are faults."""
     share = 0 if plan.sagas is None else -(-plan.sagas // plan.writers)
+    rate = RATE if plan.sagas is None else plan.sagas / plan.seconds
+    pause = 2 * CUSTOMERS * plan.writers / rate  # the longest; a customer rests for half of it on average
     ledger = system.ledgers / f"writer-{number}.jsonl"
     return [
         *("workers.bank.writer", "--ledger", str(ledger), "--seed", str(plan.seed * 100 + number)),
-        *("--name", f"w{number}", "--transfers", str(share), *build.writer),
+        *("--name", f"w{number}", "--transfers", str(share), "--customers", str(CUSTOMERS), "--pause", f"{pause:.2f}"),
+        *build.writer,
     ]
 
 
