@@ -42,9 +42,7 @@ def test_the_command_to_run_again_reads_as_the_same_run() -> None:
         (["--bug", "naive reader"], "unrecognized arguments"),
     ],
 )
-def test_wrong_usage_leaves_with_2_and_says_why(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_leaves_with_2_and_says_why(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         _read(*arguments)
     assert left.value.code == 2
