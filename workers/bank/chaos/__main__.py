@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, asyncio.CancelledError):
         _say("interrupted; everything that was started has been stopped")
         code = INTERRUPTED
+    except Exception as error:
+        traceback.print_exception(leaf := _leaf(error))
+        _say(f"the run itself failed: {leaf}")
+        code = 1
     if code == 0 and options.keep is None:
         shutil.rmtree(folder, ignore_errors=True)
     else:
@@ -57,6 +62,13 @@ async def chaos(options: Options, folder: Path) -> int:
     if options.json:
         print(json.dumps(report.as_dict()))
     return 1 if report.findings else 0
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """What went wrong, without the groups around it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _folder(options: Options) -> Path:

@@ -13,7 +13,7 @@ from workers.bank.checker.findings import Finding
 
 CRASHES: Final = ("panicked at", "never awaited", "was destroyed", "Fatal Python error", "Exception in thread")
 FORGOTTEN: Final = re.compile(r"future: <.* exception=(\w+)\(")
-"""What asyncio says of an error that nobody took. asyncpg forgets one of the system's when a connection is cut while it is made."""
+"""What asyncio says of an error that nobody took. asyncpg forgets one of the system when it is cut off while it connects."""
 STACK: Final = "Traceback (most recent call last):"
 LAST_LINE: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?$")
 FRAME: Final = re.compile(r"^[ |+]*")

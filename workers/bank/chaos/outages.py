@@ -54,11 +54,12 @@ async def forbid_writing(system: System, fault: Fault) -> None:
 
 
 async def take_connections(system: System, fault: Fault) -> None:
-    """Take every connection that is left."""
+    """Take every connection that is left, to another database, where they are not taken for the bank's."""
+    elsewhere = system.servers.dsn.rpartition("/")[0] + "/template1"
     async with AsyncExitStack() as stack:
         for _ in range(CONNECTIONS):
             try:
-                connection = await asyncpg.connect(system.servers.dsn, timeout=3, server_settings={"application_name": "chaos"})
+                connection = await asyncpg.connect(elsewhere, timeout=3)
             except OUTAGES:
                 break
             stack.callback(connection.terminate)

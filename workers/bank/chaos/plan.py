@@ -74,7 +74,7 @@ class Fault:
     kind: Kind
     target: str
     lasts: float
-    options: Mapping[str, Option] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, Option] = field(default_factory=dict)
 
     def __str__(self) -> str:
         details = "".join(f", {name} {value}" for name, value in self.options.items())

@@ -44,7 +44,7 @@ async def run(plan: Plan, *, folder: Path, build: Build = PRODUCT, say: Say = la
         settled = await _come_to_rest(system, watch, plan, say)
         if not watch.findings:
             await watch.check(settled=True)
-            watch.report(*await watch.halted())
+            watch.judge_samples()
         outcomes = await _outcomes(system)
         await _stop_workers(system, watch)
         return _report(plan, breaker, watch, outcomes, settled=settled, seconds=time.monotonic() - began)

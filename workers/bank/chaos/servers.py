@@ -16,8 +16,8 @@ from uno_workflows.devstack.postgres import PostgresServer
 from uno_workflows.devstack.temporal import TemporalServer
 from workers.bank.chaos.processes import kill
 
-CONNECTIONS: Final = 100
-"""That Postgres takes: what two workers and two writers need, and a fault that takes the rest need not open 200."""
+CONNECTIONS: Final = 150
+"""That Postgres takes: more than two workers and two writers may have, so that a leak is seen before it is felt."""
 PATIENCE: Final = 60.0
 """Seconds to try to reach a Postgres that is being broken by another fault, or to start a server again."""
 OUTAGES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)

@@ -27,7 +27,9 @@ CUSTOMERS: Final = 4
 """Of each writer, who act at a time."""
 RATE: Final = 3.0
 """Transfers a second where their number is not given: modest, so that two cores can follow while half of it is broken."""
-WORKER: Final = MappingProxyType({"UNO_APP": "bank", "UNO_GRACE": "5s", "UNO_POOL_SIZE": "5"})
+STEPS: Final = 10
+"""That a worker runs at once; each may have a connection of its own to the clearing house."""
+WORKER: Final = MappingProxyType({"UNO_APP": "bank", "UNO_GRACE": "5s", "UNO_STEPS": str(STEPS)})
 
 
 class NotRun(Exception):

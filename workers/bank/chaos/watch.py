@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from workers.bank.chaos.servers import OUTAGES
-from workers.bank.chaos.system import System
+from workers.bank.chaos.system import STEPS, System
 from workers.bank.checker import check
+from workers.bank.checker.bounds import Sample, most_connections, sample, samples_are_bounded
 from workers.bank.checker.findings import Finding
 
 GLANCE: Final = 0.25
@@ -26,7 +27,8 @@ select (select count(*) from uno.events) as events,
        (select coalesce(max(q.last_value - s.position), 0) from uno.subscriptions s, uno.position_seq q) as lag,
        (select last_value from uno.position_seq) as head
 """
-HALTED: Final = "select name, halt_position, halt_reason from uno.subscriptions where halted_at is not null"
+OURS: Final = 5
+"""Connections of the supervisor at a time: it looks, checks, and does faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Watch:
         self.findings: list[Finding] = []
         self.found = asyncio.Event()
         self.checks = 0
+        self._samples: list[Sample] = []
 
     @property
     def last(self) -> Glance:
@@ -103,6 +106,7 @@ class Watch:
         while not self.found.is_set():
             await asyncio.sleep(CHECK)
             with suppress(*OUTAGES):
+                self._samples.append(await sample(self._system.servers.dsn))
                 await self.check(settled=False)
 
     async def check(self, *, settled: bool) -> None:
@@ -121,11 +125,10 @@ class Watch:
         if self.findings:
             self.found.set()
 
-    async def halted(self) -> list[Finding]:
-        """Subscriptions that stand still with a name: none of ours has a reason to."""
-        async with self._system.servers.control() as connection:
-            rows = await connection.fetch(HALTED)
-        return [Finding("I11", name, "no halt", f"halted at {position}: {reason}") for name, position, reason in rows]
+    def judge_samples(self) -> None:
+        """Whether connections and locks stayed within their bounds."""
+        most = most_connections(workers=len(self._system.workers), writers=len(self._system.writers), steps=STEPS)
+        self.report(*samples_are_bounded(self._samples, connections=most + OURS))
 
     def _note(self, glance: Glance) -> Glance:
         if glance.ended > self._last.ended:

@@ -1,0 +1,77 @@
+"""The chaos command as a person runs it: a short run, an interrupted one, and what is left of both."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workers.bank.chaos.clock import find_library
+
+PROJECT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "workers.bank.chaos")
+KEYS = [
+    "seed", "ok", "plan", "faults", "not_run", "events", "sagas", "outcomes", "checks", "findings", "worst_recovery_seconds",
+    "settled_seconds", "seconds",
+]  # fmt: skip
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy()
+    )
+
+
+def left_of(folder: Path) -> list[str]:
+    """Command lines of processes that know of a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_a_short_run_finds_nothing_and_says_what_it_did(tmp_path: Path) -> None:
+    folder, page = tmp_path / "run", tmp_path / "report.md"
+    arguments = ("--sagas", "20", "--faults", "6", "--seconds", "12", "--seed", "5", "--json")
+    with start(*arguments, "--keep", str(folder), "--report", str(page)) as process:
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    report = json.loads(out)
+    assert list(report) == KEYS
+    assert (report["seed"], report["ok"], report["findings"], report["sagas"]) == (5, True, [], 20)
+    assert sum(report["faults"].values()) + len(report["not_run"]) == 6
+    assert json.loads((folder / "plan.json").read_text()) == report["plan"]
+    assert "nothing found: every invariant held" in err
+    assert all(f"| {kind} |" in page.read_text() for kind in report["faults"])
+    if find_library() is None:
+        assert "NOT RUN: clock" in err or not any("clock" in fault["kind"] for fault in report["plan"]["faults"])
+    assert not left_of(folder)
+
+
+@pytest.mark.timeout(120)
+def test_interrupted_it_leaves_with_130_and_nothing_runs_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with start("--seconds", "60", "--seed", "1", "--keep", str(folder)) as process:
+        end = time.monotonic() + 90
+        while not list(folder.glob("ledgers/*.jsonl")):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted" in err
+    assert (folder / "plan.json").exists()
+    assert not left_of(folder)

@@ -1,0 +1,33 @@
+"""The checker is awake: it finds every bug that is planted, and nothing in the same run without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chaos_build.builds import BUGS, Planted
+
+from workers.bank.chaos.report import Report
+from workers.bank.chaos.run import run
+
+SEED = 1
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
+async def test_a_planted_bug_is_found(bug: Planted, tmp_path: Path) -> None:
+    report = await _run(bug, tmp_path, planted=True)
+    found = {finding.invariant for finding in report.findings}
+    assert found & bug.broken, f"found {sorted(found)}, and none of {sorted(bug.broken)}; see {tmp_path}"
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
+async def test_the_same_run_without_the_bug_finds_nothing(bug: Planted, tmp_path: Path) -> None:
+    report = await _run(bug, tmp_path, planted=False)
+    assert not report.findings, "\n".join(map(str, report.findings))
+    assert report.sagas > 0
+
+
+async def _run(bug: Planted, folder: Path, *, planted: bool) -> Report:
+    return await run(bug.plan(SEED), folder=folder, build=bug.build(planted=planted))
