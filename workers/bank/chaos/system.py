@@ -114,7 +114,11 @@ async def running(plan: Plan, folder: Path, build: Build) -> AsyncIterator[Syste
         for number in range(1, plan.workers + 1):
             await _add(system, stack, f"worker-{number}", ["uno_workflows.tooling.cli", "worker", *MODULES], build)
         await stack.enter_async_context(_kept(system.workers))
-        await until(lambda: all(worker.is_ready for worker in system.workers), seconds=START_SECONDS, what="workers are ready")
+        await until(
+            lambda: all(worker.is_ready for worker in system.workers),
+            seconds=START_SECONDS,
+            what=f"workers are ready; see {folder}",
+        )
         for number in range(1, plan.writers + 1):
             await _add(system, stack, f"writer-{number}", _writer(plan, number, system, build), build)
         await stack.enter_async_context(_kept(system.writers))
