@@ -17,11 +17,11 @@ from workers.bank.chaos.watch import GLANCE, Glance, Watch, watching
 from workers.bank.checker.findings import Finding
 
 PLAN: Final = "plan.json"
-SETTLE: Final = 120.0
-"""Seconds after the last fault and the last append within which every lag is 0 and no run is open. The longest wait that a step
-may have before its next attempt is a minute (`Retry.maximum`), and a step may have met several faults in a row."""
 STALL: Final = 120.0
-"""Seconds without one saga ending after which writers that have work left count as stuck."""
+"""Seconds without one saga ending after which what is left to be done counts as stuck. The longest wait that a step may have
+before its next attempt is a minute (`Retry.maximum`)."""
+SETTLE: Final = 600.0
+"""Seconds after the last fault and the last append within which every lag is 0 and no run is open, on however slow a machine."""
 
 
 async def run(plan: Plan, *, folder: Path, build: Build = PRODUCT, say: Say = lambda _: None) -> Report:
@@ -57,16 +57,16 @@ async def _come_to_rest(system: System, watch: Watch, plan: Plan, say: Say) -> f
     await asyncio.gather(*(writer.let_go() for writer in system.writers))
     if watch.findings:
         return None
-    say(f"all faults are over, the writers are done; waiting up to {SETTLE:g} s for lag 0 and no open run")
-    since, before = time.monotonic(), Glance()
+    say(f"all faults are over, the writers are done; waiting for lag 0 and no open run, up to {STALL:g} s without progress")
+    since, progress, before = time.monotonic(), Progress(watch), Glance()
     while True:
         glance = await watch.look()
         if glance.is_quiet and glance == before:
             return time.monotonic() - since
-        if watch.findings or time.monotonic() - since > SETTLE:
-            watch.report(
-                Finding("I19", "subscriptions and runs", "lag 0 and no open run", f"lag {glance.lag}, {glance.open} open")
-            )
+        if progress.is_stuck() or time.monotonic() - since > SETTLE:
+            seen = f"lag {glance.lag}, {glance.open} runs open"
+            watch.report(Finding("I19", "subscriptions and runs", "lag 0 and no open run", seen))
+        if watch.findings:
             return None
         before = glance
         await asyncio.sleep(GLANCE)
@@ -74,15 +74,25 @@ async def _come_to_rest(system: System, watch: Watch, plan: Plan, say: Say) -> f
 
 async def _writers_are_done(system: System, watch: Watch) -> None:
     """Wait as long as it goes on."""
-    ended, since = watch.last.ended, time.monotonic()
+    progress = Progress(watch)
     while not all(writer.done.is_set() for writer in system.writers) and not watch.findings:
-        if watch.last.ended > ended:
-            ended, since = watch.last.ended, time.monotonic()
-        if time.monotonic() - since > STALL:
+        if progress.is_stuck():
             seen = f"none for {STALL:g} s, and writers with work left"
-            return watch.report(Finding("I19", "the writers", "a saga that ends now and then", seen))
+            watch.report(Finding("I19", "the writers", "a saga that ends now and then", seen))
         await asyncio.sleep(GLANCE)
-    return None
+
+
+class Progress:
+    """Whether sagas still end."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch, self._ended, self._since = watch, watch.last.ended, time.monotonic()
+
+    def is_stuck(self) -> bool:
+        """Whether none has ended for long; to be asked again and again."""
+        if self._watch.last.ended > self._ended:
+            self._ended, self._since = self._watch.last.ended, time.monotonic()
+        return time.monotonic() - self._since > STALL
 
 
 async def _stop_workers(system: System, watch: Watch) -> None:

@@ -25,7 +25,7 @@ READY: Final = " ready: "
 START_SECONDS: Final = 60.0
 CUSTOMERS: Final = 4
 """Of each writer, who act at a time."""
-RATE: Final = 3.0
+RATE: Final = 2.0
 """Transfers a second where their number is not given: modest, so that two cores can follow while half of it is broken."""
 STEPS: Final = 10
 """That a worker runs at once; each may have a connection of its own to the clearing house."""
