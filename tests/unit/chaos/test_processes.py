@@ -1,0 +1,111 @@
+"""Processes that are kept running, and clocks that can be set."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from workers.bank.chaos.clock import Clock, find_library
+from workers.bank.chaos.processes import LEASH, Kept, frozen
+
+LIMIT = 30
+LIVES = "import sys, time; print('at work', flush=True); time.sleep(600)"
+SAYS_WHEN = "import sys, time\nwhile True: print(round(time.time()), round(time.monotonic()), flush=True); time.sleep(0.1)"
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def kept(folder: Path, code: str, *, environment: Mapping[str, str] | None = None) -> Kept:
+    """A process that runs this code."""
+    log = folder / "some.log"
+    return Kept("some", [code], environment=environment or {}, log=log, launcher=("-c",), ready="at work")
+
+
+async def test_whoever_is_killed_is_started_again(tmp_path: Path) -> None:
+    process = kept(tmp_path, LIVES)
+    keeping = asyncio.create_task(process.keep())
+    await until(lambda: process.is_ready)
+    first = process.pid
+    process.kill()
+    await until(lambda: process.is_ready and process.pid != first)
+    await process.let_go()
+    await keeping
+    assert process.pid is None
+    assert process.deaths == []
+
+
+async def test_whoever_dies_at_work_by_itself_is_remembered_and_started_again(tmp_path: Path) -> None:
+    process = kept(tmp_path, "import sys; print('at work', flush=True); sys.exit(3)")
+    keeping = asyncio.create_task(process.keep())
+    await until(lambda: len(process.deaths) >= 2)
+    await process.let_go()
+    await keeping
+    assert set(process.deaths) == {3}
+
+
+async def test_whoever_has_done_its_work_is_not_started_again(tmp_path: Path) -> None:
+    process = kept(tmp_path, "print('at work')")
+    await asyncio.wait_for(process.keep(), LIMIT)
+    assert process.done.is_set()
+    assert process.log.read_text() == "at work\n"
+
+
+async def test_one_that_is_frozen_says_nothing_until_it_is_over_and_can_be_let_go(tmp_path: Path) -> None:
+    process = kept(tmp_path, SAYS_WHEN)
+    keeping = asyncio.create_task(process.keep())
+    await until(lambda: process.log.exists() and process.log.stat().st_size)
+    with frozen([process.pid, None]):
+        state = Path(f"/proc/{process.pid}/stat")
+        await until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+        said = process.log.stat().st_size
+    await until(lambda: process.log.stat().st_size > said)
+    process.signal(signal.SIGSTOP)
+    await process.let_go()
+    await keeping
+
+
+async def test_a_process_ends_with_whoever_keeps_it(tmp_path: Path) -> None:
+    """Even frozen: a keeper of its own is killed, and the kernel kills what it kept."""
+    module = tmp_path / "sleeper.py"
+    module.write_text("import os, time; print(os.getpid(), flush=True); time.sleep(600)")
+    code = f"import subprocess, sys; subprocess.run([sys.executable, *{LEASH!r}, 'sleeper'])"
+    process = kept(tmp_path, code, environment={"PYTHONPATH": str(tmp_path)})
+    keeping = asyncio.create_task(process.keep())
+    await until(lambda: process.log.exists() and process.log.read_text().endswith("\n"))
+    sleeper = Path(f"/proc/{process.log.read_text().strip()}")
+    assert sleeper.exists()
+    process.signal(signal.SIGKILL)
+    await until(lambda: not sleeper.exists())
+    await process.let_go()
+    await keeping
+
+
+@pytest.mark.skipif(find_library() is None, reason="no libfaketime")
+async def test_a_clock_jumps_and_comes_back_while_the_monotonic_one_goes_on(tmp_path: Path) -> None:
+    library = find_library()
+    assert library is not None
+    clock = Clock(library, tmp_path / "clock")
+    process = kept(tmp_path, SAYS_WHEN, environment=clock.environment())
+    keeping = asyncio.create_task(process.keep())
+
+    def offset() -> int:
+        """How far its clock is from its monotonic one."""
+        lines = process.log.read_text().splitlines() if process.log.exists() else []
+        when, monotonic = map(int, lines[-1].split()) if lines and lines[-1].count(" ") else (0, 0)
+        return when - monotonic
+
+    await until(lambda: offset() > 0)
+    before = offset()
+    with clock.jumped(-3600), clock.jumped(60):
+        await until(lambda: abs(offset() - before + 3540) <= 2)
+    await until(lambda: abs(offset() - before) <= 2)
+    await process.let_go()
+    await keeping
