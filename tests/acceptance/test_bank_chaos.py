@@ -22,9 +22,10 @@ KEYS = [
 ]  # fmt: skip
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
     return subprocess.Popen(
-        [*COMMAND, *arguments], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy()
+        [*COMMAND, *arguments], cwd=PROJECT, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **environment}
     )
 
 
@@ -61,11 +62,10 @@ def test_a_short_run_finds_nothing_and_says_what_it_did(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_interrupted_it_leaves_with_130_and_nothing_runs_on(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    with start("--seconds", "60", "--seed", "1", "--keep", str(folder)) as process:
+def test_interrupted_it_leaves_with_130_and_nothing_stays(tmp_path: Path) -> None:
+    with start("--seconds", "60", "--seed", "1", TMPDIR=str(tmp_path)) as process:
         end = time.monotonic() + 90
-        while not list(folder.glob("ledgers/*.jsonl")):
+        while not list(tmp_path.glob("uno-chaos-*/ledgers/*.jsonl")):
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < end
             time.sleep(0.1)
@@ -73,5 +73,5 @@ def test_interrupted_it_leaves_with_130_and_nothing_runs_on(tmp_path: Path) -> N
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "interrupted" in err
-    assert (folder / "plan.json").exists()
-    assert not left_of(folder)
+    assert not left_of(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -13,11 +13,14 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from uno_workflows.devstack import commons
 from workers.bank.chaos.arguments import Options, read_arguments
 from workers.bank.chaos.plan import ALL_KINDS, draw
 from workers.bank.chaos.report import markdown, verdict
 
 INTERRUPTED = 130
+POSTGRES = "postgres"
+"""The folder of its server, in that of a run."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         traceback.print_exception(leaf := _leaf(error))
         _say(f"the run itself failed: {leaf}")
         code = 1
-    if code == 0 and options.keep is None:
-        shutil.rmtree(folder, ignore_errors=True)
+    if options.keep is None and code != 1:
+        remove(folder)
     else:
         _say(f"plan, logs, ledgers and data are in {folder}")
     sys.stdout.flush()
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def chaos(options: Options, folder: Path) -> int:
     """Do one run and tell of it; returns the exit code."""
     _stop_on_sigterm()
-    # Here and not above: these take a second to import, for which nobody should wait to hear of a wrong argument.
+    # Here and not above: it takes a second to import, for which nobody should wait to hear of a wrong argument.
     from workers.bank.chaos.run import run
 
     plan = draw(options.seed, faults=options.faults, seconds=options.seconds, sagas=options.sagas)
@@ -76,6 +79,14 @@ def _folder(options: Options) -> Path:
         return Path(tempfile.mkdtemp(prefix="uno-chaos-"))
     options.keep.mkdir(parents=True, exist_ok=True)
     return options.keep.absolute()
+
+
+def remove(folder: Path) -> None:
+    """Remove what a run made, also where Postgres could not live in its folder (`devstack.placement`)."""
+    pointer = commons.pointer(folder / POSTGRES)
+    if pointer.exists():
+        shutil.rmtree(pointer.read_text(encoding="utf-8"), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stop_on_sigterm() -> None:
