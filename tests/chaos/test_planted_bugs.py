@@ -11,6 +11,7 @@ from workers.bank.chaos.report import Report
 from workers.bank.chaos.run import run
 
 SEED = 1
+WITHOUT = [bug for bug in BUGS if bug.name != "undo twice"]  # which is exposed by the same run as "undo skipped"
 
 
 @pytest.mark.timeout(400)
@@ -22,7 +23,7 @@ async def test_a_planted_bug_is_found(bug: Planted, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
+@pytest.mark.parametrize("bug", WITHOUT, ids=[bug.name for bug in WITHOUT])
 async def test_the_same_run_without_the_bug_finds_nothing(bug: Planted, tmp_path: Path) -> None:
     report = await _run(bug, tmp_path, planted=False)
     assert not report.findings, "\n".join(map(str, report.findings))

@@ -78,8 +78,9 @@ BUGS: Final = (
     Planted(
         name="naive reader",
         sql=NAIVE,
-        writer=("--open", "0.6", "--pause", "0.3"),
-        seconds=15,
+        writer=("--open", "0.6", "--pause", "0.5"),
+        seconds=10,
+        sagas=80,
         broken=frozenset({"I3", "I4", "I12"}),
     ),
     Planted(
@@ -103,10 +104,11 @@ BUGS: Final = (
     Planted(
         name="new id on retry",
         patches=("new_id_on_retry",),
-        writer=("--pause", "0.3"),
+        writer=("--pause", "0.5"),
         faults=[Fault(at, Kind.UNANSWERED_COMMIT, "postgres", 1) for at in (3, 8)]
         + [Fault(at, Kind.KILL_BACKEND, "postgres", 0) for at in (3.5, 8.5)],
         seconds=12,
+        sagas=80,
         broken=frozenset({"I1"}),
     ),
     Planted(name="undo skipped", patches=("undo_skipped",), seconds=6, sagas=30, broken=frozenset({"I6"})),

@@ -15,9 +15,10 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Tie this process to its parent, and run the module as if it had been started by itself."""
+    parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() == 1:
+    if os.getppid() != parent:
         sys.exit("the parent ended first")
     module = sys.argv[1]
     sys.argv = [module, *sys.argv[2:]]

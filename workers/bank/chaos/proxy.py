@@ -85,6 +85,11 @@ class Proxy:
         """How many are open."""
         return len(self._links)
 
+    @property
+    def troubled(self) -> bool:
+        """Whether anything is wrong."""
+        return bool(self._troubles)
+
     @contextmanager
     def suffering(self, trouble: Trouble) -> Iterator[None]:
         """Let something be wrong until the block ends."""
