@@ -21,7 +21,7 @@ from workers.bank.chaos.proxy import Proxy
 from workers.bank.chaos.servers import Servers
 
 MODULES: Final = ("workers.bank.events", "workers.bank.steps", "workers.bank.sagas", "workers.bank.projections")
-READY: Final = " ready: "
+READY: Final = "worker_ready: "
 START_SECONDS: Final = 60.0
 CUSTOMERS: Final = 4
 """Of each writer, who act at a time."""
@@ -29,7 +29,14 @@ RATE: Final = 2.0
 """Transfers a second where their number is not given: modest, so that two cores can follow while half of it is broken."""
 STEPS: Final = 10
 """That a worker runs at once; each may have a connection of its own to the clearing house."""
-WORKER: Final = MappingProxyType({"UNO_APP": "bank", "UNO_GRACE": "5s", "UNO_STEPS": str(STEPS)})
+WORKER: Final = MappingProxyType(
+    {
+        "UNO_APP": "bank",
+        "UNO_GRACE": "5s",
+        "UNO_STEPS": str(STEPS),
+        "UNO_LOG_FORMAT": "console",
+    }  # `logs` reads stacks as they are
+)
 
 
 class NotRun(Exception):
