@@ -39,6 +39,22 @@ def test_a_stack_that_ends_in_a_mistake_is_found_once(tmp_path: Path) -> None:
     assert _found(tmp_path, mistake * 2) == ["a stack that ends in KeyError: 'balance'"]
 
 
+def test_a_stack_that_is_indented_under_its_line_is_read_as_well(tmp_path: Path) -> None:
+    mistake = OUTAGE.replace("StoreUnavailable: Postgres cannot be reached", "X").replace(
+        "uno_workflows.events.errors.X", "KeyError: 'x'"
+    )
+    indented = "\n".join(f"    {line}" for line in mistake.splitlines())
+    assert _found(tmp_path, indented) == ["a stack that ends in KeyError: 'x'"]
+    assert _found(tmp_path, OUTAGE.replace("\n", "\n    ")) == []
+
+
+def test_a_line_that_names_a_mistake_is_found(tmp_path: Path) -> None:
+    line = "12:00:00 warning step_failed: A step failed error.type={} error.message=x"
+    assert _found(tmp_path, line.format("StoreUnavailable")) == []
+    assert _found(tmp_path, line.format("ConnectionResetError")) == []
+    assert len(_found(tmp_path, line.format("KeyError"))) == 1
+
+
 def test_a_mistake_in_a_group_is_found(tmp_path: Path) -> None:
     group = """  + Exception Group Traceback (most recent call last):
   |   File "worker.py", line 1, in run

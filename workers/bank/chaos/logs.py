@@ -15,43 +15,49 @@ CRASHES: Final = ("panicked at", "never awaited", "was destroyed", "Fatal Python
 FORGOTTEN: Final = re.compile(r"future: <.* exception=(\w+)\(")
 """What asyncio says of an error that nobody took. asyncpg forgets one of the system when it is cut off while it connects."""
 STACK: Final = "Traceback (most recent call last):"
-LAST_LINE: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?$")
-FRAME: Final = re.compile(r"^[ |+]*")
+MARGIN: Final = re.compile(r"[ |+]*")
+LAST_LINE: Final = re.compile(r"([A-Za-z_][\w.]*)(?:: |$)")
+FIELD: Final = re.compile(r"\berror\.type=([\w.]+)")
+"""How a log line names the class of an error."""
 
 
 def look_through(log: Path) -> Iterator[Finding]:
     """Everything in a log that no fault of ours explains, once each."""
     seen: set[str] = set()
-    stacked = False
+    margin: int | None = None  # of the stack that we are in
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        said = _judge(line, stacked=stacked)
-        stacked = _stays_in_stack(line, stacked=stacked)
+        ends = margin is not None and _margin(line) == margin and bool(LAST_LINE.match(line, margin))
+        said = _of_stack(line, margin or 0) if ends else _of_line(line)
+        if line.endswith(STACK):
+            margin = _margin(line)
+        elif ends:
+            margin = None
         if said and said not in seen:
             seen.add(said)
             yield Finding("logs", log.name, "outages alone", said)
 
 
-def _judge(line: str, *, stacked: bool) -> str:
-    """What is wrong with a line, or nothing."""
+def _of_stack(line: str, margin: int) -> str:
+    """What is wrong with the error at the end of a stack, or nothing."""
+    named = LAST_LINE.match(line, margin)
+    return f"a stack that ends in {line[margin:]}" if named and _is_mistake(named[1]) else ""
+
+
+def _of_line(line: str) -> str:
+    """What is wrong with a line that is no end of a stack, or nothing."""
     if any(sign in line for sign in CRASHES):
         return line.strip()
-    if (forgotten := FORGOTTEN.match(line)) and not _is_of_the_system(forgotten[1]):
+    if (forgotten := FORGOTTEN.search(line)) and not _is_of_the_system(forgotten[1]):
         return f"an error that nobody took: {line.strip()}"
-    if stacked and (end := _end_of_stack(line)) and _is_mistake(end):
-        return f"a stack that ends in {line.strip(' |')}"
+    if (named := FIELD.search(line)) and _is_mistake(named[1]):
+        return f"a mistake: {line.strip()}"
     return ""
 
 
-def _stays_in_stack(line: str, *, stacked: bool) -> bool:
-    return line.rstrip().endswith(STACK) or (stacked and not _end_of_stack(line))
-
-
-def _end_of_stack(line: str) -> str:
-    """The class of the error with which a stack ends, if this line is its end; lines of a stack itself are indented."""
-    margin = FRAME.match(line)
-    bare = line[margin.end() :] if margin and "|" in margin[0] and not margin[0].endswith("   ") else line
-    found = LAST_LINE.match(bare)
-    return found[1] if found else ""
+def _margin(line: str) -> int:
+    """Where the words of a line begin: a stack is indented, and one in a group has a bar before it."""
+    margin = MARGIN.match(line)
+    return margin.end() if margin else 0
 
 
 def _is_mistake(name: str) -> bool:
