@@ -87,9 +87,11 @@ BUGS: Final = (
         name="no compare-and-set",
         patches=("no_compare_and_set",),
         odds=("slow_pages",),
+        writer=("--pause", "4"),
+        # Cut off from Temporal for longer than a heartbeat, a worker is replaced while it still reaches Postgres.
         faults=(
-            Fault(3, Kind.FREEZE_WORKER, "worker-1", 14),
-            Fault(20, Kind.FREEZE_WORKER, "worker-2", 14),
+            Fault(4, Kind.HOLE_WORKER_TEMPORAL, "worker-1", 14, {"way": "both ways"}),
+            Fault(20, Kind.HOLE_WORKER_TEMPORAL, "worker-2", 14, {"way": "both ways"}),
         ),
         seconds=34,
         broken=frozenset({"I3", "I12"}),
@@ -97,7 +99,6 @@ BUGS: Final = (
     Planted(
         name="split commit",
         patches=("split_commit",),
-        odds=("slow_pages",),
         faults=[Fault(at, Kind.KILL_BACKEND, "postgres", 0) for at in (4, 8, 12, 16)],
         broken=frozenset({"I3", "I12"}),
     ),
@@ -105,10 +106,11 @@ BUGS: Final = (
         name="new id on retry",
         patches=("new_id_on_retry",),
         writer=("--pause", "0.5"),
-        faults=[Fault(at, Kind.UNANSWERED_COMMIT, "postgres", 1) for at in (3, 8)]
-        + [Fault(at, Kind.KILL_BACKEND, "postgres", 0) for at in (3.5, 8.5)],
-        seconds=12,
-        sagas=80,
+        # Each kill of a backend ends all connections, those too that wait for the answer to a commit.
+        faults=[Fault(at, Kind.UNANSWERED_COMMIT, "postgres", 4) for at in (3, 10)]
+        + [Fault(at, Kind.KILL_BACKEND, "postgres", 0) for at in (5, 6.5, 12, 13.5)],
+        seconds=15,
+        sagas=100,
         broken=frozenset({"I1"}),
     ),
     Planted(name="undo skipped", patches=("undo_skipped",), seconds=6, sagas=30, broken=frozenset({"I6"})),

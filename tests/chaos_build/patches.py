@@ -21,8 +21,8 @@ from uno_workflows.sagas.journal import Entry
 from uno_workflows.storage import statements
 from workers.bank.appends import SettledAppends, Write
 
-SLOW: Final = 0.4
-"""Seconds that a slow page takes between its reading and its folding."""
+SLOW: Final = 1.5
+"""Seconds that a slow page takes between its reading and its folding, and a slow network between two commits."""
 COMPARED: Final = "s.position = cast(:position as bigint) and s.term = cast(:term as bigint)"
 ANYHOW: Final = "cast(:position as bigint) >= 0 and cast(:term as bigint) >= 0"
 
@@ -48,6 +48,7 @@ def split_commit() -> None:
         async with subscriptions.transaction() as tx:
             for method, events in self._runs(batch):
                 await getattr(self._instance, method)(events, tx)
+        await asyncio.sleep(SLOW)
         self.lease = await subscriptions.advance(self.lease, upto)
 
     FolderSession._fold = fold  # type: ignore[method-assign]
