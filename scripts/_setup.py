@@ -8,10 +8,12 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -21,8 +23,6 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "uno-setup.json"
-# Extras that an extra brings with it (pyproject.toml).
-INCLUDES = {"test": {"test", "local", "docs", "chaos"}, "bench": {"bench", "local"}, "chaos": {"chaos", "local"}}
 QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "PIP_NO_INPUT": "1"}
 # Certificates of the system, as pip is often told to use; and never a Python of uv's own.
 UV = {"UV_SYSTEM_CERTS": "true", "UV_PYTHON_DOWNLOADS": "never"}
@@ -50,6 +50,13 @@ def fingerprint() -> dict[str, str]:
     """Describe what an environment depends on, besides its extras: the declaration and the place."""
     digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     return {"pyproject": digest, "place": str(VENV)}
+
+
+def included(extra: str) -> set[str]:
+    """The extra, and those that it brings with it: `test = ["uno-workflows[local,docs]", …]`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    brought = [re.match(rf"{project['name']}\[(.+)\]", need) for need in project["optional-dependencies"][extra]]
+    return {extra}.union(*(included(name.strip()) for found in brought if found for name in found[1].split(",")))
 
 
 def stamped() -> dict[str, str]:
@@ -138,7 +145,7 @@ def wait_for_others() -> None:
 
 def set_up(extra: str) -> None:
     """Bring the environment to where it holds the extra, from wherever it is."""
-    wanted = INCLUDES.get(extra, {extra})
+    wanted = included(extra)
     reason = fault() if VENV.exists() else "missing"
     if reason is None and satisfies(wanted):
         return
