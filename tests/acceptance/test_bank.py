@@ -55,7 +55,7 @@ class Bank:
     @asynccontextmanager
     async def writer(self, name: str, *, transfers: int = 0) -> AsyncIterator[asyncio.subprocess.Process]:
         file, limit = str(self.ledgers / f"{name}.jsonl"), str(transfers)
-        argv = ("--ledger", file, "--seed", "19", "--name", name, "--transfers", limit)
+        argv = ("--ledger", file, "--seed", "23", "--name", name, "--transfers", limit)
         async with self.process(sys.executable, "-m", "workers.bank.writer", *argv, log=f"writer-{name}") as made:
             yield made
 
