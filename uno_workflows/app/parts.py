@@ -5,55 +5,44 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from temporalio.client import Client
-
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
-from uno_workflows.app.monitoring import Monitoring
-from uno_workflows.app.profiles import PROFILES, Profile
+from uno_workflows.app.process import WorkerProcess
+from uno_workflows.app.profiles import Profile
 from uno_workflows.app.sandbox import workflow_runner
 from uno_workflows.app.sdk_worker import StepTimes, cancel, make_worker, running_worker, threads_for
 from uno_workflows.app.tracing import traced_client, worker_interceptors
 from uno_workflows.app.uno import open_store
-from uno_workflows.config import Settings
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
 from uno_workflows.dispatch.hosting import PumpHost, keep_subscriptions
 from uno_workflows.dispatch.reconciler import Reconciler
 from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.dispatch.subscription import SubscriptionWorkflow
 from uno_workflows.dispatch.temporal import SagaClient
-from uno_workflows.events.protocols import Measures, Tail
-from uno_workflows.observability.outages import Outages
+from uno_workflows.events.protocols import Tail
 from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
 from uno_workflows.sagas.activities import FrameworkActivities, step_activity
 from uno_workflows.sagas.saga import Saga
-from uno_workflows.storage.store import PostgresStore
 
 Watched = Sequence[asyncio.Future[Any]]
 """What a part of the worker consists of: one that ends, ends the worker."""
 
 
 @asynccontextmanager
-async def sagas_part(
-    settings: Settings,
-    catalogue: Catalogue,
-    store: PostgresStore,
-    client: Client,
-    identity: str,
-    stop: asyncio.Event,
-    seen: Monitoring,
-) -> AsyncIterator[Watched]:
+async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
     """Sagas, steps, plain workflows and activities."""
-    threads, profile = threads_for(catalogue, settings.steps), PROFILES[settings.profile]
+    settings, catalogue, store, profile = process.settings, process.catalogue, process.store, process.profile
+    threads = threads_for(catalogue, settings.steps)
     worker = make_worker(
         catalogue,
-        client,
+        process.client,
         task_queue=settings.app,
-        identity=f"{identity}/sagas",
+        identity=f"{process.identity}/sagas",
         workflows=[*catalogue.sagas.values(), *catalogue.workflows.values()],
         activities=[
             *(step_activity(step, store.steps) for step in catalogue.steps.values()),
@@ -61,14 +50,14 @@ async def sagas_part(
             *catalogue.activities.values(),
         ],
         activity_executor=threads,
-        interceptors=[*worker_interceptors(), StepTimes(profile.step_heartbeat), *seen.interceptors],
+        interceptors=[*worker_interceptors(), StepTimes(profile.step_heartbeat), *process.seen.interceptors],
         workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
         max_concurrent_activities=settings.steps,
         graceful_shutdown_timeout=settings.grace,
         **_times(profile),
     )
     try:
-        async with running_worker(worker, stop) as running:
+        async with running_worker(worker, process.stop) as running:
             yield [running]
     finally:
         if threads is not None:
@@ -76,25 +65,22 @@ async def sagas_part(
 
 
 @asynccontextmanager
-async def dispatch_part(
-    settings: Settings,
-    catalogue: Catalogue,
-    store: PostgresStore,
-    client: Client,
-    identity: str,
-    stop: asyncio.Event,
-    outages: Outages,
-    seen: Monitoring,
-) -> AsyncIterator[Watched]:
+async def dispatch_part(process: WorkerProcess) -> AsyncIterator[Watched]:
     """The pumps of the sagas."""
-    searchable, task_timeout = await ensure_search_attributes(client), PROFILES[settings.profile].workflow_task
-    temporal = SagaClient(traced_client(client), settings.app, searchable=searchable, task_timeout=task_timeout)
-    consumers = [_dispatcher(settings, saga, temporal, store, outages, seen.measures) for saga in catalogue.sagas.values()]
-    pumps = partial(_pumps, settings, client, store, outages=outages, measures=seen.measures)
-    async with store.tail() as tail, pumps(tail, consumers, f"{identity}/dispatch", stop) as running:
+    searchable = await ensure_search_attributes(process.client)
+    temporal = SagaClient(
+        traced_client(process.client),
+        process.settings.app,
+        searchable=searchable,
+        task_timeout=process.profile.workflow_task,
+    )
+    consumers = [_dispatcher(process, saga, temporal) for saga in process.catalogue.sagas.values()]
+    async with process.store.tail() as tail, _pumps(process, "dispatch", tail, consumers) as running:
         reconcilers = [
             asyncio.create_task(reconciler.run(), name=f"reconciler of {reconciler.saga}")
-            for reconciler in (Reconciler(temporal, store.runs, c.saga.name, outages=outages) for c in consumers)
+            for reconciler in (
+                Reconciler(temporal, process.store.runs, consumer.saga.name, outages=process.outages) for consumer in consumers
+            )
         ]
         try:
             yield [*running, *reconcilers, *tail.tasks]
@@ -102,15 +88,8 @@ async def dispatch_part(
             await cancel(reconcilers)
 
 
-def _dispatcher(
-    settings: Settings,
-    saga: type[Saga],
-    temporal: SagaClient,
-    store: PostgresStore,
-    outages: Outages,
-    measures: Measures,
-) -> Dispatcher:
-    definition = saga.__uno_saga__
+def _dispatcher(process: WorkerProcess, saga: type[Saga], temporal: SagaClient) -> Dispatcher:
+    definition, store, settings = saga.__uno_saga__, process.store, process.settings
     assert definition is not None
     return Dispatcher(
         definition,
@@ -119,25 +98,27 @@ def _dispatcher(
         runs=store.runs,
         subscriptions=store.subscriptions,
         settings=DispatchSettings(
-            window=settings.window, max_open=settings.max_open, longest_pause=PROFILES[settings.profile].longest_pause
+            window=settings.window, max_open=settings.max_open, longest_pause=process.profile.longest_pause
         ),
-        outages=outages,
-        measures=measures,
+        outages=process.outages,
+        measures=process.measures,
     )
 
 
 @asynccontextmanager
-async def projections_part(
-    settings: Settings, catalogue: Catalogue, identity: str, outages: Outages, seen: Monitoring
-) -> AsyncIterator[Watched]:
+async def projections_part(process: WorkerProcess) -> AsyncIterator[Watched]:
     """The pumps of the projections, with connections of their own: they run in another thread's event loop."""
-    client, measures = await connect_temporal(runtime=seen.runtime), seen.measures
-    async with open_store(settings, outages=outages, measures=measures) as store, store.tail() as tail:
-        folder = partial(ProjectionFolder, registry=catalogue.events, subscriptions=store.subscriptions, measures=measures)
-        consumers = [folder(projection) for projection in catalogue.projections.values()]
-        owner, stop = f"{identity}/projections", asyncio.Event()
-        pumps = partial(_pumps, settings, client, store, outages=outages, measures=measures)
-        async with pumps(tail, consumers, owner, stop) as running:
+    client, stop = await connect_temporal(runtime=process.seen.runtime), asyncio.Event()
+    opened = open_store(process.settings, outages=process.outages, measures=process.measures)
+    async with opened as store, store.tail() as tail:
+        here = replace(process, store=store, client=client, stop=stop)
+        consumers = [
+            ProjectionFolder(
+                projection, registry=here.catalogue.events, subscriptions=store.subscriptions, measures=here.measures
+            )
+            for projection in here.catalogue.projections.values()
+        ]
+        async with _pumps(here, "projections", tail, consumers) as running:
             try:
                 yield [*running, *tail.tasks]
             finally:
@@ -145,28 +126,24 @@ async def projections_part(
 
 
 @asynccontextmanager
-async def _pumps(
-    settings: Settings,
-    client: Client,
-    store: PostgresStore,
-    tail: Tail,
-    consumers: Sequence[Consumer],
-    owner: str,
-    stop: asyncio.Event,
-    *,
-    outages: Outages,
-    measures: Measures,
-) -> AsyncIterator[Watched]:
+async def _pumps(process: WorkerProcess, part: str, tail: Tail, consumers: Sequence[Consumer]) -> AsyncIterator[Watched]:
     """A Worker for pumps, with a slot for each: on shared slots, pumps that last minutes would keep steps from running."""
-    queue = f"{settings.app}.{owner.rpartition('/')[2]}"
-    profile = PROFILES[settings.profile]
-    options = PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page, longest_pause=profile.longest_pause)
-    make_pump = partial(Pump, store.subscriptions, tail, owner=owner, settings=options, outages=outages, measures=measures)
+    settings, profile = process.settings, process.profile
+    queue, owner = f"{settings.app}.{part}", f"{process.identity}/{part}"
+    make_pump = partial(
+        Pump,
+        process.store.subscriptions,
+        tail,
+        owner=owner,
+        settings=PumpSettings(lease=settings.lease, poll=settings.poll, page=settings.page, longest_pause=profile.longest_pause),
+        outages=process.outages,
+        measures=process.measures,
+    )
     pumps = {consumer.subscription: partial(make_pump, consumer) for consumer in consumers}
-    host = PumpHost(pumps, leaving=stop, times=profile.pump_times)
+    host = PumpHost(pumps, leaving=process.stop, times=profile.pump_times)
     worker = make_worker(
         Catalogue(),
-        client,
+        process.client,
         task_queue=queue,
         identity=owner,
         workflows=[SubscriptionWorkflow],
@@ -176,11 +153,10 @@ async def _pumps(
         graceful_shutdown_timeout=settings.grace,
         **_times(profile),
     )
-    names = [consumer.subscription for consumer in consumers]
-    keeper = keep_subscriptions(client, app=settings.app, task_queue=queue, names=names, outages=outages)
+    keeper = keep_subscriptions(process.client, app=settings.app, task_queue=queue, names=pumps, outages=process.outages)
     keeping = asyncio.create_task(keeper, name=f"subscriptions of {queue}")
     try:
-        async with running_worker(worker, stop) as running:
+        async with running_worker(worker, process.stop) as running:
             yield [running, keeping]
     finally:
         await cancel([keeping])

@@ -21,17 +21,16 @@ from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.monitoring import monitored, observing
 from uno_workflows.app.parts import dispatch_part, projections_part, sagas_part
+from uno_workflows.app.process import WorkerProcess
 from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.app.sdk_worker import build_id, cancel
 from uno_workflows.app.threads import in_thread
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
 from uno_workflows.events.audits import DeliveryFinding
-from uno_workflows.events.protocols import Measures
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
 from uno_workflows.processing.auditor import Auditor
-from uno_workflows.storage.store import PostgresStore
 
 log = get_logger("uno_workflows.worker")
 
@@ -63,25 +62,32 @@ async def run_worker(
         UnoError: a server is missing or refuses us, or the schema is not ours.
     """
     catalogue.events.freeze()
-    identity = f"{os.getpid()}@{socket.gethostname()}-{secrets.token_hex(2)}"
     outages = Outages()
     async with AsyncExitStack() as stack:
         seen = await stack.enter_async_context(monitored(settings, catalogue, role=role, stop=stop))
         store = await stack.enter_async_context(open_store(settings, outages=outages, measures=seen.measures))
-        client = await connect_temporal(runtime=seen.runtime)
-        log.info("worker_started", **_described(settings, catalogue, role), identity=identity, namespace=client.namespace)
+        process = WorkerProcess(
+            settings=settings,
+            catalogue=catalogue,
+            store=store,
+            client=await connect_temporal(runtime=seen.runtime),
+            identity=f"{os.getpid()}@{socket.gethostname()}-{secrets.token_hex(2)}",
+            stop=stop,
+            outages=outages,
+            seen=seen,
+        )
+        log.info("worker_started", **_described(process, role))
         await register_subscriptions(store, catalogue)
-        watch: list[asyncio.Future[Any]] = [*await stack.enter_async_context(observing(seen, store, client))]
+        watch: list[asyncio.Future[Any]] = [*await stack.enter_async_context(observing(seen, store, process.client))]
         if role in (Role.ALL, Role.SAGAS):
-            watch.extend(await stack.enter_async_context(sagas_part(settings, catalogue, store, client, identity, stop, seen)))
+            watch.extend(await stack.enter_async_context(sagas_part(process)))
         if role in (Role.ALL, Role.DISPATCH):
-            dispatch = dispatch_part(settings, catalogue, store, client, identity, stop, outages, seen)
-            watch.extend(await stack.enter_async_context(dispatch))
+            watch.extend(await stack.enter_async_context(dispatch_part(process)))
         if role in (Role.ALL, Role.PROJECTIONS) and catalogue.projections:
-            alone = partial(projections_part, settings, catalogue, identity, outages, seen)
+            alone = partial(projections_part, process)
             thread = in_thread(alone, name="projections", grace=settings.grace, watch=seen.watch)
             watch.append(await stack.enter_async_context(thread))
-        watch.append(await stack.enter_async_context(_auditing(store, outages, seen.measures)))
+        watch.append(await stack.enter_async_context(_auditing(process)))
         log.info("worker_ready", app=settings.app, role=str(role))
         seen.start()
         ready()
@@ -93,28 +99,30 @@ async def run_worker(
     log.info("worker_stopped", app=settings.app, role=str(role))
 
 
-def _described(settings: Settings, catalogue: Catalogue, role: Role) -> dict[str, Any]:
+def _described(process: WorkerProcess, role: Role) -> dict[str, Any]:
     """What a worker is, for its first line."""
-    modules = " ".join(sorted(module.__name__ for module in catalogue.modules))
+    catalogue = process.catalogue
     return {
-        "app": settings.app,
+        "app": process.settings.app,
         "role": str(role),
-        "task_queue": settings.app,
-        "modules": modules,
+        "task_queue": process.settings.app,
+        "modules": " ".join(sorted(module.__name__ for module in catalogue.modules)),
         "declares": catalogue.summary(),
         "build_id": build_id(catalogue.modules),
+        "identity": process.identity,
+        "namespace": process.client.namespace,
     }
 
 
 @asynccontextmanager
-async def _auditing(store: PostgresStore, outages: Outages, measures: Measures) -> AsyncIterator[asyncio.Future[Any]]:
+async def _auditing(process: WorkerProcess) -> AsyncIterator[asyncio.Future[Any]]:
     """An auditor in every worker, whatever its role: they share the work, and somebody must do it."""
 
     def count(finding: DeliveryFinding) -> None:
         if finding.missing:
-            measures.skips_found(finding.subscription, len(finding.missing))
+            process.measures.skips_found(finding.subscription, len(finding.missing))
 
-    auditor = Auditor(store.audits, found=count, outages=outages)
+    auditor = Auditor(process.store.audits, found=count, outages=process.outages)
     task = asyncio.create_task(auditor.run(), name="auditor of deliveries")
     try:
         yield task
