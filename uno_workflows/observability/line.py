@@ -39,7 +39,7 @@ def line(event: str, /, *, error: BaseException | None = None, **fields: Any) ->
 
 def error_fields(error: BaseException | None) -> dict[str, str]:
     """An error as two fields, none for `None`."""
-    return {} if error is None else {"error.type": type(error).__name__, "error.message": cut(str(error))}
+    return {} if error is None else {"error.type": type(error).__name__, "error.message": cut(shown(error))}
 
 
 def spelt(fields: Mapping[str, Any]) -> list[str]:
@@ -49,9 +49,17 @@ def spelt(fields: Mapping[str, Any]) -> list[str]:
 
 def spell(value: object) -> str:
     """A value on one line: what is not one plain word is quoted, what a terminal would obey is escaped."""
-    text = cut(str(value))
+    text = cut(shown(value))
     plain = text.isprintable() and text and not any(c in " \"'=" for c in text)
     return text if plain else repr(text)
+
+
+def shown(value: object) -> str:
+    """A value as text, whatever its own `__str__` does: a line that tells of a failure must not be the next one."""
+    try:
+        return str(value)
+    except Exception as err:
+        return f"({type(value).__name__}, whose text cannot be had: {type(err).__name__})"
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -48,10 +49,11 @@ def run_fields(workflow_id: str, workflow_type: str, **fields: Any) -> dict[str,
     """Fields of a run; a workflow that is no saga of ours has its ids alone."""
     found: dict[str, Any] = {"workflow_id": workflow_id, **fields}
     if "/" in workflow_id and workflow_id.partition("/")[0] == workflow_type:
-        saga, tenant, key, generation = parse_workflow_id(workflow_id)
-        found = {"saga": saga, "saga_key": key, **found}
-        found |= {"tenant": tenant} if tenant else {}
-        found |= {"generation": generation} if generation else {}
+        with suppress(ValueError):  # somebody else's workflow, whose id only looks like ours
+            saga, tenant, key, generation = parse_workflow_id(workflow_id)
+            found = {"saga": saga, "saga_key": key, **found}
+            found |= {"tenant": tenant} if tenant else {}
+            found |= {"generation": generation} if generation else {}
     return found
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final, Literal
@@ -14,7 +17,7 @@ from typing import Any, Final, Literal
 import structlog
 from temporalio import activity, workflow
 
-from uno_workflows.observability.line import printable, spelt
+from uno_workflows.observability.line import LONGEST, cut, printable, shown, spelt
 from uno_workflows.observability.log_context import surroundings, trace_fields
 from uno_workflows.observability.log_events import LOG_EVENTS
 from uno_workflows.observability.log_records import Once, error_of, line_of
@@ -26,6 +29,8 @@ SDK_FOR_USERS: Final = ("temporalio.workflow", "temporalio.activity")
 """The SDK's loggers that users write to; its others have whole payloads in their debug lines."""
 COLORS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 PLAIN: Final = "\x1b[0m"
+LONG_INT: Final = 64
+"""Bits of an integer that readers of JSON take as one."""
 HEAD: Final = frozenset({"ts", "level", "event", "msg", "logger"})
 
 
@@ -67,7 +72,7 @@ def _handler(format: Format, fields: Mapping[str, str]) -> logging.Handler:
     handler.addFilter(Once())
     if format == "json":
         identity = {**fields, "version": version("uno-workflows"), "host": socket.gethostname(), "pid": os.getpid()}
-        as_json = structlog.processors.JSONRenderer(default=str)
+        as_json = structlog.processors.JSONRenderer(default=shown)
         handler.setFormatter(_JsonFormatter(processors=[_Fields(identity), as_json]))
     else:
         readable = _Readable(colors=sys.stderr.isatty())
@@ -85,6 +90,7 @@ class _Fields:
         record: logging.LogRecord = event_dict["_record"]
         line = line_of(record, event_dict["event"])
         body = {**surroundings(), **error_of(event_dict.get("exc_info")), **line.fields}
+        body = {name: _storable(value) for name, value in body.items()}
         known = LOG_EVENTS.get(line.event)
         head = {
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -97,6 +103,21 @@ class _Fields:
         }
         rest = {name: value for name, value in body.items() if head.get(name) != value}
         return {**head, **{f"extra.{name}" if name in head else name: value for name, value in rest.items()}}
+
+
+def _storable(value: Any) -> Any:
+    """A value that JSON can hold and every reader of JSON takes, not too long; else its text."""
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and value.bit_length() < LONG_INT):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, str):
+        return cut(value)
+    if isinstance(value, (dict, list, tuple)):
+        with suppress(ValueError, TypeError, RecursionError):  # NaN, a key that is no text, a ring
+            text = json.dumps(value, default=shown, allow_nan=False)
+            return value if len(text) <= LONGEST else cut(text)
+    return cut(shown(value))
 
 
 class _Readable:

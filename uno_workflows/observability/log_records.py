@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from temporalio import workflow
 
-from uno_workflows.observability.line import Line, cut, error_fields, line
+from uno_workflows.observability.line import Line, cut, error_fields, line, shown
 from uno_workflows.observability.log_context import activity_fields, run_fields
 from uno_workflows.observability.log_events import LOG_EVENTS
 
@@ -75,7 +75,8 @@ class Once(logging.Filter):
         return record.name.startswith("temporalio.") or not _replaying()
 
     def _is_new(self, run_id: str, record: logging.LogRecord) -> bool:
-        key, now = (run_id, repr(record.exc_info and record.exc_info[1])), time.monotonic()
+        error, now = record.exc_info[1] if record.exc_info else None, time.monotonic()
+        key = (run_id, f"{type(error).__name__} {cut(shown(error))}")
         if now - self._told.get(key, float("-inf")) < AGAIN_SECONDS:
             return False
         self._told[key] = now
@@ -87,10 +88,11 @@ class Once(logging.Filter):
 
 def was_told(record: logging.LogRecord) -> bool:
     """Whether one of our lines has told of this error, or of the one that it was made of."""
-    error = record.exc_info[1] if record.exc_info else None
-    while error is not None:
+    error, seen = record.exc_info[1] if record.exc_info else None, set[int]()
+    while error is not None and id(error) not in seen:  # `raise err from err` makes a ring
         if getattr(error, "uno_told", False):
             return True
+        seen.add(id(error))
         error = error.__cause__
     return False
 

@@ -26,7 +26,7 @@ from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
 from uno_workflows.events.recorded import NewEvent, StreamAppend
 from uno_workflows.events.runs import Mark, RunKey, Undelivered
-from uno_workflows.observability.line import line
+from uno_workflows.observability.line import line, shown
 from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequest, EmitRequest, LoadRequest, LookRequest
 from uno_workflows.sagas.steps import Step
 
@@ -225,18 +225,26 @@ def _failures(step: str) -> Iterator[None]:
         failure.__dict__["uno_told"] = True  # the SDK has a line with a stack for every attempt
         if failure is err:
             raise
-        raise failure from err if len(str(err)) <= MESSAGE_LENGTH else None
+        raise failure from err if _travels(err) else None
 
 
 def _translated(error: Exception) -> Exception:
-    message = str(error)
+    message = shown(error)
     if isinstance(error, (NotYet, Refused)):  # an answer, not a fault: no warning for it
         final, category = isinstance(error, Refused), ApplicationErrorCategory.BENIGN
-    elif isinstance(error, UnoError) or (len(message) > MESSAGE_LENGTH and not isinstance(error, FailureError)):
+    elif isinstance(error, UnoError) or not (_travels(error) or isinstance(error, FailureError)):
         final, category = isinstance(error, UnoError) and not error.retryable, ApplicationErrorCategory.UNSPECIFIED
     else:
         return error
     return ApplicationError(message[:MESSAGE_LENGTH], type=type(error).__name__, non_retryable=final, category=category)
+
+
+def _travels(error: Exception) -> bool:
+    """Whether its text can be had, which the SDK takes for granted, and is not too long for a history."""
+    try:
+        return len(str(error)) <= MESSAGE_LENGTH
+    except Exception:
+        return False
 
 
 def _is_last_attempt() -> bool:

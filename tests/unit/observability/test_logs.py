@@ -200,3 +200,84 @@ def test_a_long_value_is_cut():
 )
 def test_a_value_is_quoted_only_where_it_must_be(value: object, spelt: str):
     assert spell(value) == spelt
+
+
+class Speechless(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+class Several:
+    """As an array: what is compared with it has no one answer."""
+
+    def __ne__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    def __str__(self) -> str:
+        return "[1 2]"
+
+
+RING: list[object] = []
+RING.append(RING)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (float("nan"), "nan"),
+        ([1, float("inf")], "[1, inf]"),
+        ({(1, 2): 3}, "{(1, 2): 3}"),
+        (RING, "[[...]]"),
+        (Several(), "[1 2]"),
+        (Speechless(), "(Speechless, whose text cannot be had: RuntimeError)"),
+        (2**70, str(2**70)),
+        ({"a": [1, None]}, {"a": [1, None]}),
+    ],
+)
+def test_every_value_becomes_json_that_every_reader_takes(
+    configured: Callable[..., Lines], capsys: pytest.CaptureFixture[str], value: object, stored: object
+):
+    configured()
+    users.info("odd", extra={"value": value})
+    (text,) = capsys.readouterr().err.splitlines()
+    assert json.loads(text, parse_constant=pytest.fail)["value"] == stored
+
+
+def test_no_field_of_a_json_line_is_too_long(configured: Callable[..., Lines], capsys: pytest.CaptureFixture[str]):
+    configured()
+    users.info("huge", extra={"text": "x" * 3 * LONGEST, "list": [1] * LONGEST, "number": 10**4000})
+    assert len(capsys.readouterr().err) < 4 * LONGEST
+
+
+def test_an_error_without_words_is_told_all_the_same(configured: Callable[..., Lines]):
+    lines = configured()
+    log.warning("outage_began", server="postgres", error=Speechless())
+    known = {"workflow_id": "Order/42", "workflow_type": "Order", "run_id": "r1"}
+    extra = {"temporal_workflow": known, "__temporal_error_identifier": "WorkflowTaskFailure"}
+    logging.getLogger("temporalio.worker").warning("Failed activation", exc_info=Speechless(), extra=extra)
+    assert [(one["event"], one["error.type"]) for one in lines()] == [
+        ("outage_began", "Speechless"),
+        ("saga_bug", "Speechless"),
+    ]
+
+
+def test_an_error_that_caused_itself_is_looked_through_once(configured: Callable[..., Lines]):
+    lines = configured()
+    error = ValueError("round")
+    error.__cause__ = error
+    extra = {"__temporal_error_identifier": "ActivityFailure"}
+    logging.getLogger("temporalio.activity").warning("Completing activity as failed", exc_info=error, extra=extra)
+    assert lines()[0]["error.message"] == "round"
+
+
+def test_a_workflow_whose_id_only_looks_like_a_sagas_keeps_its_id(configured: Callable[..., Lines]):
+    lines = configured()
+    known = {"workflow_id": "Import/me@example.org", "workflow_type": "Import", "run_id": "r"}
+    logging.getLogger("temporalio.workflow").warning("something", extra={"temporal_workflow": known})
+    (found,) = lines()
+    assert found["workflow_id"] == "Import/me@example.org"
+    assert "saga" not in found

@@ -100,3 +100,17 @@ async def test_an_attempt_that_another_follows_is_a_retry_by_the_users_error(mon
     registry = await fold(Checkpoints(), 1, -2, 3)
     assert registry.get_sample_value("uno_handler_retries_total", {**LABELS, "error_type": "ZeroDivisionError"}) == 4
     assert handled(registry) == 1
+
+
+async def test_a_handler_whose_error_has_no_text_halts_the_projection(monkeypatch: pytest.MonkeyPatch):
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    async def weigh(*_: object) -> None:
+        raise Speechless
+
+    monkeypatch.setattr(folder, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(Weighed, "weigh", weigh)
+    registry = await fold(Checkpoints(), 1)
+    assert registry.get_sample_value("uno_handler_retries_total", {**LABELS, "error_type": "Speechless"}) == 4

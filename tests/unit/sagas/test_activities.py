@@ -72,6 +72,19 @@ async def test_errors_travel_by_name_and_say_whether_to_retry(error: Exception, 
     assert (raised.value.category is ApplicationErrorCategory.BENIGN) is benign
 
 
+async def test_an_error_whose_text_cannot_be_had_travels_by_its_name():
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    async def charge(order: Placed) -> None:
+        raise Speechless
+
+    with pytest.raises(ApplicationError) as raised:
+        await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
+    assert (raised.value.type, raised.value.non_retryable, raised.value.__cause__) == ("Speechless", False, None)
+
+
 async def test_other_errors_are_left_to_temporal():
     async def charge(order: Placed) -> None:
         raise ZeroDivisionError
