@@ -43,7 +43,7 @@ class Reconciler:
                 self._outage.over()
                 pause = INTERVAL
             except (RPCError, UnoError) as err:
-                self._outage.met(err, server="temporal" if isinstance(err, RPCError) else "postgres")
+                self._outage.met(err, server="temporal" if isinstance(err, RPCError) else None)
                 pause = AGAIN
             await asyncio.sleep(pause.total_seconds())
 

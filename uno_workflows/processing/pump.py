@@ -126,7 +126,12 @@ class Pump:
         Raises:
             LostLease: another pump took over.
         """
-        end = time.monotonic() + self._settings.lease.total_seconds()
+        try:
+            await self._run(time.monotonic() + self._settings.lease.total_seconds(), renewal=renewal)
+        finally:
+            self._outage.left()  # cancelled or not: an outage that waits for one who is gone would never end
+
+    async def _run(self, end: float, *, renewal: bool) -> None:
         pause = FIRST_PAUSE
         while not self.leaving.is_set() and time.monotonic() < end:
             try:
@@ -144,7 +149,6 @@ class Pump:
                 self._outage.met(err)
                 await self._rest(pause)
                 pause = min(pause * 2, self._settings.longest_pause.total_seconds())
-        self._outage.left()
 
     async def _hold(self, lease: Lease, end: float) -> None:
         self._measures.took_over(lease.subscription)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from apps.running import until
 from temporalio.client import WorkflowExecutionStatus
 
 from uno_workflows.dispatch import reconciler as module
@@ -84,6 +86,15 @@ async def test_a_look_that_was_cut_off_is_done_again_from_where_it_began() -> No
     temporal.away = False
     await looking.look()
     assert "1970" in temporal.queries[1]
+
+
+async def test_an_outage_that_it_meets_is_of_the_server_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    looking = asyncio.create_task(reconciler(Temporal([], away=True), Runs()).run())
+    try:
+        await until(lambda: "outage_began" in caplog.text)
+    finally:
+        looking.cancel()
+    assert "server=temporal" in caplog.text
 
 
 async def test_many_are_judged_in_portions_and_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+from apps.running import until
+
+from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.subscriptions import Lease, Page
+from uno_workflows.observability.outages import Outages
 from uno_workflows.processing.pump import Pump, PumpSettings
 
 
@@ -94,3 +99,20 @@ async def test_a_pause_that_came_while_it_waited_holds_before_the_next_page() ->
         assert subscriptions.pages[0] == 5
         pump.leaving.set()
         await running
+
+
+async def test_an_outage_does_not_wait_for_a_pump_that_was_cancelled_in_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Its heartbeats came too late, while Postgres was away as well; somebody else goes on."""
+
+    class Away(Subscriptions):
+        async def take_over(self, name: str, *, owner: str) -> Lease:
+            raise StoreUnavailable("it is away")
+
+    outages, made = Outages(), (Away(), Tail(), Consumer())
+    given: tuple[Any, Any, Any] = made
+    running = asyncio.create_task(Pump(*given, owner="one", settings=PumpSettings(), outages=outages).run())
+    await until(lambda: outages.any)
+    running.cancel()
+    await asyncio.wait([running])
+    outages.part("another").over("postgres")
+    assert not outages.any
