@@ -42,7 +42,7 @@ class PumpHost:
 
     def __init__(self, pumps: Mapping[str, Callable[[], Pump]], *, leaving: asyncio.Event, times: PumpTimes) -> None:
         self._pumps, self._leaving, self._times = pumps, leaving, times
-        self._had: set[str] = set()  # subscriptions whose last lease was ours
+        self._terms: dict[str, int | None] = {}  # of the last lease that was ours
 
     @activity.defn(name=PUMP)
     async def pump(self, subscription: SubscriptionInput) -> PumpTimes:
@@ -64,11 +64,12 @@ class PumpHost:
         if task := asyncio.current_task():
             task.set_name(subscription.name)  # whoever finds its event loop blocked reads this name
         try:
-            renewal = subscription.name in self._had
-            self._had.add(subscription.name)
-            every = beat_seconds(heartbeat)
+            pump, last_term = make(), self._terms.get(subscription.name)
             with outside_spans():
-                handed_over = await _lend(make(), subscription.name, self._leaving, renewal=renewal, every=every)
+                handed_over = await _lend(
+                    pump, subscription.name, self._leaving, last_term=last_term, every=beat_seconds(heartbeat)
+                )
+            self._terms[subscription.name] = pump.term
         except LostLease as err:
             self._tell_lost(subscription.name, str(err))
             raise _quietly(str(err), timedelta(seconds=1)) from err
@@ -84,7 +85,7 @@ class PumpHost:
         return self._times
 
     def _tell_lost(self, name: str, reason: str) -> None:
-        self._had.discard(name)
+        self._terms.pop(name, None)
         log.warning("lease_lost", subscription=name, reason=reason)
 
 
@@ -93,12 +94,12 @@ def beat_seconds(heartbeat: timedelta) -> float:
     return min(BEAT_SECONDS, heartbeat.total_seconds() / BEATS_A_HEARTBEAT)
 
 
-async def _lend(pump: Pump, name: str, leaving: asyncio.Event, *, renewal: bool, every: float) -> bool:
+async def _lend(pump: Pump, name: str, leaving: asyncio.Event, *, last_term: int | None, every: float) -> bool:
     """Have it pump for one lease; True if the lease is to be handed over before its time."""
     beating = asyncio.create_task(_beat(pump, every), name=f"heartbeat of {name}")
     watching = asyncio.create_task(_watch(pump, leaving), name=f"shutdown of {name}")
     try:
-        await pump.run(renewal=renewal)
+        await pump.run(last_term=last_term)
     finally:
         for task in (beating, watching):
             task.cancel()

@@ -116,30 +116,32 @@ class Pump:
         """Set it to hand over: the page at hand is finished, then `run` returns."""
         self.position = GlobalPosition(0)
         """How far it got; for display only."""
+        self.term: int | None = None
+        """Of the last lease that it had."""
 
-    async def run(self, *, renewal: bool = False) -> None:
+    async def run(self, *, last_term: int | None = None) -> None:
         """Pump until the lease is over or `leaving` is set.
 
         Args:
-            renewal: Whether this process had the last lease too; then the log need not hear of it.
+            last_term: Of the last lease that this process had. The log need not hear of the one that follows it.
 
         Raises:
             LostLease: another pump took over.
         """
+        self.term = last_term
         try:
-            await self._run(time.monotonic() + self._settings.lease.total_seconds(), renewal=renewal)
+            await self._run(time.monotonic() + self._settings.lease.total_seconds())
         finally:
             self._outage.left()  # cancelled or not: an outage that waits for one who is gone would never end
 
-    async def _run(self, end: float, *, renewal: bool) -> None:
+    async def _run(self, end: float) -> None:
         pause = FIRST_PAUSE
         while not self.leaving.is_set() and time.monotonic() < end:
             try:
                 lease = await self._subscriptions.take_over(self._consumer.subscription, owner=self._owner)
                 pause = FIRST_PAUSE
                 self._outage.over("postgres")
-                self._tell_taken(lease, renewal=renewal)
-                renewal = True
+                self._tell_taken(lease)
                 await self._hold(lease, end)
             except SubscriptionHalted as halt:
                 # written down; a checkpoint that does not fit the log halts at each take-over anew
@@ -192,8 +194,9 @@ class Pump:
             growth.cancel()
             leaving.cancel()
 
-    def _tell_taken(self, lease: Lease, *, renewal: bool) -> None:
-        if renewal:
+    def _tell_taken(self, lease: Lease) -> None:
+        followed, self.term = self.term, lease.term
+        if followed is not None and lease.term == followed + 1:  # nobody had it in between
             log.debug("lease_renewed", subscription=lease.subscription, term=lease.term, position=lease.position)
         else:
             log.info("lease_taken", subscription=lease.subscription, term=lease.term, position=lease.position)

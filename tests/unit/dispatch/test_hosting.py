@@ -24,9 +24,9 @@ class EndlessPump:
     """Pumps until it is told to leave."""
 
     def __init__(self) -> None:
-        self.leaving, self.position = asyncio.Event(), 0
+        self.leaving, self.position, self.term = asyncio.Event(), 0, 7
 
-    async def run(self, *, renewal: bool) -> None:
+    async def run(self, *, last_term: int | None) -> None:
         await self.leaving.wait()
 
 
@@ -55,7 +55,7 @@ async def test_a_pump_works_outside_of_the_span_that_its_worker_was_started_in()
     found: list[bool] = []
 
     class SeeingPump(EndlessPump):
-        async def run(self, *, renewal: bool) -> None:
+        async def run(self, *, last_term: int | None) -> None:
             found.append(trace.get_current_span().get_span_context().is_valid)
 
     seeing = PumpHost({"saga:Order": lambda: cast(Pump, SeeingPump())}, leaving=asyncio.Event(), times=OURS)
@@ -63,6 +63,19 @@ async def test_a_pump_works_outside_of_the_span_that_its_worker_was_started_in()
         assert trace.get_current_span().get_span_context().is_valid
         await ActivityEnvironment().run(seeing.pump, SubscriptionInput(name="saga:Order"))
     assert found == [False]
+
+
+async def test_a_pump_is_told_the_term_of_the_last_lease_that_its_process_had() -> None:
+    told: list[int | None] = []
+
+    class ShortPump(EndlessPump):
+        async def run(self, *, last_term: int | None) -> None:
+            told.append(last_term)
+
+    short = PumpHost({"saga:Order": lambda: cast(Pump, ShortPump())}, leaving=asyncio.Event(), times=OURS)
+    for _ in range(2):
+        await ActivityEnvironment().run(short.pump, SubscriptionInput(name="saga:Order"))
+    assert told == [None, 7]
 
 
 async def test_a_subscription_that_no_module_declares_says_so() -> None:

@@ -116,3 +116,21 @@ async def test_an_outage_does_not_wait_for_a_pump_that_was_cancelled_in_it(caplo
     await asyncio.wait([running])
     outages.part("another").over("postgres")
     assert not outages.any
+
+
+@pytest.mark.parametrize(
+    ("last_term", "code"),
+    [(None, "lease_taken"), (0, "lease_renewed"), (-1, "lease_taken")],
+    ids=["the first", "the next", "one after another process's"],
+)
+async def test_a_lease_is_renewed_only_if_nobody_had_it_in_between(
+    caplog: pytest.LogCaptureFixture, last_term: int | None, code: str
+) -> None:
+    caplog.set_level("DEBUG", logger="uno_workflows.pump")
+    made: tuple[Any, Any, Any] = (Subscriptions(), Tail(), Consumer())
+    pump = Pump(*made, owner="one", settings=PumpSettings())
+    running = asyncio.create_task(pump.run(last_term=last_term))
+    await until(lambda: caplog.messages)
+    pump.leaving.set()
+    await running
+    assert caplog.messages[0].split()[0] == code
