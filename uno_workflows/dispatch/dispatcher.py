@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from structlog.contextvars import bound_contextvars
@@ -116,7 +116,7 @@ class DispatchSession:
         self._slots = asyncio.Semaphore(dispatcher.settings.window)
         self._tasks: set[asyncio.Task[str]] = set()
         self._last: dict[RunKey, asyncio.Task[str]] = {}
-        self._delivered: dict[str, list[StoredEvent]] = {}  # by outcome, until a checkpoint says so
+        self._delivered: list[tuple[GlobalPosition, str, datetime]] = []  # until a checkpoint covers them
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
         self._failure: BaseException | None = None
@@ -223,15 +223,20 @@ class DispatchSession:
         self.lease = lease
         self._record.forget(done)
         del self._feeder.started[: len(started)]
-        self._measure(len(started))
+        self._measure(len(started), done)
 
-    def _measure(self, started: int) -> None:
-        """Count what the checkpoint just told: once for many events."""
-        measures, delivered, self._delivered = self._dispatcher.measures, self._delivered, {}
+    def _measure(self, started: int, done: GlobalPosition) -> None:
+        """Count what the checkpoint just told: once for many events. What lies ahead of it may be delivered again."""
+        measures, delivered = self._dispatcher.measures, self._delivered
         if started:
             measures.runs_started(self._dispatcher.saga.name, started)
-        for outcome, events in delivered.items():
-            measures.handled(self._dispatcher.subscription, outcome, events)
+        covered: dict[str, list[datetime]] = {}
+        for position, outcome, recorded_at in delivered:
+            if position <= done:
+                covered.setdefault(outcome, []).append(recorded_at)
+        self._delivered = [one for one in delivered if one[0] > done]
+        for outcome, recorded in covered.items():
+            measures.handled(self._dispatcher.subscription, outcome, recorded)
 
     # -- deliveries
 
@@ -255,7 +260,7 @@ class DispatchSession:
             return
         if self._progress.finish(event.position):
             self._record.add(event.position, event.id)
-        self._delivered.setdefault(task.result(), []).append(event)
+        self._delivered.append((event.position, task.result(), event.recorded_at))
         self._changed.set()
 
     async def _deliver_in_turn(self, event: StoredEvent, key: RunKey, before: asyncio.Task[str] | None) -> str:

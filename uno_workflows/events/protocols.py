@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -255,8 +256,8 @@ class Measures(Protocol):
         """A page was read and taken."""
         ...
 
-    def handled(self, subscription: str, outcome: str, events: Sequence[StoredEvent]) -> None:
-        """These events are finished, and a checkpoint that knows it was written."""
+    def handled(self, subscription: str, outcome: str, recorded: Sequence[datetime]) -> None:
+        """Events that were recorded at these times are finished, and a checkpoint that covers them was written."""
         ...
 
     def retried(self, subscription: str, error_type: str) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -13,7 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from uno_workflows.events.errors import ConfigurationError
 from uno_workflows.events.gauges import Gauges, SubscriptionGauges
-from uno_workflows.events.recorded import Appended, StoredEvent, StreamAppend
+from uno_workflows.events.recorded import Appended, StreamAppend
 from uno_workflows.observability.catalogue import CATALOGUE, Kind, Metric, Source
 
 RUN_STATES: Final = ("open", "compensation_failed")
@@ -91,12 +92,12 @@ class Metrics:
     def page_ended(self, subscription: str, seconds: float) -> None:
         self._families["uno_page_duration_seconds"].labels(subscription).observe(seconds)
 
-    def handled(self, subscription: str, outcome: str, events: Sequence[StoredEvent]) -> None:
-        self._count("uno_events_processed", subscription, outcome, number=len(events))
+    def handled(self, subscription: str, outcome: str, recorded: Sequence[datetime]) -> None:
+        self._count("uno_events_processed", subscription, outcome, number=len(recorded))
         if (now := self._clock.now()) is not None:
             delay = self._families["uno_delivery_delay_seconds"].labels(subscription)
-            for event in events:
-                delay.observe(max(now - event.recorded_at.timestamp(), 0.0))
+            for moment in recorded:
+                delay.observe(max(now - moment.timestamp(), 0.0))
 
     def retried(self, subscription: str, error_type: str) -> None:
         self._count("uno_handler_retries", subscription, error_type)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from uno_workflows.events.protocols import Measures
-from uno_workflows.events.recorded import Appended, StoredEvent, StreamAppend
+from uno_workflows.events.recorded import Appended, StreamAppend
 
 
 class Unmeasured:
@@ -26,7 +27,7 @@ class Unmeasured:
 
     def page_ended(self, subscription: str, seconds: float) -> None: ...
 
-    def handled(self, subscription: str, outcome: str, events: Sequence[StoredEvent]) -> None: ...
+    def handled(self, subscription: str, outcome: str, recorded: Sequence[datetime]) -> None: ...
 
     def retried(self, subscription: str, error_type: str) -> None: ...
 

@@ -137,7 +137,7 @@ class FolderSession:
             raise
         self.lease = lease
         if batch:
-            self._folder.measures.handled(self._folder.subscription, "handled", batch)
+            self._folder.measures.handled(self._folder.subscription, "handled", [event.recorded_at for event in batch])
 
     async def _fold_in_transaction(self, batch: Sequence[StoredEvent], upto: GlobalPosition, handler: _Handler) -> Lease:
         async with self._folder.subscriptions.transaction() as tx:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from uno_workflows.dispatch import dispatcher as module
 from uno_workflows.dispatch.dispatcher import DispatchSession, DispatchSettings
@@ -20,6 +21,7 @@ from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Vers
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
 from uno_workflows.events.subscriptions import Delivered, Lease, Page
+from uno_workflows.observability.metrics import Metrics
 from uno_workflows.observability.outages import Outages
 from uno_workflows.observability.unmeasured import UNMEASURED
 
@@ -115,6 +117,24 @@ async def test_what_ended_behind_an_unfinished_event_is_reported_with_it(
     await session.drain()
     await session.write_checkpoint()
     assert moves(session) == [(3, [1, 2]), (9, [4, 5, 6, 7])]
+
+
+async def test_what_ended_behind_an_unfinished_event_is_counted_with_it_and_not_before(
+    session: DispatchSession, gates: dict[int, asyncio.Event]
+):
+    """The next lease may deliver it again, and then counts it."""
+    registry = CollectorRegistry()
+    session._dispatcher.measures = Metrics(registry)
+    labels = {"subscription": "saga:S", "outcome": "delivered"}
+    gates[4] = asyncio.Event()
+    await session.take(page(1, 2, 4, 5, 7, upto=9))
+    await recorded(session, 4)
+    await session.write_checkpoint()
+    assert registry.get_sample_value("uno_events_processed_total", labels) == 2
+    gates[4].set()
+    await session.drain()
+    await session.write_checkpoint()
+    assert registry.get_sample_value("uno_events_processed_total", labels) == 5
 
 
 async def test_an_event_that_cannot_be_routed_and_what_follows_it_are_not_reported(session: DispatchSession):

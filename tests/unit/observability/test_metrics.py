@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from uno_workflows.events.errors import ConfigurationError
 from uno_workflows.events.gauges import Gauges, SubscriptionGauges
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId, Version
-from uno_workflows.events.recorded import Appended, NewEvent, StoredEvent, StreamAppend
+from uno_workflows.events.recorded import Appended, NewEvent, StreamAppend
 from uno_workflows.observability import metrics as module
 from uno_workflows.observability.catalogue import CATALOGUE, Source
 from uno_workflows.observability.metrics import DatabaseClock, Metrics, program_metrics
@@ -27,11 +27,8 @@ def an_append(*types: str, replayed: bool = False) -> tuple[StreamAppend, Append
     return write, Appended(write.stream_id, Version(1), Version(len(events)), positions, ids, replayed)
 
 
-def recorded(age: float) -> StoredEvent:
-    at = NOW - timedelta(seconds=age)
-    return StoredEvent(
-        GlobalPosition(1), "acme", StreamId("order-42"), Version(1), UUID(int=1), EventType("Placed"), 1, b"{}", b"{}", at
-    )
+def recorded(age: float) -> datetime:
+    return NOW - timedelta(seconds=age)
 
 
 def gauges(*, open_runs: dict[tuple[str, str], int]) -> Gauges:
