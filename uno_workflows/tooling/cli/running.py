@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NoReturn, cast
 
 from rich.console import Console
@@ -50,9 +51,10 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 def leave(code: int) -> NoReturn:
-    """Flush what was said, and end the process."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """Flush what was said, and end the process, also if nobody listens any more."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # its reader is gone, or it is closed
+            stream.flush()
     os._exit(code)
 
 
