@@ -13,7 +13,7 @@ from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
 from temporalio import workflow
@@ -43,13 +43,13 @@ async def exported_traces(*, wanted: bool, service: str) -> AsyncIterator[None]:
         service: The name of the service, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
 
     Raises:
-        ConfigurationError: the exporter is not installed.
+        ConfigurationError: the exporter is not installed, or OpenTelemetry refuses its settings.
     """
     if not wanted or traced():
         yield
         return
     provider = create_tracer_provider(resource=_resource(service), shutdown_on_exit=False)
-    provider.add_span_processor(RunSpanProcessor(ReportingExporter(DiscreetExporter(_otlp()))))
+    provider.add_span_processor(_processor())
     trace.set_tracer_provider(provider)
     try:
         yield
@@ -100,11 +100,15 @@ class ReportingExporter(SpanExporter):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        result, reason = SpanExportResult.FAILURE, None
+        try:
+            result = self._exporter.export(spans)
+        except Exception as err:  # as for a certificate that is not there; the SDK's own line for it is switched off
+            reason = err
         if (fails := result is not SpanExportResult.SUCCESS) is not self._fails:
             self._fails = fails
             if fails:
-                log.warning("spans_dropped")
+                log.warning("spans_dropped", error=reason)
             else:
                 log.info("spans_taken")
         return result
@@ -114,6 +118,13 @@ class ReportingExporter(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         return self._exporter.force_flush(timeout_millis)
+
+
+def _processor() -> SpanProcessor:
+    try:
+        return RunSpanProcessor(ReportingExporter(DiscreetExporter(_otlp())))
+    except ValueError as err:
+        raise ConfigurationError([f"OpenTelemetry refuses its settings (OTEL_BSP_…, OTEL_EXPORTER_OTLP_…): {err}"]) from err
 
 
 def _otlp() -> SpanExporter:

@@ -119,3 +119,19 @@ def test_a_collector_that_is_away_is_named_once_and_once_when_it_is_back(caplog:
     for _ in range(7):
         exporter.export([])
     assert [text.split()[0] for text in caplog.messages] == ["spans_dropped", "spans_taken", "spans_dropped"]
+
+
+def test_an_exporter_that_raises_is_named_with_its_error(caplog: pytest.LogCaptureFixture):
+    class Raising(Taken):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            raise OSError("no such certificate")
+
+    assert ReportingExporter(Raising()).export([]) is SpanExportResult.FAILURE
+    assert caplog.messages == ["spans_dropped error.type=OSError error.message='no such certificate'"]
+
+
+async def test_settings_that_opentelemetry_refuses_are_named(exporter: Taken, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "0")
+    with pytest.raises(ConfigurationError, match=r"OTEL_BSP_.*max_queue_size"):
+        async with exported_traces(wanted=True, service="shop"):
+            pass
