@@ -55,6 +55,12 @@ _ALL: Final = (
     LogEvent("event_loop_free", "info", "An event loop that was blocked goes on"),
     LogEvent("monitor_listening", "info", "Metrics and health can be read at `url`, under /metrics, /livez and /readyz"),
     LogEvent("core_metrics_missing", "warning", "A page of metrics went out without those of Temporal's core"),
+    LogEvent(
+        "user_metrics_missing",
+        "warning",
+        "A page of metrics went out without those of the modules: a collector of theirs raised",
+        "mend the collector",
+    ),
     # servers
     LogEvent(
         "outage_began", "warning", "A server does not answer; it is tried again until it does", "look at the server if it lasts"

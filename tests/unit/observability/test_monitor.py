@@ -12,7 +12,9 @@ from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from uno_workflows.app.watchdog import watched
 from uno_workflows.events.errors import ConfigurationError
@@ -161,6 +163,29 @@ async def test_the_users_own_metrics_are_on_the_page_and_our_names_stay_ours(
     _, _, body = await asyncio.to_thread(ask, port, "/metrics")
     assert "shop_parcels_total 1.0" in body
     assert "uno_saga_started" not in body
+
+
+async def test_a_collector_of_the_user_that_raises_takes_only_the_users_metrics_along(
+    port: int, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+):
+    class Broken(Collector):
+        def describe(self) -> Iterator[Metric]:
+            return iter(())
+
+        def collect(self) -> Iterator[Metric]:
+            raise ZeroDivisionError("parcels")
+
+    broken = Broken()
+    REGISTRY.register(broken)
+    registry.register(UserMetrics())
+    Counter("uno_seen", "Seen.", registry=registry)
+    try:
+        status, _, body = await asyncio.to_thread(ask, port, "/metrics")
+    finally:
+        REGISTRY.unregister(broken)
+    assert status == 200
+    assert "uno_seen_total" in body
+    assert caplog.messages == ["user_metrics_missing error.type=ZeroDivisionError error.message=parcels"]
 
 
 async def test_without_temporals_core_the_page_is_there_all_the_same(port: int, registry: CollectorRegistry):
