@@ -196,6 +196,7 @@ def _engine(dsn: str, settings: StoreSettings, *, size: int) -> AsyncEngine:
         "postgresql+asyncpg://",
         connect_args=arguments,
         isolation_level="READ COMMITTED",
+        hide_parameters=True,  # an error's text goes into logs, halts and histories: it may hold no row of the user's
         pool_size=size,
         max_overflow=0,
         pool_timeout=settings.connect_timeout,

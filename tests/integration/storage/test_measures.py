@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from uno_workflows.events.encoding import to_new_event
@@ -120,3 +121,11 @@ async def test_a_runs_duration_begins_with_its_start_event(
 async def _one(store: PostgresStore, statement: str) -> float:
     async with store.transaction() as tx:
         return float((await tx.execute(statement)).scalar_one())
+
+
+async def test_an_error_of_a_statement_quotes_none_of_its_parameters(measured: PostgresStore):
+    with pytest.raises(DBAPIError) as raised:
+        async with measured.transaction() as tx:
+            await tx.execute("select 1 / cast(length(:name) - 3 as int), cast(:name as text)", {"name": "Eve"})
+    assert "division by zero" in str(raised.value)
+    assert "Eve" not in str(raised.value)
