@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uno_workflows.events.errors import SchemaMismatch
+from uno_workflows.events.errors import SchemaMismatch, StoreUnavailable
 from uno_workflows.events.gauges import Gauges, SubscriptionGauges
 from uno_workflows.storage.migrations import newest_migration
 from uno_workflows.storage.pool import Database
@@ -23,12 +23,14 @@ async def read_gauges(database: Database) -> Gauges:
 
 
 async def check_store(database: Database) -> None:
-    """Make sure that Postgres answers and that nobody has migrated the schema away from us.
+    """Make sure that Postgres answers, may be written, and that nobody has migrated the schema away from us.
 
     Raises:
         SchemaMismatch: it is older or newer by now.
-        StoreUnavailable: it does not answer.
+        StoreUnavailable: it does not answer, or is read-only: a standby, or a primary that was made so.
     """
-    found = (await database.fetch_row("schema_version"))["number"]
-    if found != newest_migration():
-        raise SchemaMismatch(database.schema, found=found, needed=newest_migration())
+    found = await database.fetch_row("standing")
+    if found["number"] != newest_migration():
+        raise SchemaMismatch(database.schema, found=found["number"], needed=newest_migration())
+    if found["read_only"]:
+        raise StoreUnavailable("Postgres answers, and is read-only: nothing can be appended, and no checkpoint moves")

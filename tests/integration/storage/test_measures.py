@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -15,6 +16,7 @@ from uno_workflows.events.names import NO_STREAM
 from uno_workflows.events.recorded import NewEvent, StreamAppend
 from uno_workflows.events.runs import Mark, RunKey, RunState
 from uno_workflows.observability.metrics import Metrics
+from uno_workflows.storage.gauges import check_store
 from uno_workflows.storage.store import PostgresStore
 
 Write = Callable[..., StreamAppend]
@@ -121,6 +123,18 @@ async def test_a_runs_duration_begins_with_its_start_event(
 async def _one(store: PostgresStore, statement: str) -> float:
     async with store.transaction() as tx:
         return float((await tx.execute(statement)).scalar_one())
+
+
+async def test_a_server_that_is_read_only_is_not_there(database: str, connect: Callable[[], Awaitable[Any]]):
+    """As a standby is that a client was led to: it answers every question, and takes nothing."""
+    connection = await connect()
+    name = await connection.fetchval("select current_database()")
+    async with PostgresStore.open(database, encode=to_new_event) as store:
+        await check_store(store.database)
+    await connection.execute(f'alter database "{name}" set default_transaction_read_only = on')
+    async with PostgresStore.open(database, encode=to_new_event) as store:
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            await check_store(store.database)
 
 
 async def test_an_error_of_a_statement_quotes_none_of_its_parameters(measured: PostgresStore):

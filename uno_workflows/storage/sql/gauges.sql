@@ -28,5 +28,5 @@ select s.name, greatest(cast(:bound as bigint) - s.position, 0) as lag_events,
 -- name: run_gauges — how many runs are not over
 select saga, state, count(*) as runs from {schema}.saga_runs where closed_at is null group by saga, state
 
--- name: schema_version — the newest migration that was applied
-select coalesce(max(number), 0) as number from {schema}.schema_migrations
+-- name: standing — the newest migration that was applied, and whether this server lets us write: a standby answers, and is no use
+select coalesce(max(number), 0) as number, current_setting('transaction_read_only')::boolean as read_only from {schema}.schema_migrations
