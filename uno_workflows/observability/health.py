@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from uno_workflows.observability.line import shown
+
 STUCK_SECONDS: Final = 15.0
 """For how long a loop may stand still: less is a slow step, which the watchdog names, and no reason to kill the others."""
 STALE_SECONDS: Final = 10.0
@@ -127,4 +129,4 @@ def _problem(check: Check) -> str | None:
 
 def _spell(asked: asyncio.Future[Any]) -> str | None:
     error = asked.exception()
-    return None if error is None else str(error) or type(error).__name__
+    return None if error is None else shown(error) or type(error).__name__

@@ -12,6 +12,7 @@ from uno_workflows.events.runs import FINAL_STATES, Mark, Run, RunKey, RunState,
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
+from uno_workflows.storage.reasons import storable
 
 UNKNOWN_EVENT: Final = UUID(int=0)
 """Start event of a run whose end came before the dispatcher wrote its start down, when the end did not name it."""
@@ -71,7 +72,7 @@ class PostgresRuns:
             workflow_id=workflow_id(key.saga, key.key, tenant=key.tenant, generation=key.generation),
             start_event_id=start_event_id,
             state=state,
-            reason=reason,
+            reason=storable(reason),
             final=state in FINAL_STATES,
             furthest=mark and mark.furthest,
             mark_run=mark and mark.run_id,

@@ -16,6 +16,7 @@ from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.subscriptions import Delivered, Halt, Lease, Page, Start, SubscriptionStatus
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
+from uno_workflows.storage.reasons import storable
 from uno_workflows.storage.transactions import Limits, Transactions
 
 WINDOW: Final = 5_000
@@ -156,7 +157,9 @@ class PostgresSubscriptions:
         Raises:
             LostLease: somebody else owns it now.
         """
-        row = await self._database.fetch_row("halt", name=lease.subscription, term=lease.term, position=position, reason=reason)
+        row = await self._database.fetch_row(
+            "halt", name=lease.subscription, term=lease.term, position=position, reason=storable(reason)
+        )
         if row is None:
             raise LostLease(f"subscription {lease.subscription} was taken over since term {lease.term}")
 

@@ -153,6 +153,14 @@ async def test_a_run_is_open_until_its_end_is_written(store):
     assert await store.runs.count_open("FulfilOrder") == 0
 
 
+async def test_an_end_keeps_any_reason(store):
+    """One that Postgres refused would have the saga's last command fail, and be tried again, for ever."""
+    key = RunKey("FulfilOrder", "", "42")
+    await record(store, started(key))
+    await store.runs.record_end(key, "compensated", reason="cancelled: a\x00b\ud800")
+    assert (await store.runs.latest([key]))[key].reason == "cancelled: a\\x00b\\ud800"
+
+
 async def test_a_final_state_stays(store):
     key = RunKey("FulfilOrder", "", "42")
     await record(store, started(key))

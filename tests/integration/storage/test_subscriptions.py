@@ -208,6 +208,15 @@ async def test_a_halt_names_its_event_and_can_be_resumed_past_it(store, subscrip
         await subscriptions.resume(NAME, skip=True)
 
 
+@pytest.mark.parametrize(("reason", "kept"), [("a\x00b", "a\\x00b"), ("a\ud800b", "a\\ud800b")])
+async def test_a_halt_keeps_any_reason(subscriptions, reason, kept):
+    """One that Postgres refused would have the pump fail, and be tried again, for ever."""
+    await subscriptions.register(NAME, start="beginning")
+    lease = await subscriptions.take_over(NAME, owner="one")
+    await subscriptions.halt(lease, position=2, reason=reason)
+    assert (await subscriptions.statuses())[0].halt.reason == kept
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
