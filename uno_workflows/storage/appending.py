@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -124,16 +125,18 @@ class Appending:
 
     async def _append_until_known(self, writes: Sequence[StreamAppend]) -> list[Appended]:
         loop = asyncio.get_running_loop()
-        latest = loop.time() + _PATIENCE
+        latest, answer_lost = loop.time() + _PATIENCE, False
         for pause in (*_PAUSES, None):
             try:
                 made = await self._append_once(writes)
             except (StoreUnavailable, StoreContended) as error:
+                answer_lost = answer_lost or isinstance(error, StoreUnavailable)
                 if pause is None or loop.time() + pause > latest:
                     raise _given_up(error) from error
             else:
                 self._committed()
-                self._measures.appended(writes, made)
+                # what is there already is our own attempt whose answer was lost, and was not counted
+                self._measures.appended(writes, [replace(one, replayed=False) for one in made] if answer_lost else made)
                 return made
             await asyncio.sleep(pause)
         raise AssertionError("the last attempt returns or raises")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from uno_workflows.events.encoding import to_new_event
 from uno_workflows.events.errors import DuplicateEventId, StoreUnavailable, WrongExpectedVersion
 from uno_workflows.events.names import NO_STREAM
-from uno_workflows.events.recorded import NewEvent, StreamAppend
+from uno_workflows.events.recorded import Appended, NewEvent, StreamAppend
 from uno_workflows.events.runs import Mark, RunKey, RunState
 from uno_workflows.observability.metrics import Metrics
 from uno_workflows.storage.gauges import check_store
@@ -77,6 +77,24 @@ class _Gone:
 
     async def acquire(self, **_: object) -> None:
         raise ConnectionRefusedError("nobody there")
+
+
+async def test_events_whose_answer_was_lost_are_counted_once(
+    measured: PostgresStore, write: Write, counted: Callable[..., float], monkeypatch: pytest.MonkeyPatch
+):
+    once, lost = measured.events._append_once, [True]
+
+    async def append_once(writes: Sequence[StreamAppend]) -> list[Appended]:
+        made = await once(writes)
+        if lost.pop() if lost else False:
+            raise StoreUnavailable("the connection was lost after the commit")
+        return made
+
+    monkeypatch.setattr(measured.events, "_append_once", append_once)
+    (made,) = await measured.events.append([write("order-1", 2)])
+    assert made.replayed
+    assert counted("uno_events_appended_total", event_type="Happened") == 2
+    assert counted("uno_append_duplicates_total", event_type="Happened") == 0
 
 
 async def test_in_a_lent_transaction_events_count_when_they_are_written(
