@@ -290,6 +290,35 @@ async def test_a_reader_without_the_fence_is_caught_and_what_it_skipped_is_named
     assert await kept(connect) == 1, "the page stays, as evidence"
 
 
+async def test_a_plain_insert_that_has_drawn_its_position_and_written_nothing_yet_delays_the_audit(
+    store, reader, write, connect, until, blocked
+):
+    """The moment between two defaults of one row, made long: else it is a microsecond."""
+    gate, session = await connect(), await connect()
+    await gate.execute(
+        "create function wait_at_gate() returns timestamptz language sql volatile as "
+        "$$ select pg_advisory_xact_lock_shared(1); select clock_timestamp() $$; select pg_advisory_lock(1)"
+    )
+    insert = asyncio.create_task(
+        session.execute(
+            "insert into uno.events (version, recorded_at, event_id, schema_version, bucket, tenant, stream_id, type,"
+            " correlation_id, payload, metadata) values (1, wait_at_gate(), gen_random_uuid(), 1, 0, '', 'order-1', 'Happened',"
+            " '', '', '')"
+        )
+    )
+    await blocked()
+    await store.events.append([write("order-2")])
+    await reader.page(upto=2)  # without the fence
+    auditor = Auditor(store.audits)
+    for _ in range(3):  # a page is taken up again and again, until its time has come
+        assert await auditor.look() == 0
+        await gate.fetchval("select pg_current_xact_id()::text")
+    await gate.execute("select pg_advisory_unlock(1)")
+    await insert
+    await until(auditor.look)
+    assert [list(one.missing) for one in await store.audits.findings()] == [[1]]
+
+
 async def test_an_append_that_rolled_back_leaves_no_difference(store, reader, audited, write, connect):
     slow = await connect()
     transaction = slow.transaction()
