@@ -8,7 +8,7 @@ from typing import Any
 import pydantic_core
 
 from uno_workflows.events.encoding import decode
-from uno_workflows.events.errors import InvalidKey
+from uno_workflows.events.errors import InvalidKey, UndecodableEvent
 from uno_workflows.events.names import workflow_id
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
@@ -20,7 +20,7 @@ def run_keys(saga: SagaDefinition, event: StoredEvent) -> list[RunKey]:
 
     Raises:
         InvalidKey: the field is missing or null, the key function fails, or the key cannot be part of a workflow id.
-        UnoError: the event cannot be decoded for a key function.
+        UndecodableEvent: the event cannot be read; it was not written by `append`.
     """
     rule = saga.keys[event.type]
     if isinstance(rule, str):
@@ -45,7 +45,11 @@ def _called(saga: SagaDefinition, event: StoredEvent, rule: Callable[[Any], str 
 
 
 def _field(saga: SagaDefinition, event: StoredEvent, field: str) -> str:
-    value: Any = pydantic_core.from_json(event.payload).get(field)
+    try:
+        found = pydantic_core.from_json(event.payload)
+    except ValueError as err:
+        raise UndecodableEvent(event.type, position=event.position, reason=str(err)) from err
+    value: Any = found.get(field) if isinstance(found, dict) else None
     if value is None or isinstance(value, (dict, list, float)):
         raise InvalidKey(saga.name, f"field {field!r} of {event.type} is {'missing or null' if value is None else 'no key'}")
     return str(value)

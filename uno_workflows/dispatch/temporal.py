@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from uno_workflows.events.context import Principal
 from uno_workflows.events.encoding import parse_metadata
-from uno_workflows.events.errors import TemporalUnavailable, UnoError
+from uno_workflows.events.errors import TemporalUnavailable, UndecodableEvent, UnoError
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.sagas.driver import CORRELATION_ATTRIBUTE, STATE_ATTRIBUTE
 from uno_workflows.sagas.envelope import INLINE_BYTES, SIGNAL
@@ -133,8 +133,15 @@ class SagaClient:
 
 
 def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, generation: int = 0) -> Envelope:
-    """The envelope of an event, its JSON put in as it is: no decoding on the way, readable in the Temporal UI."""
-    metadata = parse_metadata(event.metadata)
+    """The envelope of an event, its JSON put in as it is: no decoding on the way, readable in the Temporal UI.
+
+    Raises:
+        UndecodableEvent: its metadata is not what `append` writes.
+    """
+    try:
+        metadata = parse_metadata(event.metadata)
+    except ValueError as err:
+        raise UndecodableEvent(event.type, position=event.position, reason=str(err)) from err
     inline = len(event.payload) <= INLINE_BYTES
     head = b'{"type":' + pydantic_core.to_json(event.type) + b',"data":' + (event.payload if inline else b"null")
     rest = pydantic_core.to_json(

@@ -15,7 +15,7 @@ import pytest
 from uno_workflows import Event, Saga
 from uno_workflows.dispatch import dispatcher as module
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
-from uno_workflows.events.errors import LostLease
+from uno_workflows.events.errors import LostLease, SubscriptionHalted
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
 from uno_workflows.events.recorded import StoredEvent
@@ -143,3 +143,17 @@ async def test_a_lost_lease_is_noticed_while_every_place_in_the_window_is_taken(
     with pytest.raises(LostLease, match="taken over"):
         async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions, window=1).open(LEASE, asyncio.Event()) as one:
             await one.take(page(2))
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"), [({"payload": b""}, "EOF"), ({"metadata": b"{}"}, "metadata.correlation_id is not text")]
+)
+async def test_an_event_that_append_did_not_write_halts_by_name_and_is_not_passed(broken: dict[str, bytes], reason: str) -> None:
+    temporal, subscriptions = Temporal(), Subscriptions()
+    temporal.answers.set()
+    subscriptions.heard.set()
+    events = [_event(1), replace(_event(2), **broken), _event(3)]
+    with pytest.raises(SubscriptionHalted, match=f"(?s)Wanted in order-2: .* at position 2 cannot be decoded: .*{reason}"):
+        async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
+            await session.take(Page(events, GlobalPosition(3)))
+    assert subscriptions.position <= 1

@@ -96,6 +96,14 @@ def test_event_that_a_function_cannot_read_is_refused():
         keys(lambda event: event.order_id, b'{"order_id":1}')
 
 
+def test_event_whose_bytes_are_no_json_is_refused_with_its_position():
+    """A plain INSERT may write anything."""
+    with pytest.raises(UndecodableEvent, match="Placed at position 1 cannot be decoded"):
+        keys("order_id", b"")
+    with pytest.raises(InvalidKey, match="missing or null"):
+        keys("order_id", b'["order_id"]')
+
+
 def test_tenant_is_part_of_the_run():
     saga = SagaDefinition("Fulfil", {"Placed": Placed}, {}, {}, {"Placed": "order_id"}, None, None)
     assert run_keys(saga, stored(b'{"order_id":"a"}', tenant="acme"))[0].tenant == "acme"
