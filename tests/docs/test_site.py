@@ -37,6 +37,11 @@ def test_every_page_is_in_the_navigation_and_in_the_site(site: Path) -> None:
         assert (site / page.removesuffix(".md").removesuffix("index") / "index.html").exists(), page
 
 
+def test_the_first_page_leads_to_every_other() -> None:
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", (ROOT / "docs" / "index.md").read_text()))
+    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+
+
 def test_every_block_of_code_is_shown_as_one(site: Path) -> None:
     for page in site.rglob("*.html"):
         assert "```" not in page.read_text(), f"{page.parent.name}: a block that the site does not take for one"
