@@ -435,6 +435,19 @@ async def test_an_auditor_leaves_a_subscription_that_another_is_at(store, reader
     assert (await status(store)).pages == 1
 
 
+async def test_an_auditor_at_work_holds_no_pump_up(store, reader, write, connect):
+    """Neither one that takes over nor one that moves on: an auditor's statement may take a while."""
+    await store.events.append([write("order-1", 2)])
+    await reader.page(1)
+    other = await connect()
+    async with other.transaction(), asyncio.timeout(5):
+        await other.execute("update uno.delivery_audits set page = page + 1")
+        await other.execute("delete from uno.delivered_pages")
+        await reader.take_over()
+        await reader.page(2)
+    assert await store.subscriptions.position(NAME) == 2
+
+
 # a killed pump's transaction is rolled back, or its answer is lost; a zombie goes on after its heir began
 STEPS = st.lists(st.sampled_from(["page", "page", "rolled back", "answer lost", "take over", "zombie"]), max_size=25)
 

@@ -16,7 +16,8 @@ with taken as (
   returning s.name, s.position, s.term, s.epoch, l.epoch as log_epoch, l.first_position),
 audited as (
   insert into {schema}.delivery_audits (subscription, epoch, from_position, to_position)
-  select name, epoch, position, position from taken
+  select t.name, t.epoch, t.position, t.position from taken t  -- only to look for it waits for no auditor who changes it
+   where not exists (select from {schema}.delivery_audits a where a.subscription = t.name and a.epoch = t.epoch)
   on conflict do nothing)
 select position, term, epoch, log_epoch, first_position, (select last_value from {schema}.position_seq) from taken
 
