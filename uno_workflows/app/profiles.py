@@ -27,7 +27,8 @@ class Profile:
         pump_transaction: How long a pump's transaction may queue for a row, and its client be silent in it. Well below
             `pump_heartbeat`, so that one that froze in a transaction does not hold up its heir.
         step_heartbeat: After how long of silence an attempt counts as dead, of steps that name no `heartbeat` of their own, and
-            of the framework's own activities. A step that blocks its event loop for so long is begun a second time.
+            of the framework's own activities. A step that blocks its event loop for so long is begun again, each time: its
+            results come too late, so it never ends.
         step_idle: How long a step may be silent inside its transaction: if its process froze there, its row waits, and readers
             of the log too if it had appended.
         throttle: How often heartbeats reach the server at most, and so how late a cancel arrives. Each costs the server a write
