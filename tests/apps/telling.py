@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from temporalio import workflow
@@ -29,6 +30,8 @@ async def think(asked: Asked) -> None:
 async def answer(asked: Asked) -> None:
     if asked.how == "refuse":
         raise Refused("no answer")
+    if asked.how == "blocking":
+        time.sleep(1.6)  # noqa: ASYNC251 (the mistake that is to be named)
 
 
 @step

@@ -22,7 +22,6 @@ from uno_workflows.app.connecting import short
 from uno_workflows.app.registering import subscription_starts
 from uno_workflows.app.sdk_worker import build_id, cancel
 from uno_workflows.app.step_measures import StepMeasures
-from uno_workflows.app.watchdog import watched
 from uno_workflows.config import Settings
 from uno_workflows.events.errors import TemporalUnavailable, UnoError
 from uno_workflows.events.protocols import Measures
@@ -98,10 +97,8 @@ async def monitored(settings: Settings, catalogue: Catalogue, *, role: str, stop
         subscriptions=list(subscription_starts(catalogue)),
     )
     async with monitor(*settings.monitor, registry, health) as url:
-        with watched(asyncio.get_running_loop()) as still:
-            health.add_loop("main", still)
-            interceptors = [StepMeasures(frozenset(catalogue.steps), metrics)]
-            yield Monitoring(url, metrics, runtime, interceptors, health.add_loop, metrics, health)
+        interceptors = [StepMeasures(frozenset(catalogue.steps), metrics)]
+        yield Monitoring(url, metrics, runtime, interceptors, health.add_loop, metrics, health)
 
 
 @asynccontextmanager

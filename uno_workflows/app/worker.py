@@ -26,6 +26,7 @@ from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.app.sdk_worker import build_id, cancel
 from uno_workflows.app.threads import in_thread
 from uno_workflows.app.uno import open_store
+from uno_workflows.app.watchdog import watched
 from uno_workflows.config import Settings
 from uno_workflows.events.audits import DeliveryFinding
 from uno_workflows.observability.logs import get_logger
@@ -65,6 +66,7 @@ async def run_worker(
     outages = Outages()
     async with AsyncExitStack() as stack:
         seen = await stack.enter_async_context(monitored(settings, catalogue, role=role, stop=stop))
+        seen.watch("main", stack.enter_context(watched(asyncio.get_running_loop())))
         store = await stack.enter_async_context(open_store(settings, outages=outages, measures=seen.measures))
         process = WorkerProcess(
             settings=settings,

@@ -49,3 +49,12 @@ async def test_a_handler_that_fails_is_named_until_its_subscription_halts(run_ap
         assert told.count("projection_batch_split") == 1
         users = next(line for line in lines() if line["msg"] == "noting")
         assert {"subscription": "projection:Minutes", "handler": "note", "position": 1}.items() <= users.items()
+
+
+async def test_a_step_that_blocks_the_workers_event_loop_is_named(run_app: RunApp):
+    with listening() as lines:
+        async with run_app(["apps.telling"], poll=POLL) as app:
+            await app.uno.append("question-b", Asked(question="b", how="blocking"))
+            await until(lambda: "event_loop_free" in [line["event"] for line in lines()])
+        (blocked,) = (line for line in lines() if line["event"] == "event_loop_blocked")
+        assert "telling.py" in blocked["place"]
