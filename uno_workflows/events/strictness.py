@@ -162,6 +162,11 @@ def _plain_date(value: date) -> date:
 
 
 def _bounded(value: Decimal) -> Decimal:
+    half = DECIMAL_DIGITS // 2
+    if -half < value.adjusted() < half and len(str(value)) <= half:
+        return (
+            value  # at most half as many digits, so the exponent is within bounds too; a tuple of digits costs three times this
+        )
     _, digits, exponent = value.as_tuple()
     if len(digits) > DECIMAL_DIGITS or not isinstance(exponent, int) or abs(exponent) > DECIMAL_DIGITS:
         raise PydanticCustomError("decimal_bounds", "decimal must have at most {n} digits and exponent", {"n": DECIMAL_DIGITS})

@@ -116,6 +116,18 @@ def test_a_decimal_beyond_its_bounds(text):
     assert undecodable(written(amount=text)).startswith("amount: ")
 
 
+@pytest.mark.parametrize("digits", [1, 2, 499, 500, 501, 502, 999, 1000, 1001])
+@pytest.mark.parametrize("exponent", [-1001, -1000, -999, -998, -500, -499, 0, 499, 500, 501, 999, 1000, 1001])
+def test_a_decimal_is_judged_by_its_digits_and_exponent_alone(digits, exponent):
+    for sign, digit in ((0, 9), (1, 1), (0, 0)):
+        amount = Decimal((sign, (digit,) * digits, exponent))
+        kept = len(amount.as_tuple().digits)  # of zeros one is kept
+        if kept <= 1000 and abs(exponent) <= 1000:
+            assert str(decode(Facts, encode(Facts(amount=amount)), schema_version=1).amount) == str(amount)
+        else:
+            refused("amount", amount=amount)
+
+
 @pytest.mark.parametrize("text", ["NaN", "sNaN", "Infinity", " 1", "1_000", "", "0x1", "१"])
 def test_texts_that_are_no_decimals(text):
     undecodable(written(amount=text))
