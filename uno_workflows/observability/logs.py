@@ -14,6 +14,14 @@ import structlog
 from uno_workflows.observability.line import line
 
 
+class _Logger(structlog.stdlib.BoundLogger):
+    """Looks at the level before anything is made of a debug line: the dispatcher has one for each delivery."""
+
+    def debug(self, event: str | None = None, *args: Any, **fields: Any) -> Any:
+        """See `structlog`."""
+        return super().debug(event, *args, **fields) if self._logger.isEnabledFor(logging.DEBUG) else None
+
+
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger: `log.warning("lease_lost", subscription=name, reason=why)`.
 
@@ -22,7 +30,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     made: structlog.stdlib.BoundLogger = structlog.wrap_logger(
         logging.getLogger(name),
         processors=[structlog.stdlib.filter_by_level, _to_record],
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=_Logger,
         cache_logger_on_first_use=True,
     )
     return made

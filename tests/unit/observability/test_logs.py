@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from structlog.contextvars import bound_contextvars
 
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
-from uno_workflows.observability.line import LONGEST, line, spell
+from uno_workflows.observability.line import LONGEST, Line, line, spell
 from uno_workflows.observability.log_format import Format, configure_logs
 from uno_workflows.observability.logs import get_logger
 
@@ -281,3 +281,21 @@ def test_a_workflow_whose_id_only_looks_like_a_sagas_keeps_its_id(configured: Ca
     (found,) = lines()
     assert found["workflow_id"] == "Import/me@example.org"
     assert "saga" not in found
+
+
+def test_a_debug_line_that_nobody_wants_is_not_even_made(configured: Callable[..., Lines], monkeypatch: pytest.MonkeyPatch):
+    made: list[str] = []
+
+    def seen(event: str, **fields: object) -> Line:
+        made.append(event)
+        return line(event, **fields)
+
+    def refused(*_: object) -> None:
+        raise AssertionError("a processor was asked about a line that is off")
+
+    lines, name = configured(level="info"), "uno_workflows.test_quiet"
+    monkeypatch.setattr("uno_workflows.observability.logs.line", seen)
+    monkeypatch.setattr("structlog.stdlib.filter_by_level", refused)
+    get_logger(name).debug("saga_started", saga="Order")
+    monkeypatch.undo()
+    assert (made, lines()) == ([], [])
