@@ -14,7 +14,7 @@ from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.process import WorkerProcess
 from uno_workflows.app.profiles import Profile
 from uno_workflows.app.sandbox import workflow_runner
-from uno_workflows.app.sdk_worker import StepTimes, cancel, make_worker, running_worker, threads_for
+from uno_workflows.app.sdk_worker import WORKFLOW_TASKS, StepTimes, cancel, make_worker, running_worker, threads_for
 from uno_workflows.app.tracing import traced_client, worker_interceptors
 from uno_workflows.app.uno import open_store
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
@@ -52,6 +52,7 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
         activity_executor=threads,
         interceptors=[*worker_interceptors(), StepTimes(profile.step_heartbeat), *process.seen.interceptors],
         workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         max_concurrent_activities=settings.steps,
         graceful_shutdown_timeout=settings.grace,
         **_times(profile),

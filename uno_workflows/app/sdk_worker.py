@@ -25,6 +25,13 @@ from uno_workflows.sagas.calls import HEARTBEAT_FUNCTION
 LOOK_SECONDS: Final = 0.005
 """How often a worker that starts is looked at: before it polls, it asks the server about the namespace."""
 
+WORKFLOW_TASKS: Final = 20
+"""Workflow tasks of sagas that a worker takes at once; the SDK's own number is 100.
+
+A process runs Python on one core, however many there are, and its tasks take turns: each waits for all others. What a worker has
+taken it must end within the SDK's two seconds and the server's time-out, or the task is begun anew, which on a loaded machine
+makes it later still. Enough that a core is busy while others talk with a server that is 50 ms away."""
+
 
 def threads_for(catalogue: Catalogue, number: int) -> ThreadPoolExecutor | None:
     """Where plain activities run that are not async; `None` if there are none."""

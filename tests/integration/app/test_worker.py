@@ -55,7 +55,9 @@ async def test_worker_that_dies_says_so_in_a_sentence(run_app: RunApp, monkeypat
             pass
 
 
-async def test_ready_means_that_every_worker_polls(run_app: RunApp, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
+    """The Temporal Workers that were made."""
     made: list[Worker] = []
 
     class Seen(Worker):
@@ -63,13 +65,23 @@ async def test_ready_means_that_every_worker_polls(run_app: RunApp, monkeypatch:
             super().__init__(*args, **options)
             made.append(self)
 
+    monkeypatch.setattr(sdk_worker, "Worker", Seen)
+    return made
+
+
+async def test_worker_of_sagas_takes_no_more_workflow_tasks_than_it_can_end_in_time(run_app: RunApp, made: list[Worker]):
+    async with run_app(["apps.sandboxes"], role=Role.SAGAS):
+        pass
+    assert [worker.config().get("max_concurrent_workflow_tasks") for worker in made] == [sdk_worker.WORKFLOW_TASKS]
+
+
+async def test_ready_means_that_every_worker_polls(run_app: RunApp, monkeypatch: pytest.MonkeyPatch, made: list[Worker]):
     real = module._until
 
     async def at_ready(*args: Any) -> None:
         assert [worker.is_running for worker in made] == [True, True]
         await real(*args)
 
-    monkeypatch.setattr(sdk_worker, "Worker", Seen)
     monkeypatch.setattr(module, "_until", at_ready)
     async with run_app(["apps.sandboxes"]):
         pass
