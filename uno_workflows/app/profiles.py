@@ -65,7 +65,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             step_heartbeat=timedelta(seconds=10),
             step_idle=timedelta(seconds=10),
             throttle=timedelta(seconds=2),
-            sticky=timedelta(seconds=1),
+            sticky=timedelta(seconds=3),
             workflow_task=timedelta(seconds=10),  # Temporal's own
             longest_pause=timedelta(seconds=5),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import product
 
 import pytest
@@ -10,7 +11,9 @@ from uno_workflows import Settings
 from uno_workflows.app.profiles import PROFILES, Profile
 from uno_workflows.config import ProfileName
 from uno_workflows.dispatch.subscription import PumpTimes
+from uno_workflows.events.durations import duration
 from uno_workflows.events.errors import ConfigurationError
+from uno_workflows.events.retry import Retry
 from uno_workflows.sagas.calls import HEARTBEAT
 
 BOTH = PROFILES.values()
@@ -33,6 +36,14 @@ def test_beats_arrive_in_time_even_when_another_profile_set_the_time(scheduling:
     allowed = getattr(scheduling, what)
     sent_every = min(beating.throttle, allowed * 0.8)
     assert sent_every * (1.5 if scheduling is beating else 1.25) <= allowed
+
+
+@pytest.mark.parametrize(("name", "promised"), [(ProfileName.DEFAULT, 15), (ProfileName.FAST, 5)])
+def test_a_run_goes_on_within_what_is_promised_after_its_worker_was_killed(name: ProfileName, promised: int) -> None:
+    """Silence of the step, the wait before its next attempt, and that of its run for the worker that had it in its cache."""
+    profile = PROFILES[name]
+    assert profile.step_heartbeat + duration(Retry().initial) + profile.sticky < timedelta(seconds=promised)
+    assert profile.pump_heartbeat + profile.pump_retry < timedelta(seconds=promised)
 
 
 def test_what_is_taken_when_no_worker_says_is_the_default_profile() -> None:
