@@ -14,7 +14,7 @@ from uno_workflows.dispatch.progress import Progress
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.recorded import StoredEvent
-from uno_workflows.events.subscriptions import Page
+from uno_workflows.events.subscriptions import Delivered, Page
 from uno_workflows.projections.folder import FolderSession
 from uno_workflows.sagas.driver import Driver, Undo
 from uno_workflows.sagas.journal import Entry
@@ -49,7 +49,8 @@ def split_commit() -> None:
             for method, events in self._runs(batch):
                 await getattr(self._instance, method)(events, tx)
         await asyncio.sleep(SLOW)
-        self.lease = await subscriptions.advance(self.lease, upto)
+        delivered = Delivered(self._folder.types, [(event.position, event.id) for event in batch])
+        self.lease = await subscriptions.advance(self.lease, upto, delivered=delivered)
 
     FolderSession._fold = fold  # type: ignore[method-assign]
 
