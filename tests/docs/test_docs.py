@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CHECKED_BY = {
     "scripts/bench": "tests/acceptance/test_bench.py",
+    "scripts/chaos": "tests/acceptance/test_bank_chaos.py",
     "scripts/demo": "tests/acceptance/test_demo.py",
     "scripts/recovery": "tests/acceptance/test_recovery.py",
     "scripts/test": ".ci/run",
