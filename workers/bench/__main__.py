@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from uno_workflows.tooling.leaving import leave
 from workers.bench.sizes import FULL, QUICK, SMOKE, Sizes
+from workers.commands import exit_code
+from workers.pages import NoMarkers
 
 EXAMPLES = """\
 examples:
@@ -36,17 +36,8 @@ class Options:
 
 
 def main() -> None:
-    """Read the command line, run, and leave: without the interpreter's own way out, on which Temporal's library may crash."""
-    options = read_arguments()
-    try:
-        code = asyncio.run(_run(options))
-    except KeyboardInterrupt:
-        code = 130
-    except asyncio.CancelledError:  # SIGTERM
-        code = 143
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    """Read the command line, run, and leave."""
+    leave(exit_code(_run(read_arguments())))
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> Options:
@@ -70,11 +61,10 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Options:
 
 
 async def _run(options: Options) -> int:
-    _stop_on_sigterm()
     # Here and not above: Temporal and SQLAlchemy take a second to import, for which no one should wait to read the help.
     from uno_workflows import UnoError
     from workers.bench.children import ChildEnded
-    from workers.bench.reporting import NoMarkers, as_json, as_markdown, insert
+    from workers.bench.reporting import as_json, as_markdown, insert
     from workers.bench.running import run
 
     try:
@@ -96,12 +86,6 @@ async def _run(options: Options) -> int:
 
 def _say(line: str) -> None:
     print(f"bench: {line}", file=sys.stderr, flush=True)
-
-
-def _stop_on_sigterm() -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 if __name__ == "__main__":

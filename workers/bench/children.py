@@ -6,9 +6,11 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+
+from workers.children import inherited_environment, stop
 
 GRACE: Final = 10.0
 """Seconds that a process may take to stop in good order."""
@@ -57,14 +59,7 @@ class Child:
 
     async def stop(self) -> None:
         """Ask it to stop, and insist."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
-        try:
-            async with asyncio.timeout(GRACE):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await stop(self._process, grace=GRACE)
 
 
 @asynccontextmanager
@@ -74,14 +69,13 @@ async def child(module: str, *arguments: str, environment: Mapping[str, str], lo
     Args:
         environment: Added to ours, of which `UNO_*` and `TEMPORAL_*` are left out.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_"))}
     with log.open("ab") as sink:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", f"workers.bench.{module}", *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=sink,
-            env={**kept, **environment},
+            env={**inherited_environment(), **environment},
             start_new_session=True,  # Ctrl-C is for us alone to judge
         )
     made = Child(" ".join((module, *arguments)), process, log)

@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from workers import pages
 from workers.bench.measuring import Aim, Result, Row, Table
 
 BEGIN: Final = "<!-- bench: begin -->"
 END: Final = "<!-- bench: end -->"
-
-
-class NoMarkers(Exception):
-    """The file has no place for the report."""
 
 
 def as_markdown(results: Sequence[Result], machine: Mapping[str, str]) -> str:
@@ -30,18 +27,13 @@ def as_json(results: Sequence[Result], machine: Mapping[str, str]) -> dict[str, 
     return {"machine": dict(machine), "benchmarks": [_result_json(result) for result in results]}
 
 
-def insert(report: str, file: Path) -> None:
+def insert(report: str, page: Path) -> None:
     """Put a report between the markers of a page.
 
     Raises:
         NoMarkers: they are not there.
     """
-    text = file.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise NoMarkers(f"{file} has no lines {BEGIN} and {END} to put the report between")
-    file.write_text(f"{before}{BEGIN}\n{report}\n{END}{after}", encoding="utf-8")
+    pages.insert(report, page, begin=BEGIN, end=END)
 
 
 def spell(value: float) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import logging
-import signal
 import sys
 import tempfile
 from pathlib import Path
 
+from uno_workflows.tooling.leaving import leave
+from workers.commands import exit_code
 from workers.recovery.cases import CASES
 from workers.recovery.measuring import Gaps, measure
-from workers.recovery.report import as_json, as_markdown, is_clean, write_between_markers
+from workers.recovery.report import as_json, as_markdown, insert, is_clean
 from workers.recovery.scene import open_scene
 
 PROFILES = ("default", "fast")
@@ -24,20 +24,9 @@ EXAMPLES = """examples:
 exit codes: 0 nothing lost and nothing twice; 1 otherwise; 2 wrong arguments; 130 interrupted"""
 
 
-def main() -> int:
-    """Read the command line, measure, report; returns the exit code."""
-    options = _arguments()
-    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # the outages that it tells of are ours
-    try:
-        measured = asyncio.run(_measure_all(options))
-    except KeyboardInterrupt:
-        return 130
-    except asyncio.CancelledError:  # SIGTERM
-        return 143
-    print(json.dumps(as_json(measured), indent=2) if options.json else as_markdown(measured))
-    if options.markdown:
-        write_between_markers(options.markdown, as_markdown(measured))
-    return 0 if is_clean(measured) else 1
+def main() -> None:
+    """Read the command line, measure, report, and leave."""
+    leave(exit_code(_run(_arguments())))
 
 
 def _arguments() -> argparse.Namespace:
@@ -63,12 +52,14 @@ def _arguments() -> argparse.Namespace:
     return options
 
 
-async def _measure_all(options: argparse.Namespace) -> dict[str, dict[str, list[Gaps]]]:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+async def _run(options: argparse.Namespace) -> int:
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # the outages that it tells of are ours
     chosen = PROFILES if options.profile == "both" else (options.profile,)
-    return {profile: await _measure_profile(profile, options) for profile in chosen}
+    measured = {profile: await _measure_profile(profile, options) for profile in chosen}
+    print(json.dumps(as_json(measured), indent=2) if options.json else as_markdown(measured))
+    if options.markdown:
+        insert(as_markdown(measured), options.markdown)
+    return 0 if is_clean(measured) else 1
 
 
 async def _measure_profile(profile: str, options: argparse.Namespace) -> dict[str, list[Gaps]]:
@@ -93,4 +84,4 @@ def _spell(gaps: Gaps) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from workers.children import inherited_environment
 
 MODULES: Final = tuple(f"workers.recovery.{name}" for name in ("events", "steps", "sagas", "projections"))
 START_LIMIT: Final = 60.0
@@ -33,14 +34,13 @@ class Worker:
     @classmethod
     async def start(cls, log: Path, environment: Mapping[str, str]) -> Worker:
         """Start one; it is not ready yet."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_"))}
         with log.open("wb") as sink:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "workers.retail.leash", "uno_workflows.tooling.cli", "worker", *MODULES),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=sink,
-                env={**inherited, **environment},
+                env={**inherited_environment(), **environment},
                 start_new_session=True,  # a Ctrl-C in our terminal is ours to judge
             )
         return cls(process, log)

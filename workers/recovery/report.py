@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from workers import pages
 from workers.recovery.cases import CASES
 from workers.recovery.measuring import Gaps
 
@@ -44,17 +45,13 @@ def as_markdown(measured: Measured) -> str:
     return "\n\n".join(parts)
 
 
-def write_between_markers(page: Path, text: str) -> None:
-    """Put a text into a page, in place of what stood between the markers.
+def insert(report: str, page: Path) -> None:
+    """Put the tables between the markers of a page.
 
     Raises:
-        ValueError: the page has no markers.
+        NoMarkers: they are not there.
     """
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{page} has no lines {BEGIN} and {END} to write between")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    pages.insert(report, page, begin=BEGIN, end=END)
 
 
 def is_clean(measured: Measured) -> bool:

@@ -6,35 +6,22 @@ the invoices in, waits until every saga has come to its end, and compares what i
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import sys
-
 from rich.console import Console
 
+from uno_workflows.tooling.leaving import leave
+from workers.commands import exit_code
 from workers.retail.arguments import Options, read_arguments
 from workers.retail.reading import NotRetailData
 from workers.retail.selected import Selected
 
 
 def main() -> None:
-    """Read the command line, run, and leave: without the interpreter's own way out, on which Temporal's library may crash."""
-    options = read_arguments()
-    try:
-        code = asyncio.run(demo(options))
-    except KeyboardInterrupt:
-        code = 130
-    except asyncio.CancelledError:  # SIGTERM
-        code = 143
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    """Read the command line, run, and leave."""
+    leave(exit_code(demo(read_arguments())))
 
 
 async def demo(options: Options) -> int:
     """Run the demo; returns the exit code."""
-    _stop_on_sigterm()
     errors = Console(stderr=True, highlight=False)
     try:
         selected = Selected.read(options)
@@ -47,12 +34,6 @@ async def demo(options: Options) -> int:
     from workers.retail.performance import perform
 
     return await perform(options, selected, errors)
-
-
-def _stop_on_sigterm() -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers.children import inherited_environment, stop
 from workers.retail.gateway_client import ADDRESS
 
 WORKER_MODULES = ("workers.retail.events", "workers.retail.steps", "workers.retail.sagas", "workers.retail.projections")
@@ -68,7 +68,7 @@ class Child:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=sink,
-                env={**_inherited(), **environment},
+                env={**inherited_environment(), **environment},
                 start_new_session=True,
             )
         return cls(name, process, log)
@@ -106,14 +106,7 @@ class Child:
 
     async def stop(self) -> None:
         """Ask it to stop, and insist."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
-        try:
-            async with asyncio.timeout(GRACE):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await stop(self._process, grace=GRACE)
 
 
 @asynccontextmanager
@@ -140,11 +133,6 @@ async def running(outside: Outside, environment: Mapping[str, str]) -> AsyncIter
         worker = {ADDRESS: address, "UNO_GRACE": "5s"}
         await start("worker", "uno_workflows.tooling.cli", "worker", *WORKER_MODULES, more=worker)
         yield children
-
-
-def _inherited() -> dict[str, str]:
-    """Our own environment, without settings that are meant for other servers than the demo's."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_"))}
 
 
 async def watch(children: list[Child]) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from workers.bench.__main__ import read_arguments
 from workers.bench.measuring import FAILED, Aim, Result, Row, Sample, Table, Variant, interleave, percentile
-from workers.bench.reporting import BEGIN, END, NoMarkers, as_json, as_markdown, insert
+from workers.bench.reporting import BEGIN, END, as_json, as_markdown, insert
+from workers.pages import NoMarkers
 
 
 def silent(_: str) -> None: ...

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from workers.recovery.measuring import EXPECTED, Gaps, judge
-from workers.recovery.report import BEGIN, END, as_json, as_markdown, is_clean, percentile, write_between_markers
+from workers.recovery.report import BEGIN, END, as_json, as_markdown, insert, is_clean, percentile
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROUND = Gaps(first_step=1.0, progress=2.0, projection=3.0, parcels=9, lost=0, twice=0)
@@ -55,8 +55,8 @@ def test_anything_lost_or_done_twice_is_not_clean() -> None:
 def test_table_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_between_markers(page, "new")
+    insert("new", page)
     assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
     page.write_text("no markers")
     with pytest.raises(ValueError, match="has no lines"):
-        write_between_markers(page, "new")
+        insert("new", page)

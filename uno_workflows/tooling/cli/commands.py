@@ -7,7 +7,8 @@ from temporalio.service import RPCError
 
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.tooling.cli import audit, dev, doctor, migrate, sagas, subscriptions, worker
-from uno_workflows.tooling.cli.running import STOPPED_AT_ONCE, complain, leave
+from uno_workflows.tooling.cli.running import STOPPED_AT_ONCE, complain
+from uno_workflows.tooling.leaving import leave
 
 app = typer.Typer(
     name="uno",
@@ -28,11 +29,7 @@ app.add_typer(audit.app, name="audit")
 
 
 def run() -> None:
-    """Run a command, and leave with its exit code.
-
-    The process leaves by `os._exit` after flushing: with Temporal's bridge loaded, the interpreter's own way out crashes now
-    and then (8 of 120 here; sdk-python issue 300), after all work is done.
-    """
+    """Run a command, and leave with its exit code."""
     leave(_code())
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +16,7 @@ from uno_workflows.config import Settings
 from uno_workflows.observability.core_logs import forward_core_logs
 from uno_workflows.observability.log_format import Format, Level, configure_logs, logs_are_json
 from uno_workflows.observability.logs import get_logger
+from uno_workflows.tooling.leaving import leave
 
 STOPPED_AT_ONCE: Final = 130
 WIDE: Final = 10_000
@@ -48,14 +47,6 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
         await main(stop)
 
     asyncio.run(live())
-
-
-def leave(code: int) -> NoReturn:
-    """Flush what was said, and end the process, also if nobody listens any more."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # its reader is gone, or it is closed
-            stream.flush()
-    os._exit(code)
 
 
 def log_to_stderr(settings: Settings, *, verbose: bool, build: str = "", person: bool = False) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import shutil
-import signal
 import sys
 import tempfile
 import traceback
@@ -14,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from uno_workflows.devstack import commons
+from uno_workflows.tooling.leaving import leave
 from workers.bank.chaos.arguments import Options, read_arguments
 from workers.bank.chaos.plan import ALL_KINDS, draw
 from workers.bank.chaos.report import markdown, verdict
+from workers.commands import INTERRUPTED, TERMINATED, exit_code
 
-INTERRUPTED = 130
 POSTGRES = "postgres"
 """The folder of its server, in that of a run."""
 
@@ -28,26 +26,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_arguments(arguments)
     folder = _folder(options)
     try:
-        code = asyncio.run(chaos(options, folder))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        _say("interrupted; everything that was started has been stopped")
-        code = INTERRUPTED
+        code = exit_code(chaos(options, folder))
     except Exception as error:
         traceback.print_exception(leaf := _leaf(error))
         _say(f"the run itself failed: {leaf}")
         code = 1
+    if code in (INTERRUPTED, TERMINATED):
+        _say("interrupted; everything that was started has been stopped")
+        code = INTERRUPTED
     if options.keep is None and code != 1:
         remove(folder)
     else:
         _say(f"plan, logs, ledgers and data are in {folder}")
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # not by the interpreter's own way out, on which Temporal's library may crash
+    leave(code)
 
 
 async def chaos(options: Options, folder: Path) -> int:
     """Do one run and tell of it; returns the exit code."""
-    _stop_on_sigterm()
     # Here and not above: it takes a second to import, for which nobody should wait to hear of a wrong argument.
     from workers.bank.chaos.run import run
 
@@ -87,12 +82,6 @@ def remove(folder: Path) -> None:
     if pointer.exists():
         shutil.rmtree(pointer.read_text(encoding="utf-8"), ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stop_on_sigterm() -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def _say(line: str) -> None:

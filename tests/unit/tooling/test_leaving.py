@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-LEAVE = "from uno_workflows.tooling.cli.running import leave; print('said'); leave(3)"
+LEAVE = "from uno_workflows.tooling.leaving import leave; print('said'); leave(3)"
 
 
 def test_a_command_whose_reader_is_gone_leaves_all_the_same():

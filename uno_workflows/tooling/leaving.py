@@ -1,0 +1,20 @@
+"""The way out of a process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+
+def leave(code: int) -> NoReturn:
+    """Flush what was said, also if nobody listens any more, and end the process.
+
+    Not by the interpreter's own way out: with Temporal's bridge loaded, it crashes now and then (8 of 120 here; sdk-python issue
+    300), after all work is done.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # its reader is gone, or it is closed
+            stream.flush()
+    os._exit(code)

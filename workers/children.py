@@ -1,0 +1,28 @@
+"""Child processes of the commands of this folder: what they inherit, and how they are stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+
+
+def inherited_environment() -> dict[str, str]:
+    """Our own environment, without settings that are meant for other servers than ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_"))}
+
+
+async def stop(process: asyncio.subprocess.Process, *, grace: float) -> None:
+    """Ask a process to stop, and insist.
+
+    Args:
+        grace: Seconds that it may take to stop in good order.
+    """
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(grace):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

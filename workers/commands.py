@@ -1,0 +1,28 @@
+"""How the commands of this folder run and leave."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, Final
+
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+
+
+def exit_code(command: Coroutine[Any, Any, int]) -> int:
+    """Run a command to its end, and return its exit code: 130 if Ctrl-C ended it, 143 if SIGTERM did; both cancel it first."""
+    try:
+        return asyncio.run(_cancelled_by_sigterm(command))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except asyncio.CancelledError:
+        return TERMINATED
+
+
+async def _cancelled_by_sigterm(command: Coroutine[Any, Any, int]) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await command
