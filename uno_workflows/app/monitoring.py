@@ -51,16 +51,23 @@ class Monitoring:
         url: Where it can be read; `None` while it is off.
         runtime: Temporal's runtime whose core measures; `None` for the default one.
         interceptors: For the Temporal Worker that runs steps.
-        watch: Told how to ask for how many seconds a named event loop has stood still.
     """
 
     url: str | None = None
-    measures: Measures = UNMEASURED
-    runtime: Runtime | None = None
-    interceptors: Sequence[Interceptor] = ()
-    watch: Callable[[str, Callable[[], float]], None] = lambda *_: None
     metrics: Metrics | None = None
     health: Health | None = None
+    runtime: Runtime | None = None
+    interceptors: Sequence[Interceptor] = ()
+
+    @property
+    def measures(self) -> Measures:
+        """What counts."""
+        return self.metrics or UNMEASURED
+
+    def watch(self, name: str, still: Callable[[], float]) -> None:
+        """Watch an event loop: `still` says for how many seconds it has not turned."""
+        if self.health is not None:
+            self.health.add_loop(name, still)
 
     def die(self, error: BaseException) -> None:
         """Say that a part has died, and with it the worker, which stops the others first."""
@@ -98,7 +105,7 @@ async def monitored(settings: Settings, catalogue: Catalogue, *, role: str, stop
     )
     async with monitor(*settings.monitor, registry, health) as url:
         interceptors = [StepMeasures(frozenset(catalogue.steps), metrics)]
-        yield Monitoring(url, metrics, runtime, interceptors, health.add_loop, metrics, health)
+        yield Monitoring(url, metrics, health, runtime, interceptors)
 
 
 @asynccontextmanager

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from temporalio.client import WorkflowExecutionStatus
 
+from uno_workflows.events.names import workflow_id
 from uno_workflows.events.protocols import Runs
 from uno_workflows.events.runs import RunKey
+from uno_workflows.observability.logs import get_logger
+
+log = get_logger("uno_workflows.dispatch")
 
 
-async def record_closed_run(runs: Runs, key: RunKey, status: WorkflowExecutionStatus | None) -> str | None:
-    """Write down that the server closed a run, and return the reason; `None` if it was reset.
+async def record_closed_run(runs: Runs, key: RunKey, status: WorkflowExecutionStatus | None, **fields: Any) -> bool:
+    """Write down, and say, that the server closed a run; False if it was reset.
 
     What is closed is then the run that was replaced, and nothing is written.
 
     Args:
         status: How Temporal says that it stands; `None` if it has forgotten it by now.
+        fields: What the log line says beside the run: how it was noticed.
     """
     if status is WorkflowExecutionStatus.RUNNING:
-        return None
+        return False
     word = status.name.lower() if status is not None else "unknown"
     reason = f"closed by the server: {word}"
     await runs.record_end(key, "terminated", reason=reason)
-    return reason
+    run = {"saga": key.saga, "saga_key": key.key, "tenant": key.tenant or None}
+    made = workflow_id(key.saga, key.key, tenant=key.tenant, generation=key.generation)
+    log.warning("saga_terminated", **{**fields, **run}, workflow_id=made, reason=reason)
+    return True

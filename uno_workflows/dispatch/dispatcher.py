@@ -16,7 +16,7 @@ from typing import Final
 
 from structlog.contextvars import bound_contextvars
 
-from uno_workflows.dispatch.feeding import Feeder
+from uno_workflows.dispatch.feeding import Feeder, delivering
 from uno_workflows.dispatch.progress import Progress, Record
 from uno_workflows.dispatch.routing import run_keys
 from uno_workflows.dispatch.temporal import SagaClient
@@ -27,7 +27,6 @@ from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
 from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start
 from uno_workflows.observability.outages import Outages, Part
-from uno_workflows.observability.traces import processing
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import subscription_name
@@ -279,7 +278,7 @@ class DispatchSession:
         pause = FIRST_PAUSE
         while True:
             try:
-                with processing(self._dispatcher.subscription, [event], {"uno.saga": key.saga, "uno.saga_key": key.key}):
+                with delivering(event, key):
                     outcome = await self._feeder.deliver(event, key)
             except PASSING as err:
                 if self._leaving.is_set():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -126,7 +127,7 @@ class Feeder:
         """Events that came before their start follow it, in log order, before any later one."""
         positions = await self._runs.pending(key)
         for event in await self._events.load(positions) if positions else ():
-            with processing(subscription_name(key.saga), [event], {"uno.saga": key.saga, "uno.saga_key": key.key}):
+            with delivering(event, key):
                 if not await self._temporal.signal(run.workflow_id, self._envelope(event)):
                     await self._late(event, key)
         if positions:
@@ -139,10 +140,8 @@ class Feeder:
             status = await self._temporal.status(run.workflow_id)
             if status is None:
                 raise RunLost(run.workflow_id)
-            reason = await record_closed_run(self._runs, row.key, status)
-            if reason is None:
+            if not await record_closed_run(self._runs, row.key, status, **_fields(event, key)):
                 raise TemporalUnavailable(f"{run.workflow_id} was closed and reset just now; the event is sent again")
-            log.warning("saga_terminated", **_fields(event, key), workflow_id=run.workflow_id, reason=reason)
         known = self._known_run(row)
         read = known.read if known else 0
         self._remember(key, KnownRun(run.workflow_id, run.start_event_id, over=True, read=read))
@@ -165,6 +164,11 @@ class Feeder:
     def _remember(self, key: RunKey, run: KnownRun | None) -> None:
         self._known[key] = run
         self._known.move_to_end(key)
+
+
+def delivering(event: StoredEvent, key: RunKey) -> AbstractContextManager[None]:
+    """The span around one delivery."""
+    return processing(subscription_name(key.saga), [event], {"uno.saga": key.saga, "uno.saga_key": key.key})
 
 
 def _undelivered(event: StoredEvent, key: RunKey) -> Undelivered:

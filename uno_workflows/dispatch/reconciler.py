@@ -14,10 +14,7 @@ from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import parse_workflow_id
 from uno_workflows.events.protocols import Runs
 from uno_workflows.events.runs import RunKey
-from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
-
-log = get_logger("uno_workflows.dispatch")
 
 INTERVAL: Final = timedelta(minutes=1)
 AGAIN: Final = timedelta(seconds=5)
@@ -67,10 +64,5 @@ class Reconciler:
         found = 0
         for workflow_id in await self._runs.open_workflow_ids(self.saga, closed):
             key, status = RunKey(*parse_workflow_id(workflow_id)), await self._temporal.status(workflow_id)
-            if (reason := await record_closed_run(self._runs, key, status)) is not None:
-                tenant = key.tenant or None
-                log.warning(
-                    "saga_terminated", saga=key.saga, saga_key=key.key, tenant=tenant, workflow_id=workflow_id, reason=reason
-                )
-                found += 1
+            found += await record_closed_run(self._runs, key, status)
         return found

@@ -82,6 +82,11 @@ class Waiting:
     ripe: int
     since: datetime | None
 
+    @property
+    def held_back(self) -> int:
+        """How many cannot be audited yet."""
+        return self.pages - self.ripe
+
 
 @dataclass(frozen=True, slots=True)
 class AuditStatus:

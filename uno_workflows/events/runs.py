@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from uno_workflows.events.names import GlobalPosition
 
 RunState = Literal["open", "compensation_failed", "done", "compensated", "cancelled", "terminated"]
 FINAL_STATES: frozenset[RunState] = frozenset({"done", "compensated", "cancelled", "terminated"})
+OPEN_STATES: frozenset[RunState] = frozenset(get_args(RunState)) - FINAL_STATES
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from prometheus_client.metrics import MetricWrapperBase
 from uno_workflows.events.errors import ConfigurationError
 from uno_workflows.events.gauges import Gauges, SubscriptionGauges
 from uno_workflows.events.recorded import Appended, StreamAppend
+from uno_workflows.events.runs import OPEN_STATES
 from uno_workflows.observability.catalogue import CATALOGUE, Kind, Metric, Source
 
-RUN_STATES: Final = ("open", "compensation_failed")
 CLOCK_SECONDS: Final = 60.0
 """For how long a reading of the database's clock is trusted: two monotonic clocks drift microseconds apart meanwhile."""
 
@@ -127,7 +127,7 @@ class Metrics:
         self._families["uno_build_info"].labels(version, build_id, role).set(1)
         for saga in sagas:
             self._families["uno_saga_started"].labels(saga)
-            for state in RUN_STATES:
+            for state in OPEN_STATES:
                 self._families["uno_saga_open"].labels(saga, state)
         for name in subscriptions:
             self._families["uno_audit_skipped_events"].labels(name)

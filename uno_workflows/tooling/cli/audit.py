@@ -105,7 +105,7 @@ async def _report(subscription: str | None, *, now: bool) -> Report:
             await Auditor(store.audits).look(batches=None)
             statuses = [s for s in await store.audits.statuses() if subscription in (None, s.subscription)]
         findings = [f for f in await store.audits.findings() if subscription in (None, f.subscription)]
-        waits = any(status.waiting.pages > status.waiting.ripe for status in statuses)
+        waits = any(status.waiting.held_back for status in statuses)
         events = {finding.id: await _events(store, finding) for finding in findings}
         return Report(statuses, findings, events, await store.audits.oldest_writer() if waits else None)
 
@@ -131,7 +131,6 @@ def _row(status: AuditStatus, report: Report, *, as_json: bool) -> dict[str, Any
     }
     if not as_json:
         return row
-    waits = status.waiting.pages > status.waiting.ripe
     return {
         **row,
         "agrees": not findings and status.unrecorded is None,
@@ -144,7 +143,7 @@ def _row(status: AuditStatus, report: Report, *, as_json: bool) -> dict[str, Any
             "events": status.waiting.events,
             "due": status.waiting.ripe,
             "since": status.waiting.since,
-            "held_back_by": _holder(report.holder) if waits and report.holder else None,
+            "held_back_by": _holder(report.holder) if status.waiting.held_back and report.holder else None,
         },
         "unrecorded_checkpoint": status.unrecorded,
         "findings": [_finding(finding, report.events[finding.id]) for finding in findings],
@@ -199,7 +198,7 @@ def _remarks(report: Report) -> list[str]:
             )
     if due := sum(status.waiting.ripe for status in report.statuses):
         lines.append(f"{_pages(due)} due: a worker audits them within 10 s, or `uno audit delivery --now`")
-    if waiting := sum(status.waiting.pages - status.waiting.ripe for status in report.statuses):
+    if waiting := sum(status.waiting.held_back for status in report.statuses):
         who = f"{report.holder} ends" if report.holder else "transactions end that were open when they were written"
         lines.append(f"{_pages(waiting)} not audited until {who}")
     return lines
