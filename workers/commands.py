@@ -5,10 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
+
+
+def run_and_leave(command: Coroutine[Any, Any, int]) -> NoReturn:
+    """Run a command, and leave with its exit code."""
+    code = exit_code(command)
+    # Here and not above: what refuses its arguments or a file need not have loaded the framework.
+    from uno_workflows.tooling.leaving import leave
+
+    leave(code)
 
 
 def exit_code(command: Coroutine[Any, Any, int]) -> int:

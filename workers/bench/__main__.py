@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from uno_workflows.tooling.leaving import leave
 from workers.bench.sizes import FULL, QUICK, SMOKE, Sizes
-from workers.commands import exit_code
+from workers.commands import run_and_leave
 from workers.pages import NoMarkers
 
 EXAMPLES = """\
@@ -37,7 +36,7 @@ class Options:
 
 def main() -> None:
     """Read the command line, run, and leave."""
-    leave(exit_code(_run(read_arguments())))
+    run_and_leave(_run(read_arguments()))
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> Options:

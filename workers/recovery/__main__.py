@@ -9,8 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from uno_workflows.tooling.leaving import leave
-from workers.commands import exit_code
+from workers.commands import run_and_leave
 from workers.recovery.cases import CASES
 from workers.recovery.measuring import Gaps, measure
 from workers.recovery.report import as_json, as_markdown, insert, is_clean
@@ -26,7 +25,7 @@ exit codes: 0 nothing lost and nothing twice; 1 otherwise; 2 wrong arguments; 13
 
 def main() -> None:
     """Read the command line, measure, report, and leave."""
-    leave(exit_code(_run(_arguments())))
+    run_and_leave(_run(_arguments()))
 
 
 def _arguments() -> argparse.Namespace:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from uno_workflows.tooling.leaving import leave
-from workers.commands import exit_code
+from workers.commands import run_and_leave
 from workers.retail.arguments import Options, read_arguments
 from workers.retail.reading import NotRetailData
 from workers.retail.selected import Selected
@@ -17,7 +16,7 @@ from workers.retail.selected import Selected
 
 def main() -> None:
     """Read the command line, run, and leave."""
-    leave(exit_code(demo(read_arguments())))
+    run_and_leave(demo(read_arguments()))
 
 
 async def demo(options: Options) -> int:
