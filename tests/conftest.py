@@ -17,7 +17,7 @@ from uno_workflows import Settings
 from uno_workflows.app.worker import Role
 from uno_workflows.devstack.postgres import PostgresServer
 from uno_workflows.devstack.temporal import TemporalServer
-from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.storage.store import PostgresStore
 
@@ -62,7 +62,7 @@ async def database(postgres: PostgresServer, template: str) -> AsyncIterator[str
 @pytest.fixture
 async def store(database: str) -> AsyncIterator[PostgresStore]:
     """An open store with an empty log, for one test."""
-    async with PostgresStore.open(database, encode=to_new_event) as made:
+    async with PostgresStore.open(database, encode=to_new_events) as made:
         yield made
 
 

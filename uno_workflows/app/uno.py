@@ -14,7 +14,7 @@ from uno_workflows.app.profiles import PROFILES
 from uno_workflows.config import Settings
 from uno_workflows.events.base import Event
 from uno_workflows.events.context import EventContext, current_context
-from uno_workflows.events.encoding import to_new_event, to_new_events
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import ANY, GlobalPosition, check_stream_id
 from uno_workflows.events.protocols import Measures, Transaction
@@ -196,7 +196,7 @@ def open_store(
         settings.database_url,
         schema=settings.schema,
         settings=options,
-        encode=to_new_event,
+        encode=to_new_events,
         outages=outages,
         measures=measures,
     )

@@ -74,17 +74,10 @@ def decode(cls: type[E], payload: bytes, *, schema_version: int) -> E:
     raise UndecodableEvent(cls.event_type, position=None, reason=reason)
 
 
-def to_new_event(event: Event, event_id: UUID, context: EventContext) -> NewEvent:
-    """What the store takes. Without a correlation id in the context, the event begins a conversation with its own id.
-
-    Raises:
-        InvalidEvent: the event cannot be stored, or its context cannot.
-    """
-    return to_new_events([event], [event_id], context)[0]
-
-
 def to_new_events(events: Sequence[Event], event_ids: Sequence[UUID], context: EventContext) -> list[NewEvent]:
-    """The same for a batch with one context, whose metadata is written once. The first id begins the conversation.
+    """What the store takes, of a batch with one context, whose metadata is written once.
+
+    Without a correlation id in the context, the batch begins a conversation with its first id.
 
     Raises:
         InvalidEvent: one of them cannot be stored, or their context cannot.

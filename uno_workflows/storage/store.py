@@ -34,7 +34,7 @@ class PostgresEvents(Appending, Reading):
 class PostgresStore:
     """Events, checkpoints, runs and results of steps in one Postgres schema.
 
-    `async with PostgresStore.open(dsn, encode=to_new_event) as store: …`
+    `async with PostgresStore.open(dsn, encode=to_new_events) as store: …`
 
     Attributes:
         database: The connections; `doctor` examines them.
@@ -84,7 +84,7 @@ class PostgresStore:
 
         Args:
             dsn: `postgresql://…`; `postgresql+asyncpg://…` is the same.
-            encode: Turns an event into bytes, for `Transaction.append`.
+            encode: Turns events into bytes, for `Transaction.append`.
             outages: Where its tails say that Postgres does not answer; one that the whole process shares.
             measures: Told what is appended and how runs end.
 

@@ -28,7 +28,7 @@ from uno_workflows.storage.pool import Database
 if TYPE_CHECKING:
     from uno_workflows.events.base import Event
 
-Encode = Callable[["Event", UUID, EventContext], NewEvent]
+Encode = Callable[[Sequence["Event"], Sequence[UUID], EventContext], list[NewEvent]]
 """Turns an event into bytes under an id and a context; handed in, for this room knows no event types."""
 
 
@@ -85,7 +85,7 @@ class PostgresTransaction:
         ids = [self._next_id() for _ in given]
         types = (event.event_type for event in given)
         with sending(self._context(ids), streams=[stream_id], types=types, ids=ids) as context:
-            new = [self._encode(event, id_, context) for event, id_ in zip(given, ids, strict=True)]
+            new = self._encode(given, ids, context)
             write = StreamAppend(context.tenant, check_stream_id(stream_id), expected_version, new, context.correlation_id or "")
             check_writes([write])
             made = (await self._appending.write(SqlalchemyHandle(self._connection), [write]))[0]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from uno_workflows.events.calls import StepCall
-from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.subscriptions import Delivered
@@ -19,7 +19,7 @@ NARROW = StoreSettings(transactions=2, pump_transactions=1, connect_timeout=0.3)
 
 @pytest.fixture
 async def store(database):
-    async with PostgresStore.open(database, encode=to_new_event, settings=NARROW) as made:
+    async with PostgresStore.open(database, encode=to_new_events, settings=NARROW) as made:
         yield made
 
 

@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.names import NO_STREAM
 from uno_workflows.events.subscriptions import Delivered
 from uno_workflows.storage import doctor
@@ -178,7 +178,7 @@ async def test_a_database_that_defaults_to_repeatable_read_is_read_rightly(datab
     name = await admin.fetchval("select current_database()")
     await admin.execute(f"alter database {name} set default_transaction_isolation = 'repeatable read'")
     await admin.close()
-    async with PostgresStore.open(database, encode=to_new_event) as store:
+    async with PostgresStore.open(database, encode=to_new_events) as store:
         await store.events.append([write("order-1")])
         assert await readable(store) == [1]
         async with store.subscriptions.transaction() as tx:
@@ -188,7 +188,7 @@ async def test_a_database_that_defaults_to_repeatable_read_is_read_rightly(datab
 async def test_two_stores_in_one_database_do_not_touch_each_other(store, database, write, appender):
     """Scenario 25."""
     await migrate(database, schema="second")
-    async with PostgresStore.open(database, schema="second", encode=to_new_event) as second:
+    async with PostgresStore.open(database, schema="second", encode=to_new_events) as second:
         connection, transaction, _ = await appender("order-1")
         assert (await second.events.append([write("order-1", expected=NO_STREAM)]))[0].positions == (1,)
         await second.events.append([write("order-2")], tx=connection)
@@ -220,7 +220,7 @@ async def test_a_transaction_of_many_appends_holds_one_lock(store, write, connec
 
 
 async def test_a_tail_wakes_for_appends_here_and_elsewhere(store, database, write):
-    async with store.tail() as tail, PostgresStore.open(database, encode=to_new_event) as elsewhere:
+    async with store.tail() as tail, PostgresStore.open(database, encode=to_new_events) as elsewhere:
         waiting = asyncio.create_task(tail.wait_beyond(0, seconds=10))
         await store.events.append([write("order-1")])
         assert await waiting == 1

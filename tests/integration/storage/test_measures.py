@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import DuplicateEventId, StoreUnavailable, WrongExpectedVersion
 from uno_workflows.events.names import NO_STREAM
 from uno_workflows.events.recorded import Appended, NewEvent, StreamAppend
@@ -30,7 +30,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def measured(database: str, registry: CollectorRegistry) -> AsyncIterator[PostgresStore]:
-    async with PostgresStore.open(database, encode=to_new_event, measures=Metrics(registry)) as made:
+    async with PostgresStore.open(database, encode=to_new_events, measures=Metrics(registry)) as made:
         yield made
 
 
@@ -147,10 +147,10 @@ async def test_a_server_that_is_read_only_is_not_there(database: str, connect: C
     """As a standby is that a client was led to: it answers every question, and takes nothing."""
     connection = await connect()
     name = await connection.fetchval("select current_database()")
-    async with PostgresStore.open(database, encode=to_new_event) as store:
+    async with PostgresStore.open(database, encode=to_new_events) as store:
         await check_store(store.database)
     await connection.execute(f'alter database "{name}" set default_transaction_read_only = on')
-    async with PostgresStore.open(database, encode=to_new_event) as store:
+    async with PostgresStore.open(database, encode=to_new_events) as store:
         with pytest.raises(StoreUnavailable, match="read-only"):
             await check_store(store.database)
 

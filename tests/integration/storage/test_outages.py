@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from uno_workflows.devstack.postgres import PostgresServer
-from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import ConfigurationError, StoreContended, StoreUnavailable
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.storage.settings import StoreSettings
@@ -24,7 +24,7 @@ async def mortal(tmp_path):
 
 async def test_the_store_outlives_a_crash_of_the_server(mortal, write):
     """Appends wait out the restart, the tail connects again, transactions find living connections."""
-    async with PostgresStore.open(mortal.dsn, encode=to_new_event) as store, store.tail() as tail:
+    async with PostgresStore.open(mortal.dsn, encode=to_new_events) as store, store.tail() as tail:
         await store.events.append([write("order-1")])
         assert await tail.wait_beyond(0, seconds=10) == 1
         async with store.subscriptions.transaction() as tx:
@@ -44,7 +44,7 @@ async def test_the_store_outlives_a_crash_of_the_server(mortal, write):
 
 async def test_without_a_server_the_store_says_so(mortal, write, monkeypatch):
     monkeypatch.setattr("uno_workflows.storage.appending._PAUSES", (0.01,))
-    async with PostgresStore.open(mortal.dsn, encode=to_new_event) as store:
+    async with PostgresStore.open(mortal.dsn, encode=to_new_events) as store:
         await mortal.kill()
         for call in (store.events.bound(), store.events.append([write("order-1")]), store.subscriptions.statuses()):
             with pytest.raises(StoreUnavailable):
@@ -52,7 +52,7 @@ async def test_without_a_server_the_store_says_so(mortal, write, monkeypatch):
         with pytest.raises(StoreUnavailable):
             await store.subscriptions.transaction().__aenter__()
         with pytest.raises(StoreUnavailable):
-            await PostgresStore.open(mortal.dsn, encode=to_new_event).__aenter__()
+            await PostgresStore.open(mortal.dsn, encode=to_new_events).__aenter__()
         await mortal.start()
 
 
@@ -66,19 +66,19 @@ async def test_a_wrong_url_is_explained_without_showing_the_password(postgres):
     ]
     for dsn in wrong:
         with pytest.raises(ConfigurationError) as caught:
-            await PostgresStore.open(dsn, encode=to_new_event).__aenter__()
+            await PostgresStore.open(dsn, encode=to_new_events).__aenter__()
         assert "s3cret" not in str(caught.value)
         assert password not in str(caught.value)
 
 
 async def test_both_spellings_of_a_url_are_taken(database, write):
-    async with PostgresStore.open(database.replace("postgresql:", "postgresql+asyncpg:"), encode=to_new_event) as store:
+    async with PostgresStore.open(database.replace("postgresql:", "postgresql+asyncpg:"), encode=to_new_events) as store:
         await store.events.append([write("order-1")])
 
 
 async def test_nothing_is_prepared_or_set_where_a_pooler_stands_between(database, write):
     settings = StoreSettings(statement_cache_size=0, listen_dsn=database)
-    async with PostgresStore.open(database, encode=to_new_event, settings=settings) as store, store.tail() as tail:
+    async with PostgresStore.open(database, encode=to_new_events, settings=settings) as store, store.tail() as tail:
         waiting = asyncio.create_task(tail.wait_beyond(0, seconds=10))
         await store.events.append([write("order-1")])
         assert await waiting == 1
@@ -91,7 +91,7 @@ async def test_nothing_is_prepared_or_set_where_a_pooler_stands_between(database
 async def test_a_stream_that_stays_busy_is_told_from_an_outage(database, write, connect, monkeypatch):
     monkeypatch.setattr("uno_workflows.storage.appending._PAUSES", (0.01,))
     holder = await connect()
-    async with PostgresStore.open(database, encode=to_new_event, settings=StoreSettings(lock_timeout=0.05)) as store:
+    async with PostgresStore.open(database, encode=to_new_events, settings=StoreSettings(lock_timeout=0.05)) as store:
         async with holder.transaction():
             await store.events.append([write("order-1")], tx=holder)
             with pytest.raises(StoreContended, match="lock time-out"):

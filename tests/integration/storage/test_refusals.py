@@ -8,7 +8,7 @@ import logging
 import asyncpg
 import pytest
 
-from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import ConfigurationError, StoreUnavailable, UnoError
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
@@ -62,7 +62,7 @@ async def test_a_password_that_is_changed_is_an_outage(database, operator, write
     host = database.partition("@")[2]
     try:
         async with (
-            PostgresStore.open(f"postgresql://rotated:first@{host}", encode=to_new_event, settings=OFTEN) as store,
+            PostgresStore.open(f"postgresql://rotated:first@{host}", encode=to_new_events, settings=OFTEN) as store,
             store.tail() as tail,
         ):
             await works_again(store, tail, write)
@@ -74,7 +74,7 @@ async def test_a_password_that_is_changed_is_an_outage(database, operator, write
             store._committed()  # wakes the notifier
             await told()
             with pytest.raises(ConfigurationError, match="check user and password"):
-                await PostgresStore.open(f"postgresql://rotated:first@{host}", encode=to_new_event).__aenter__()
+                await PostgresStore.open(f"postgresql://rotated:first@{host}", encode=to_new_events).__aenter__()
             await operator.execute("alter role rotated password 'first'")
             await works_again(store, tail, write)
     finally:
@@ -83,7 +83,7 @@ async def test_a_password_that_is_changed_is_an_outage(database, operator, write
 
 async def test_a_database_that_is_closed_for_a_while_is_an_outage(database, operator, write, told):
     name = database.rpartition("/")[2]
-    async with PostgresStore.open(database, encode=to_new_event, settings=OFTEN) as store, store.tail() as tail:
+    async with PostgresStore.open(database, encode=to_new_events, settings=OFTEN) as store, store.tail() as tail:
         await works_again(store, tail, write)
         await operator.execute(f"alter database {name} allow_connections false")
         await disconnect(operator, "datname", name)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from uno_workflows.events.encoding import to_new_event
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import (
     ConfigurationError,
     LostLease,
@@ -142,7 +142,7 @@ async def test_a_pump_that_freezes_in_a_transaction_does_not_hold_its_heir(datab
             heirs.append(await subscriptions.take_over(NAME, owner="two"))  # queues for the row until the server lets go
             await tx.execute("select 1")
 
-    async with PostgresStore.open(database, encode=to_new_event, settings=StoreSettings(pump_timeout=0.2)) as store:
+    async with PostgresStore.open(database, encode=to_new_events, settings=StoreSettings(pump_timeout=0.2)) as store:
         await store.subscriptions.register(NAME, start="beginning")
         lease = await store.subscriptions.take_over(NAME, owner="one")
         with pytest.raises(StoreUnavailable):

@@ -7,7 +7,7 @@ import pytest
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.context import EventContext, Principal
-from uno_workflows.events.encoding import decode, metadata_bytes, parse_metadata, to_new_event, to_new_events
+from uno_workflows.events.encoding import decode, metadata_bytes, parse_metadata, to_new_events
 from uno_workflows.events.errors import InvalidEvent, UndecodableEvent, UnknownEventType
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
 from uno_workflows.events.recorded import Metadata, StoredEvent
@@ -20,6 +20,10 @@ WHOLE = EventContext("c-1", "e-0", Principal("u-7", "service"), "acme", "00-4bf9
 
 class OrderPlaced(Event, schema_version=2):
     order_id: str
+
+
+def to_new_event(event, event_id, context):
+    return to_new_events([event], [event_id], context)[0]
 
 
 def stored(**changes):
