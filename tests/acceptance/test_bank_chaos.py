@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from acceptance.leftovers import processes_of
 
 from workers.bank.chaos.clock import find_library
 
@@ -29,19 +30,6 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def left_of(folder: Path) -> list[str]:
-    """Command lines of processes that know of a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in line:
-            found.append(line)
-    return found
-
-
 @pytest.mark.timeout(300)
 def test_a_short_run_finds_nothing_and_says_what_it_did(tmp_path: Path) -> None:
     folder, page = tmp_path / "run", tmp_path / "report.md"
@@ -58,7 +46,7 @@ def test_a_short_run_finds_nothing_and_says_what_it_did(tmp_path: Path) -> None:
     assert all(f"| {kind} |" in page.read_text() for kind in report["faults"])
     if find_library() is None:
         assert "NOT RUN: clock" in err or not any("clock" in fault["kind"] for fault in report["plan"]["faults"])
-    assert not left_of(folder)
+    assert not processes_of(folder)
 
 
 @pytest.mark.timeout(120)
@@ -73,5 +61,5 @@ def test_interrupted_it_leaves_with_130_and_nothing_stays(tmp_path: Path) -> Non
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "interrupted" in err
-    assert not left_of(tmp_path)
+    assert not processes_of(tmp_path)
     assert not list(tmp_path.iterdir())

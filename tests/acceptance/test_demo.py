@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acceptance.leftovers import processes_of
 
 from workers.retail.reading import DECEMBER_2010
 
@@ -139,7 +140,7 @@ def test_killed_in_the_middle_it_leaves_nothing_running_and_goes_on(tmp_path: Pa
     finished = demo(tmp_path, "--limit", "60", "--json")
     assert finished.code == 0, finished.err
     check_identities(finished.report)
-    assert not _processes_below(tmp_path)
+    assert not processes_of(tmp_path)
 
 
 def test_a_month_with_malformed_rows_is_imported_without_them(tmp_path: Path) -> None:
@@ -186,16 +187,3 @@ def _appears(folder: Path, pattern: str, process: subprocess.Popen[str]) -> Path
         assert process.poll() is None
         time.sleep(0.05)
     return found[0]
-
-
-def _processes_below(folder: Path) -> list[str]:
-    """Command lines of processes that know of a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in line:
-            found.append(line)
-    return found
