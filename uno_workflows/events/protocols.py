@@ -109,11 +109,15 @@ class Subscriptions(Protocol):
         """Make the row if there is none; an existing one is left as it is, whatever `start` says."""
         ...
 
-    async def take_over(self, name: str, *, owner: str) -> Lease:
+    async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
         """Become the owner: the term grows by one, so whoever had it can move nothing any more.
+
+        Args:
+            after: The lease that this process had before, and may go on from; it takes nothing from somebody who came since.
 
         Raises:
             UnknownSubscription: it was never registered.
+            LostLease: another term followed the one of `after`.
         """
         ...
 

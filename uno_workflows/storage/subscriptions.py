@@ -55,15 +55,21 @@ class PostgresSubscriptions:
         first = (await self._database.fetch_row("first_since", since=start, bound=bound))[0]
         return bound if first is None else int(first) - 1
 
-    async def take_over(self, name: str, *, owner: str) -> Lease:
+    async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
         """Become the owner: the term grows by one, so whoever had it can move nothing any more.
+
+        Args:
+            after: The lease that this process had before, and may go on from; it takes nothing from somebody who came since.
 
         Raises:
             UnknownSubscription: it was never registered.
+            LostLease: another term followed the one of `after`.
             SubscriptionHalted: the checkpoint does not fit the log: it is of another epoch, ahead of the head, or below what
                 retention left. The row says so too; nothing is skipped.
         """
-        row = await self._database.fetch_row("take_over", name=name, owner=owner)
+        row = await self._database.fetch_row("take_over", name=name, owner=owner, after=after and after.term)
+        if row is None and after is not None:
+            raise LostLease(f"subscription {name} was taken over since term {after.term}")
         if row is None:
             raise UnknownSubscription(name)
         position, term, epoch, log_epoch, first_position, head = row

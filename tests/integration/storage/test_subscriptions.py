@@ -96,6 +96,17 @@ async def test_of_two_pumps_only_the_newer_one_moves_the_checkpoint(subscription
     assert (await subscriptions.statuses())[0].owner == "two"
 
 
+async def test_who_goes_on_after_a_lease_takes_nothing_from_its_heir(subscriptions):
+    await subscriptions.register(NAME, start="beginning")
+    first = await subscriptions.take_over(NAME, owner="one")
+    second = await subscriptions.take_over(NAME, owner="one", after=first)
+    assert second.term == 2
+    heir = await subscriptions.take_over(NAME, owner="two")
+    with pytest.raises(LostLease, match="since term 2"):
+        await subscriptions.take_over(NAME, owner="one", after=second)
+    assert await subscriptions.check(heir)
+
+
 async def test_a_checkpoint_moves_only_from_where_it_stands(subscriptions):
     """Scenario 36: a lease that is behind its own checkpoint has lost."""
     await subscriptions.register(NAME, start="beginning")

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from apps.running import until
 
-from uno_workflows.events.errors import StoreUnavailable
+from uno_workflows.events.errors import LostLease, StoreUnavailable
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.subscriptions import Lease, Page
 from uno_workflows.observability.outages import Outages
@@ -28,7 +28,7 @@ class Subscriptions:
     pages: list[int] = field(default_factory=list)
     looked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def take_over(self, name: str, *, owner: str) -> Lease:
+    async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
         return Lease(name, GlobalPosition(0), 1, UUID(int=1))
 
     async def check(self, lease: Lease) -> bool:
@@ -105,7 +105,7 @@ async def test_an_outage_does_not_wait_for_a_pump_that_was_cancelled_in_it(caplo
     """Its heartbeats came too late, while Postgres was away as well; somebody else goes on."""
 
     class Away(Subscriptions):
-        async def take_over(self, name: str, *, owner: str) -> Lease:
+        async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
             raise StoreUnavailable("it is away")
 
     outages, made = Outages(), (Away(), Tail(), Consumer())
@@ -116,6 +116,32 @@ async def test_an_outage_does_not_wait_for_a_pump_that_was_cancelled_in_it(caplo
     await asyncio.wait([running])
     outages.part("another").over("postgres")
     assert not outages.any
+
+
+async def test_after_an_outage_it_goes_on_only_if_nobody_came_since() -> None:
+    """A process that froze wakes up to connections that broke, while its heir is at work."""
+    terms: list[int | None] = []
+
+    class Broken(Subscriptions):
+        async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
+            terms.append(after and after.term)
+            if len(terms) == 4:
+                raise LostLease("another has it")
+            if len(terms) == 2:
+                raise StoreUnavailable("the connection broke")
+            return Lease(name, GlobalPosition(0), len(terms), UUID(int=1))
+
+        async def check(self, lease: Lease) -> bool:
+            raise StoreUnavailable("the connection broke")
+
+    class Growing(Tail):
+        async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
+            return GlobalPosition(5)
+
+    given: tuple[Any, Any, Any] = (Broken(), Growing(), Consumer())
+    with pytest.raises(LostLease):
+        await Pump(*given, owner="one", settings=PumpSettings(longest_pause=timedelta(milliseconds=1))).run()
+    assert terms == [None, 1, 1, 3]
 
 
 @pytest.mark.parametrize(

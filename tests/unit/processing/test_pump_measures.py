@@ -27,7 +27,7 @@ class Log:
 
     halted = False
 
-    async def take_over(self, name: str, *, owner: str) -> Lease:
+    async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
         return LEASE
 
     async def check(self, lease: Lease) -> bool:

@@ -8,11 +8,12 @@ on conflict (name) do nothing
 select min(position) from {schema}.events
  where recorded_at >= cast(:since as timestamptz) and position <= cast(:bound as bigint)
 
--- name: take_over — become the owner under the next term, and see whether the checkpoint still fits the log; auditing begins here
+-- name: take_over — become the owner under the next term, unless somebody was since the one that we had, and see whether the
+-- checkpoint still fits the log; auditing begins here
 with taken as (
   update {schema}.subscriptions s set term = s.term + 1, owner = cast(:owner as text)
     from {schema}.log l
-   where s.name = cast(:name as text)
+   where s.name = cast(:name as text) and s.term = coalesce(cast(:after as bigint), s.term)
   returning s.name, s.position, s.term, s.epoch, l.epoch as log_epoch, l.first_position),
 audited as (
   insert into {schema}.delivery_audits (subscription, epoch, from_position, to_position)
