@@ -58,7 +58,7 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
         **_times(profile),
     )
     try:
-        async with running_worker(worker, process.stop) as running:
+        async with running_worker(worker, process.stop, before=process.starts.end) as running:
             yield [running]
     finally:
         if threads is not None:
@@ -74,6 +74,7 @@ async def dispatch_part(process: WorkerProcess) -> AsyncIterator[Watched]:
         process.settings.app,
         searchable=searchable,
         task_timeout=process.profile.workflow_task,
+        eager=process.starts,
     )
     consumers = [_dispatcher(process, saga, temporal) for saga in process.catalogue.sagas.values()]
     async with process.store.tail() as tail, _pumps(process, "dispatch", tail, consumers) as running:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
@@ -11,6 +11,7 @@ from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.monitoring import Monitoring
 from uno_workflows.app.profiles import PROFILES, Profile
 from uno_workflows.config import Settings
+from uno_workflows.dispatch.eager import EagerStarts
 from uno_workflows.events.protocols import Measures
 from uno_workflows.observability.outages import Outages
 from uno_workflows.storage.store import PostgresStore
@@ -28,6 +29,7 @@ class WorkerProcess:
         stop: Set when it was told to stop.
         outages: Where its parts say that a server does not answer, so that it is told once.
         seen: What tells of it.
+        starts: Those by which its dispatch gives tasks to its worker of sagas.
     """
 
     settings: Settings
@@ -38,6 +40,7 @@ class WorkerProcess:
     stop: asyncio.Event
     outages: Outages
     seen: Monitoring
+    starts: EagerStarts = field(default_factory=EagerStarts)
 
     @property
     def profile(self) -> Profile:

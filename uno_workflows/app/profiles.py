@@ -59,14 +59,14 @@ class Profile:
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
     {
         ProfileName.DEFAULT: Profile(
-            pump_heartbeat=timedelta(seconds=10),
+            pump_heartbeat=timedelta(seconds=8),
             pump_retry=timedelta(seconds=1),
             pump_transaction=timedelta(seconds=5),
-            step_heartbeat=timedelta(seconds=10),
-            step_idle=timedelta(seconds=10),
+            step_heartbeat=timedelta(seconds=8),
+            step_idle=timedelta(seconds=8),
             throttle=timedelta(seconds=2),
             sticky=timedelta(seconds=3),
-            workflow_task=timedelta(seconds=10),  # Temporal's own
+            workflow_task=timedelta(seconds=5),
             longest_pause=timedelta(seconds=5),
         ),
         ProfileName.FAST: Profile(
@@ -77,7 +77,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
             step_idle=timedelta(seconds=3),
             throttle=timedelta(seconds=1),
             sticky=timedelta(seconds=1),
-            workflow_task=timedelta(seconds=3),
+            workflow_task=timedelta(seconds=2),
             longest_pause=timedelta(seconds=1),
         ),
     }

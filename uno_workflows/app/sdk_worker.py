@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -91,13 +91,18 @@ class StepTimes(Interceptor):
 
 
 @asynccontextmanager
-async def running_worker(worker: Worker, stop: asyncio.Event) -> AsyncIterator[asyncio.Future[None]]:
+async def running_worker(
+    worker: Worker, stop: asyncio.Event, *, before: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[asyncio.Future[None]]:
     """A Temporal Worker at work; the future ends with its error if it dies.
 
     It begins to stop as soon as `stop` is set: all parts stop side by side, within one grace and not one after the other.
+
+    Args:
+        before: What must be over before it stops.
     """
     running = asyncio.create_task(_run(worker), name=f"worker of {worker.task_queue}")
-    stopping = asyncio.create_task(_stop(worker, stop), name=f"stop of {worker.task_queue}")
+    stopping = asyncio.create_task(_stop(worker, stop, before), name=f"stop of {worker.task_queue}")
     try:
         while not (worker.is_running or running.done()):  # noqa: ASYNC110 (the SDK sets no event when it begins to poll)
             await asyncio.sleep(LOOK_SECONDS)
@@ -105,10 +110,11 @@ async def running_worker(worker: Worker, stop: asyncio.Event) -> AsyncIterator[a
             running.result()
         yield running
     finally:
-        await cancel([stopping])
-        if not running.done():
-            await worker.shutdown()
-        await asyncio.wait([running])
+        if not stop.is_set():  # another part died
+            await cancel([stopping])
+            if not running.done():
+                await worker.shutdown()
+        await asyncio.wait([stopping, running])
 
 
 async def _run(worker: Worker) -> None:
@@ -118,8 +124,10 @@ async def _run(worker: Worker) -> None:
         raise UnoError(f"the worker of task queue {worker.task_queue!r} died: {short(err)}") from err
 
 
-async def _stop(worker: Worker, stop: asyncio.Event) -> None:
+async def _stop(worker: Worker, stop: asyncio.Event, before: Callable[[], Awaitable[None]] | None) -> None:
     await stop.wait()
+    if before is not None:
+        await before()
     await worker.shutdown()
 
 

@@ -33,7 +33,7 @@ class PumpTimes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    heartbeat: timedelta = timedelta(seconds=10)
+    heartbeat: timedelta = timedelta(seconds=8)
     retry: timedelta = timedelta(seconds=1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +14,7 @@ from temporalio.common import RawValue, SearchAttributePair, TypedSearchAttribut
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from uno_workflows.dispatch.eager import EagerStarts
 from uno_workflows.events.context import Principal
 from uno_workflows.events.encoding import parse_metadata
 from uno_workflows.events.errors import TemporalUnavailable, UndecodableEvent, UnoError
@@ -48,12 +49,14 @@ class SagaClient:
         task_queue: Where the app's sagas run.
         searchable: Whether `UnoState` and `UnoCorrelation` are registered in this namespace.
         task_timeout: After how long a workflow task of a run counts as lost with its worker; `None` is Temporal's own, 10 s.
+        eager: Which starts may ask for their first task.
     """
 
     client: Client
     task_queue: str
     searchable: bool
     task_timeout: timedelta | None = None
+    eager: EagerStarts = field(default_factory=EagerStarts)
 
     async def start(self, saga: str, workflow_id: str, envelope: Envelope, *, event: StoredEvent) -> str | None:
         """Start a run and return the id Temporal gave it; one that this event started before is left alone.
@@ -63,18 +66,19 @@ class SagaClient:
             DeliveryRefused: it never will, for instance because the id belongs to a run of another app or store.
         """
         try:
-            handle = await self.client.start_workflow(
-                saga,
-                envelope.value,
-                id=workflow_id,
-                task_queue=self.task_queue,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                request_eager_start=True,
-                task_timeout=self.task_timeout,
-                static_summary=f"{event.type} in {event.stream_id}"[:200],
-                memo={START_EVENT: str(event.id)},
-                search_attributes=self._attributes(envelope.correlation_id),
-            )
+            with self.eager.one() as may_ask:
+                handle = await self.client.start_workflow(
+                    saga,
+                    envelope.value,
+                    id=workflow_id,
+                    task_queue=self.task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    request_eager_start=may_ask,
+                    task_timeout=self.task_timeout,
+                    static_summary=f"{event.type} in {event.stream_id}"[:200],
+                    memo={START_EVENT: str(event.id)},
+                    search_attributes=self._attributes(envelope.correlation_id),
+                )
         except WorkflowAlreadyStartedError:
             return await self._started_before(workflow_id, event)
         except RPCError as err:
