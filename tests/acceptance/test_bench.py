@@ -49,3 +49,13 @@ def test_it_stops_when_told_to_and_leaves_nothing(tmp_path: Path) -> None:
     assert out == ""
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_it_costs_to_be_seen_is_measured_beside_a_worker_that_is_not() -> None:
+    words = [*BENCH, "--only", "seen", "--json"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    (seen,) = json.loads(done.stdout)["benchmarks"]
+    (row,) = seen["tables"][0]["rows"]
+    assert list(row["variants"]) == ["logs, metrics, every trace", "logs and metrics", "off"]
+    assert all(len(variant["rounds"]) == 2 and variant["median"] > 0 for variant in row["variants"].values())

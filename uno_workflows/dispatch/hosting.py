@@ -27,6 +27,8 @@ BEATS_A_HEARTBEAT: Final = 4
 """A pump beats at least so often within its time-out, whichever profile gave that."""
 ENSURE_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 5.0
+POLLS_END_SECONDS: Final = 0.1
+"""After how long the server has noticed that a worker which stops has cut off its polls; there is no sign of it."""
 UNLOADED_DELAY: Final = timedelta(seconds=1)
 
 
@@ -80,6 +82,7 @@ class PumpHost:
             raise _quietly(lost, timedelta(milliseconds=1)) from err
         if handed_over:
             log.info("lease_handed_over", subscription=subscription.name)
+            await asyncio.sleep(POLLS_END_SECONDS)  # sooner it might be given to us again, and be lost with us (ADR 0019)
             # zero would mean "not set": one millisecond starts it at once on another worker
             raise _quietly("handed over", timedelta(milliseconds=1))
         return self._times

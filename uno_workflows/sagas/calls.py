@@ -40,7 +40,7 @@ PATIENT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maxim
 LOOK_TIMEOUT: Final = timedelta(days=3650)  # it waits for the dispatcher, however long that takes
 HEARTBEAT_FUNCTION: Final = "uno_heartbeat"
 """The function by which a worker tells its workflows after how long of silence an activity counts as dead."""
-HEARTBEAT: Final = timedelta(seconds=8)
+HEARTBEAT: Final = timedelta(seconds=7)
 """Where no worker says, as in a replay."""
 
 

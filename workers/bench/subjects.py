@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from temporalio.client import Client
@@ -135,13 +136,17 @@ class Plain:
 
 
 @asynccontextmanager
-async def ours(around: Surroundings, *roles: str) -> AsyncIterator[Ours]:
-    """Our app, its worker in as many processes as roles are given."""
+async def ours(around: Surroundings, *roles: str, environment: Mapping[str, str] = MappingProxyType({})) -> AsyncIterator[Ours]:
+    """Our app, its worker in as many processes as roles are given.
+
+    Args:
+        environment: Settings of the worker, besides those by which it finds its servers.
+    """
     async with AsyncExitStack() as stack:
         url, address, app = await stack.enter_async_context(around.database()), await around.temporal(), around.name()
         uno = await stack.enter_async_context(Uno.connect(Settings(database_url=url, app=app), modules=MODULES))
         await register_subscriptions(uno.store, discover(MODULES))
-        environment = {"UNO_DATABASE_URL": url, "UNO_APP": app, "TEMPORAL_ADDRESS": address}
+        environment = {**environment, "UNO_DATABASE_URL": url, "UNO_APP": app, "TEMPORAL_ADDRESS": address}
         workers = [
             await stack.enter_async_context(
                 child("worker_process", role, environment=environment, log=around.folder / f"{app}-{role}.log")
