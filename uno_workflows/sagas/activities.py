@@ -166,7 +166,8 @@ class FrameworkActivities:
             for unread in request.unread:
                 event = Undelivered(key, GlobalPosition(unread.position), unread.event_id, unread.type)
                 await self._runs.add_late(event, reason="arrived, and was not taken before the end")
-        _tell_end(request)
+        if not request.again:
+            _tell_end(request)
 
 
 def _inherited(call: StepCall) -> dict[str, Any]:

@@ -141,7 +141,9 @@ class Calls:
             retry_policy=PATIENT,
         )
 
-    async def record(self, state: RunState, reason: str, *, furthest: int, unread: Sequence[Delivery] = ()) -> None:
+    async def record(
+        self, state: RunState, reason: str, *, furthest: int, unread: Sequence[Delivery] = (), again: bool = False
+    ) -> None:
         """Write into the table of runs how this run stands, however long that takes: no run ends without its row."""
         request = CloseRequest(
             saga=self._saga,
@@ -155,6 +157,7 @@ class Calls:
             history_length=workflow.info().get_current_history_length(),
             furthest=furthest,
             unread=tuple(Unread(position=d.position, event_id=d.event_id, type=d.type) for d in unread),
+            again=again,
         )
         number = self.number(envelope.CLOSE)
         while True:

@@ -335,10 +335,13 @@ class Driver:
     async def _finish(self, state: RunState, reason: str) -> None:
         self._journal.conclude(state if not reason else f"{state} — {reason}")
         self._upsert(state)
-        await self._record(state, reason, unread=self._inbox.unread())
+        written: Sequence[Delivery] | None = None
+        while (unread := self._inbox.unread()) != written:  # what came while the end was being written is late, too
+            await self._record(state, reason, unread=unread, again=written is not None)
+            written = unread
 
-    async def _record(self, state: RunState, reason: str, *, unread: Sequence[Delivery] = ()) -> None:
-        await self._running.record(state, reason, furthest=self._inbox.furthest, unread=unread)
+    async def _record(self, state: RunState, reason: str, *, unread: Sequence[Delivery] = (), again: bool = False) -> None:
+        await self._running.record(state, reason, furthest=self._inbox.furthest, unread=unread, again=again)
 
     def _upsert(self, state: RunState) -> None:
         if self._running.start.searchable:

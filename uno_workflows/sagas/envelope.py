@@ -98,6 +98,8 @@ class CloseRequest(BaseModel):
         run_id: Of the Temporal run, and
         history_length: of its history at this moment: which of two marks is the later one.
         furthest: The highest position that reached it.
+        unread: Events that reached it and were not taken.
+        again: Whether the same was written before, and only events have come since.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -113,6 +115,7 @@ class CloseRequest(BaseModel):
     history_length: int
     furthest: int = 0
     unread: tuple[Unread, ...] = ()
+    again: bool = False
 
 
 def subscription_name(saga: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from apps.running import App, until
 from apps.trials.starting import begin, poke
 
+from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.runs import Mark, RunKey
 from uno_workflows.storage.runs import PostgresRuns
@@ -48,6 +49,46 @@ async def test_the_table_of_runs_follows_a_run_whose_end_was_done_again(run_app:
         await until(compensated)
         assert app.did(run) == ["one", "unone"]
         assert await app.late(key) == []
+
+
+async def test_an_event_that_comes_while_the_end_cannot_be_written_is_late(run_app: RunApp, monkeypatch: pytest.MonkeyPatch):
+    """The attempts are so far apart by then that the run waits between them, and its end stands in the history."""
+    attempts, away, back = 0, asyncio.Event(), asyncio.Event()
+    record_end = PostgresRuns.record_end
+
+    async def held(self: PostgresRuns, key: RunKey, state: Any, **more: Any) -> None:
+        nonlocal attempts
+        if state == "done":
+            attempts += 1
+            if attempts == 4:  # after 0.2, 0.4 and 0.8 s; the next wait is longer than a worker sits out itself
+                away.set()
+            if attempts <= 4:
+                raise StoreUnavailable("it is away")
+            await back.wait()
+        await record_end(self, key, state, **more)
+
+    monkeypatch.setattr(PostgresRuns, "record_end", held)
+    async with run_app(["apps.trials"]) as app:
+        await app.sql("create table trial_effects (word text primary key)")
+        key, run = await begin(app, "quick")
+        async with asyncio.timeout(20):
+            await away.wait()
+        await until(lambda: has_timer(app, run))
+        await poke(app, key, "abort")
+        await app.caught_up("saga:Trial")
+        back.set()
+        assert await app.ended(run) == ("done", "")
+        await until(lambda: is_late(app, key))
+        assert app.did(run) == ["one"]
+
+
+async def has_timer(app: App, run: str) -> bool:
+    history = await app.client.get_workflow_handle(run).fetch_history()
+    return any(event.HasField("timer_started_event_attributes") for event in history.events)
+
+
+async def is_late(app: App, key: str) -> bool:
+    return len(await app.late(key)) == 1
 
 
 async def test_a_later_mark_of_a_run_counts_and_an_earlier_one_comes_too_late(store: PostgresStore):
