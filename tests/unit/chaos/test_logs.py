@@ -70,6 +70,11 @@ def test_a_mistake_in_a_group_is_found(tmp_path: Path) -> None:
     assert _found(tmp_path, group) == ["a stack that ends in ZeroDivisionError: division by zero"]
 
 
+def test_the_panic_of_the_sdk_s_core_that_is_known_is_no_finding(tmp_path: Path) -> None:
+    where = "sdk-core/crates/sdk-core/src/worker/activities/local_activities.rs:1120:33:"
+    assert _found(tmp_path, f"thread 'tokio-rt-worker' (21117) panicked at {where}") == []
+
+
 @pytest.mark.parametrize(
     "line",
     [
