@@ -13,8 +13,8 @@ from workers.bank.checker.findings import Finding
 
 CRASHES: Final = ("panicked at", "never awaited", "was destroyed", "Fatal Python error", "Exception in thread")
 KNOWN: Final = re.compile(r"panicked at .*/sdk-core/src/worker/activities/local_activities\.rs:")
-"""What the SDK's core (1.35.0) says when a worker stops while a local activity waits for its next attempt: there is nobody left to
-tell. The worker stops in good order, and the activity's run goes on elsewhere."""
+"""What the SDK's core (1.35.0) says when a worker stops while a local activity waits for its next attempt: nobody is left to be
+told. The worker stops in good order, and the activity's run goes on elsewhere."""
 FORGOTTEN: Final = re.compile(r"future: <.* exception=(\w+)\(")
 """What asyncio says of an error that nobody took. asyncpg forgets one of the system when it is cut off while it connects."""
 STACK: Final = "Traceback (most recent call last):"
