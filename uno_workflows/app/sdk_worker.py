@@ -126,9 +126,11 @@ async def _run(worker: Worker) -> None:
 
 async def _stop(worker: Worker, stop: asyncio.Event, before: Callable[[], Awaitable[None]] | None) -> None:
     await stop.wait()
-    if before is not None:
-        await before()
-    await worker.shutdown()
+    try:
+        if before is not None:
+            await before()
+    finally:
+        await worker.shutdown()
 
 
 async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -82,7 +83,8 @@ class PumpHost:
             raise _quietly(lost, timedelta(milliseconds=1)) from err
         if handed_over:
             log.info("lease_handed_over", subscription=subscription.name)
-            await asyncio.sleep(POLLS_END_SECONDS)  # sooner it might be given to us again, and be lost with us (ADR 0019)
+            with suppress(asyncio.CancelledError):  # the grace is over: say it without the wait
+                await asyncio.sleep(POLLS_END_SECONDS)  # sooner it might be given to us again, and be lost with us (ADR 0019)
             # zero would mean "not set": one millisecond starts it at once on another worker
             raise _quietly("handed over", timedelta(milliseconds=1))
         return self._times

@@ -1,6 +1,6 @@
 """The pump: reads for one subscription under a lease, and hands each page to its consumer.
 
-Plain code; an activity only hosts it (`dispatch/pump.py`), and a test needs no Temporal. Postgres owns the truth: whether the
+Plain code; an activity only hosts it (`dispatch/hosting.py`), and a test needs no Temporal. Postgres owns the truth: whether the
 lease still holds, is paused or halted is asked with every page, so pause, reset and takeover work at once and while Temporal
 is down. Outages of Postgres are waited out inside the lease (ADR 0004).
 """

@@ -337,6 +337,8 @@ class Driver:
         self._upsert(state)
         written: Sequence[Delivery] | None = None
         while (unread := self._inbox.unread()) != written:  # what came while the end was being written is late, too
+            if written is not None and not workflow.patched("uno-late-while-closing"):
+                break
             await self._record(state, reason, unread=unread, again=written is not None)
             written = unread
 

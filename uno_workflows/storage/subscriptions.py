@@ -69,7 +69,7 @@ class PostgresSubscriptions:
         """
         row = await self._database.fetch_row("take_over", name=name, owner=owner, after=after and after.term)
         if row is None and after is not None:
-            raise LostLease(f"subscription {name} was taken over since term {after.term}")
+            raise LostLease(f"subscription {name} has another term since {after.term}: taken over, or ours was not answered")
         if row is None:
             raise UnknownSubscription(name)
         position, term, epoch, log_epoch, first_position, head = row

@@ -102,7 +102,7 @@ async def test_who_goes_on_after_a_lease_takes_nothing_from_its_heir(subscriptio
     second = await subscriptions.take_over(NAME, owner="one", after=first)
     assert second.term == 2
     heir = await subscriptions.take_over(NAME, owner="two")
-    with pytest.raises(LostLease, match="since term 2"):
+    with pytest.raises(LostLease, match="another term since 2"):
         await subscriptions.take_over(NAME, owner="one", after=second)
     assert await subscriptions.check(heir)
 

@@ -141,7 +141,7 @@ def _delay(chance: random.Random) -> dict[str, Option]:
     return {**_way(chance), "delay": round(chance.uniform(0.02, 0.5), 2)}
 
 
-# Some freezes and holes outlive a pump's heartbeat (10 s), so that another takes over while the first still believes.
+# Some freezes and holes outlive a pump's heartbeat (8 s), so that another takes over while the first still believes.
 _RECIPES: Final[Mapping[str, _Recipe]] = MappingProxyType(
     {
         "kill worker": _Recipe("worker", 0, 0),
