@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from apps.parsing import parsed
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -150,7 +152,7 @@ class _Python(ast.NodeVisitor):
 def python_mutants(file: Path, source: str) -> list[Mutant]:
     """Mutants of a module."""
     visitor = _Python(file, source)
-    visitor.visit(ast.parse(source))
+    visitor.visit(parsed(source))
     return visitor.made
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from apps.parsing import parsed
+
 import uno_workflows
 from uno_workflows.observability.log_events import LOG_EVENTS
 
@@ -18,7 +20,7 @@ LEVELS = {"debug", "info", "warning", "error"}
 def logged() -> Iterator[tuple[str, str, str]]:
     """Place, level (empty where the caller's record has it) and code of every line that the package writes."""
     for file in sorted(PACKAGE.rglob("*.py")):
-        for call in ast.walk(ast.parse(file.read_text())):
+        for call in ast.walk(parsed(file.read_text())):
             if not isinstance(call, ast.Call):
                 continue
             where = f"{file.relative_to(PACKAGE)}:{call.lineno}"

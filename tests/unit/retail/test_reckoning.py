@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apps.parsing import parsed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -297,7 +298,7 @@ def test_a_selection_is_reckoned_as_the_importer_selects(write_csv: WriteCsv, se
 
 
 def test_the_reckoning_imports_nothing_of_ours() -> None:
-    tree = ast.parse(Path(reckoning.__file__).read_text())
+    tree = parsed(Path(reckoning.__file__).read_text())
     imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     assert not {name for name in imported if name.startswith(("workers", "uno_workflows", "."))}
