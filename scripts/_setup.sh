@@ -1,6 +1,7 @@
 # Sourced by the scripts beside it: finds a Python and has _setup.py make the virtual environment.
 #
 #   set_up EXTRA    make sure that .venv holds the project with this extra; quick when it does
+#   suite ARG…      run the tests of the suite by the python on the PATH, which leaves out the tiers of .ci; arguments go to pytest
 #
 # Needs nothing from the environment: PATH and HOME may be unset.
 
@@ -34,4 +35,9 @@ set_up() {
         exit 1
     fi
     "$python" -I scripts/_setup.py "$1"
+}
+
+# Two at a time: much of it waits for heartbeats that run out and servers that come back.
+suite() {
+    python -m pytest tests -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/chaos --ignore=tests/promtool "$@"
 }

@@ -335,12 +335,11 @@ class Driver:
     async def _finish(self, state: RunState, reason: str) -> None:
         self._journal.conclude(state if not reason else f"{state} — {reason}")
         self._upsert(state)
-        written: Sequence[Delivery] | None = None
-        while (unread := self._inbox.unread()) != written:  # what came while the end was being written is late, too
-            if written is not None and not workflow.patched("uno-late-while-closing"):
-                break
-            await self._record(state, reason, unread=unread, again=written is not None)
-            written = unread
+        unread = self._inbox.unread()
+        await self._record(state, reason, unread=unread)
+        while (later := self._inbox.unread()) != unread and workflow.patched("uno-late-while-closing"):
+            unread = later  # what came while the end was being written is late, too
+            await self._record(state, reason, unread=unread, again=True)
 
     async def _record(self, state: RunState, reason: str, *, unread: Sequence[Delivery] = (), again: bool = False) -> None:
         await self._running.record(state, reason, furthest=self._inbox.furthest, unread=unread, again=again)
