@@ -227,6 +227,13 @@ async def test_append_with_a_wrong_expected_version_says_what_it_is(store, write
     assert await versions(store, "order-1") == list(range(1, stored + 1))
 
 
+@pytest.mark.parametrize("expected", [-3, -(2**63)])
+async def test_an_expected_version_that_is_neither_a_version_nor_a_constant_is_refused(store, write, expected):
+    with pytest.raises(InvalidEvent, match=f"expected version {expected}"):
+        await store.events.append([write("order-1", expected=expected)])
+    assert await versions(store, "order-1") == []
+
+
 @pytest.mark.parametrize("expected", [ANY, STREAM_EXISTS, 2])
 async def test_append_with_a_right_expected_version_is_stored(store, write, expected):
     await store.events.append([write("order-1", 2)])
@@ -249,6 +256,7 @@ async def test_tenants_share_neither_streams_nor_ids(store, write, event):
     second = (await store.events.append([write("order-1", [same], tenant="beta", expected=NO_STREAM)]))[0]
     assert not second.replayed
     assert first.positions != second.positions
+    assert (await store.events.append([write("order-1", [same], tenant="acme")]))[0].replayed
     assert await versions(store, "order-1", "acme") == [1]
     assert await versions(store, "order-1") == []
 

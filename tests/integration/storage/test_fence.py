@@ -12,6 +12,7 @@ from uno_workflows.events.names import NO_STREAM
 from uno_workflows.events.subscriptions import Delivered
 from uno_workflows.storage import doctor
 from uno_workflows.storage.migrations import migrate
+from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
 
 
@@ -127,6 +128,16 @@ async def test_a_prepared_transaction_holds_readers_and_is_named(store, write, a
     assert await doctor.holders(store.database) == []
 
 
+async def test_a_run_without_a_gap_is_read_past_a_ticket_that_has_not_drawn(store, write, connect):
+    """What is there is committed: a tail need not wait for who may only draw later positions, nor look at the locks."""
+    slow = await connect()
+    await slow.execute("begin; select pg_advisory_xact_lock_shared('uno.position_seq'::regclass::oid::int4, 0)")
+    await store.events.append([write("order-1", 2)])
+    assert await slow.fetchrow("select * from uno.frontier()") == (0, 2)
+    assert await slow.fetchrow("select * from uno.frontier_from(0)") == (2, 2)
+    assert await slow.fetchrow("select * from uno.frontier_from(0, 1)") == (1, 2)
+
+
 async def test_the_first_event_of_a_new_log_is_not_covered_before_it_commits(store, appender):
     """Scenario 22: last_value of a fresh sequence would equal the position that is still open."""
     _, transaction, made = await appender("order-1")
@@ -219,10 +230,15 @@ async def test_a_transaction_of_many_appends_holds_one_lock(store, write, connec
         assert (await doctor.holders(store.database))[0].pid == connection.get_server_pid()
 
 
-async def test_a_tail_wakes_for_appends_here_and_elsewhere(store, database, write):
-    async with store.tail() as tail, PostgresStore.open(database, encode=to_new_events) as elsewhere:
+async def test_a_tail_wakes_for_appends_here_and_elsewhere(database, write):
+    never = StoreSettings(poll=60)
+    async with (
+        PostgresStore.open(database, encode=to_new_events, settings=never) as here,
+        here.tail() as tail,
+        PostgresStore.open(database, encode=to_new_events) as elsewhere,
+    ):
         waiting = asyncio.create_task(tail.wait_beyond(0, seconds=10))
-        await store.events.append([write("order-1")])
+        await here.events.append([write("order-1")])
         assert await waiting == 1
         waiting = asyncio.create_task(tail.wait_beyond(1, seconds=10))
         await elsewhere.events.append([write("order-1", 2)])

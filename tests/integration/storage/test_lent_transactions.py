@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import (
     DuplicateEventId,
     NotInTransaction,
@@ -19,6 +20,8 @@ from uno_workflows.events.errors import (
     WrongExpectedVersion,
 )
 from uno_workflows.events.names import NO_STREAM
+from uno_workflows.storage.settings import StoreSettings
+from uno_workflows.storage.store import PostgresStore
 
 KINDS = ["asyncpg", "asyncpg pool", "session", "connection", "own"]
 
@@ -160,8 +163,10 @@ async def test_append_works_in_stricter_isolation_or_says_it_was_overtaken(store
     assert await types(store) == [("order-1", 1), ("order-1", 2), ("order-1", 3)]
 
 
-async def test_readers_wake_after_the_commit_of_a_session(store, write, lend):
-    async with store.tail() as tail, lend("session") as lent:
+async def test_readers_wake_after_the_commit_of_a_session(database, write, lend):
+    never = StoreSettings(poll=60)
+    opened = PostgresStore.open(database, encode=to_new_events, settings=never)
+    async with opened as store, store.tail() as tail, lend("session") as lent:
         for wanted in (1, 2):
             await store.events.append([write("order-1")], tx=lent.tx)
             waiting = asyncio.create_task(tail.wait_beyond(wanted - 1, seconds=10))

@@ -15,12 +15,14 @@ import pytest
 from uno_workflows import Event, Saga
 from uno_workflows.dispatch import dispatcher as module
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
-from uno_workflows.events.errors import LostLease, SubscriptionHalted
+from uno_workflows.events.errors import LostLease, StoreUnavailable, SubscriptionHalted, TemporalUnavailable, UnoError
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
 from uno_workflows.events.subscriptions import Lease, Page
+from uno_workflows.observability.outages import Outages
+from uno_workflows.observability.unmeasured import Unmeasured
 
 
 class Wanted(Event):
@@ -37,6 +39,11 @@ class Subscriptions:
 
     position: int = 0
     lost: bool = False
+    away: int = 0
+    """How many more transactions fail."""
+    told: Outages = field(default_factory=Outages)
+    outages: list[bool] = field(default_factory=list)
+    """Whether an outage was known when each of them failed."""
     committed: asyncio.Event = field(default_factory=asyncio.Event)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -47,6 +54,10 @@ class Subscriptions:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
+        if self.away:
+            self.away -= 1
+            self.outages.append(self.told.any)
+            raise StoreUnavailable("nobody there")
         yield
         self.committed.set()
         await self.heard.wait()
@@ -85,28 +96,53 @@ class Temporal:
 
     searchable: bool = False
     answers: asyncio.Event = field(default_factory=asyncio.Event)
+    refusals: list[Exception] = field(default_factory=list)
+    """What the next starts fail of."""
+    started: list[str] = field(default_factory=list)
 
-    async def start(self, *_: Any, **__: Any) -> str:
+    async def start(self, saga: str, workflow_id: str, *_: Any, **__: Any) -> str:
         await self.answers.wait()
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.started.append(workflow_id)
         return "run"
+
+    async def signal(self, workflow_id: str, *_: Any) -> bool:
+        self.started.append(f"{workflow_id} once more")
+        return True
 
 
 def page(count: int) -> Page:
     return Page([_event(number) for number in range(1, count + 1)], GlobalPosition(count))
 
 
-def _event(position: int) -> StoredEvent:
-    payload, metadata = b'{"key":"%d"}' % position, b'{"correlation_id":"c"}'
+def _event(position: int, *, key: int | None = None) -> StoredEvent:
+    payload, metadata = b'{"key":"%d"}' % (key or position), b'{"correlation_id":"c"}'
     at, event_id, stream = GlobalPosition(position), new_event_id(), StreamId(f"order-{position}")
     return StoredEvent(at, "", stream, Version(1), event_id, EventType("Wanted"), 1, payload, metadata, datetime.now(UTC))
 
 
-def dispatcher(temporal: Any, runs: Any, subscriptions: Any, **settings: Any) -> Dispatcher:
+def dispatcher(temporal: Any, runs: Any, subscriptions: Any, *, measures: Any = None, **settings: Any) -> Dispatcher:
     saga, nothing = Fulfil.__uno_saga__, None
     assert saga is not None
     events: Any = nothing
-    options = DispatchSettings(**settings)
-    return Dispatcher(saga, temporal, events=events, runs=runs, subscriptions=subscriptions, settings=options)
+    return Dispatcher(
+        saga, temporal, events=events, runs=runs, subscriptions=subscriptions, settings=DispatchSettings(**settings),
+        outages=subscriptions.told, measures=measures or Unmeasured(),
+    )  # fmt: skip
+
+
+class Counted(Unmeasured):
+    """Remembers what a dispatcher tells."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def retried(self, subscription: str, error_type: str) -> None:
+        self.told.append((subscription, error_type))
+
+    def runs_started(self, saga: str, number: int) -> None:
+        self.told.append((saga, number))
 
 
 LEASE = Lease("saga:Fulfil", GlobalPosition(0), 1, UUID(int=1))
@@ -152,8 +188,77 @@ async def test_an_event_that_append_did_not_write_halts_by_name_and_is_not_passe
     temporal, subscriptions = Temporal(), Subscriptions()
     temporal.answers.set()
     subscriptions.heard.set()
-    events = [_event(1), replace(_event(2), **broken), _event(3)]
+    events = [_event(1), _event(2)._replace(**broken), _event(3)]
     with pytest.raises(SubscriptionHalted, match=f"(?s)Wanted in order-2: .* at position 2 cannot be decoded: .*{reason}"):
         async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
             await session.take(Page(events, GlobalPosition(3)))
     assert subscriptions.position <= 1
+
+
+async def test_a_start_that_fails_for_a_while_is_made_again_ever_more_patiently(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    temporal, subscriptions, measures = Temporal(), Subscriptions(), Counted()
+    temporal.answers.set()
+    subscriptions.heard.set()
+    temporal.refusals = [TemporalUnavailable("nobody there")] * 4
+    settings = {"longest_pause": timedelta(seconds=0.05), "measures": measures}
+    paused: list[tuple[float, bool]] = []
+    async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions, **settings).open(LEASE, asyncio.Event()) as one:
+        rest = one._rest
+
+        async def noted(seconds: float) -> None:
+            paused.append((seconds, subscriptions.told.any))
+            await rest(seconds)
+
+        monkeypatch.setattr(one, "_rest", noted)
+        await one.take(page(1))
+    assert paused == [(0.01, True), (0.02, True), (0.04, True), (0.05, True)]
+    assert not subscriptions.told.any, "the outage is over"
+    assert temporal.started == ["Fulfil/1"]
+    assert measures.told == [("saga:Fulfil", "TemporalUnavailable")] * 4 + [("Fulfil", 1)]
+
+
+async def test_nothing_overtakes_an_event_of_the_same_key_that_halted() -> None:
+    temporal, subscriptions = Temporal(refusals=[UnoError("never")]), Subscriptions()
+    temporal.answers.set()
+    subscriptions.heard.set()
+    events = [_event(1, key=7), _event(2, key=7), _event(3)]
+    with pytest.raises(SubscriptionHalted, match=r"(?s)order-1.*never"):
+        async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
+            await session.take(Page(events, GlobalPosition(3)))
+    assert [made for made in temporal.started if "/7" in made] == []
+    assert subscriptions.position == 0
+
+
+async def test_a_checkpoint_that_fails_for_a_while_is_written_again_and_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    temporal, subscriptions = Temporal(), Subscriptions(away=3)
+    temporal.answers.set()
+    subscriptions.heard.set()
+    async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
+        await session.take(page(1))
+        await subscriptions.committed.wait()
+        while session.lease.position < 1:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not subscriptions.told.any, "the outage is over"
+    assert subscriptions.outages == [False, True, True]
+
+
+async def test_a_session_that_ends_in_an_outage_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is answered next ends the outage, although the one who met it never was."""
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    temporal, subscriptions = Temporal(), Subscriptions(away=10**9)
+    temporal.answers.set()
+
+    async def until_the_outage_is_known() -> None:
+        async with dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
+            await session.take(page(1))
+            while not subscriptions.told.any:
+                await asyncio.sleep(0)
+
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(until_the_outage_is_known(), 10)
+    assert subscriptions.told.any
+    subscriptions.told.part("somebody").over("postgres")
+    assert not subscriptions.told.any

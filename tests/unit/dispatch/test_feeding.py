@@ -27,8 +27,10 @@ class Runs:
 
     written: list[str] = field(default_factory=list)
     state: str = "open"
+    asked: list[set[RunKey]] = field(default_factory=list)
 
     async def latest(self, keys: Any) -> dict[RunKey, Run]:
+        self.asked.append(set(keys))
         now = datetime.now(UTC)
         row = Run(KEY, "Order/1", new_event_id(), GlobalPosition(1), EPOCH, None, self.state, "", now, None, 5)  # type: ignore[arg-type]
         return {KEY: row}
@@ -101,3 +103,24 @@ async def test_what_a_run_had_read_before_it_ended_is_not_late() -> None:
     for position in (4, 5, 6):
         await one.deliver(event(position), KEY)
     assert runs.written == ["late 6"]
+
+
+async def test_what_a_run_had_read_before_it_ended_is_not_late_when_its_end_is_news() -> None:
+    """The feeder knew the run as open when it came to an end."""
+    runs = Runs()
+    one = feeder(Temporal(None), runs)
+    await one.look_up([KEY])
+    runs.state = "done"
+    for position in (5, 6):
+        await one.deliver(event(position), KEY)
+    assert runs.written == ["late 6"]
+
+
+async def test_the_runs_of_a_page_are_asked_for_at_once_and_then_known() -> None:
+    runs, other = Runs(state="done"), RunKey("Order", "", "2")
+    one = feeder(Temporal(None), runs)
+    await one.look_up([KEY, other])
+    await one.look_up([KEY, other])
+    await one.deliver(event(5), KEY)
+    assert runs.asked[0] == {KEY, other}
+    assert len(runs.asked) == 1
