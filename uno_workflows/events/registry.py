@@ -72,16 +72,16 @@ class EventRegistry:
         except ValueError as error:
             raise UndecodableEvent(stored.type, position=stored.position, reason=str(error)) from None
         return Recorded(
-            event=event,
-            id=stored.id,
-            type=stored.type,
-            schema_version=stored.schema_version,
-            stream_id=stored.stream_id,
-            version=stored.version,
-            position=stored.position,
-            recorded_at=stored.recorded_at,
-            tenant=stored.tenant,
-            metadata=metadata,
+            event,
+            stored.id,
+            stored.type,
+            stored.schema_version,
+            stored.stream_id,
+            stored.version,
+            stored.position,
+            stored.recorded_at,
+            stored.tenant,
+            metadata,
         )
 
     def __iter__(self) -> Iterator[type[Event]]:

@@ -37,7 +37,7 @@ class Reading:
             most = min(_BATCH, left)
             rows = await self._database.fetch(name, tenant=tenant, stream_id=stream_id, from_version=version, limit=most)
             for row in rows:
-                yield StoredEvent(*row)
+                yield StoredEvent._make(row)
             if len(rows) < most:
                 return
             left -= most
@@ -63,13 +63,13 @@ class Reading:
             end, most = min(after + _WINDOW, last), min(_BATCH, left)
             rows = await self._database.fetch("read_window", after=after, upto=end, types=wanted, limit=most)
             for row in rows:
-                yield StoredEvent(*row)
+                yield StoredEvent._make(row)
             left -= len(rows)
             after = rows[-1]["position"] if len(rows) == most else end
 
     async def load(self, positions: Sequence[int]) -> list[StoredEvent]:
         """Single events by their positions, in position order; those that are not there are left out."""
-        return [StoredEvent(*row) for row in await self._database.fetch("load_events", positions=list(positions))]
+        return [StoredEvent._make(row) for row in await self._database.fetch("load_events", positions=list(positions))]
 
     async def bound(self) -> GlobalPosition:
         """How far readers may read now: every committed event up to it is visible to any later statement.

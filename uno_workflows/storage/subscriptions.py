@@ -117,7 +117,7 @@ class PostgresSubscriptions:
             raise LostLease(f"subscription {lease.subscription}: the log is in another epoch, {epoch}")
         if lease.position + 1 < first_position:
             raise SubscriptionHalted(lease.subscription, None, _retained(lease.position, first_position))
-        events = [StoredEvent(*tuple(row)[2:]) for row in rows if row[2] is not None]
+        events = [StoredEvent._make(row[2:]) for row in rows if row[2] is not None]
         return Page(events, events[-1].position if len(events) == limit else GlobalPosition(upto))
 
     async def advance(self, lease: Lease, to: int, *, delivered: Delivered, tx: Transaction | None = None) -> Lease:
