@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from apps.running import until
 
-from uno_workflows.events.errors import LostLease, StoreUnavailable
+from uno_workflows.events.errors import LostLease, StoreUnavailable, SubscriptionHalted
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.subscriptions import Lease, Page
 from uno_workflows.observability.outages import Outages
@@ -50,6 +50,13 @@ class Tail:
     async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
         self.waiting.set()
         await self.grown.wait()
+        return GlobalPosition(5)
+
+
+class Growing(Tail):
+    """A log that has grown whenever it is asked."""
+
+    async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
         return GlobalPosition(5)
 
 
@@ -134,14 +141,39 @@ async def test_after_an_outage_it_goes_on_only_if_nobody_came_since() -> None:
         async def check(self, lease: Lease) -> bool:
             raise StoreUnavailable("the connection broke")
 
-    class Growing(Tail):
-        async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
-            return GlobalPosition(5)
-
     given: tuple[Any, Any, Any] = (Broken(), Growing(), Consumer())
     with pytest.raises(LostLease):
         await Pump(*given, owner="one", settings=PumpSettings(longest_pause=timedelta(milliseconds=1))).run()
     assert terms == [None, 1, 1, 3]
+
+
+async def test_after_a_halt_of_its_own_it_goes_on_only_if_nobody_came_since() -> None:
+    """A halt that the take-over wrote is under a term that it never saw; one that it wrote itself is under its own."""
+    terms: list[int | None] = []
+
+    class Halting(Subscriptions):
+        async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
+            terms.append(after and after.term)
+            match len(terms):
+                case 2:
+                    raise StoreUnavailable("the connection broke")
+                case 3:
+                    raise SubscriptionHalted(name, None, "the log was restored")
+                case 5:
+                    raise LostLease("another has it")
+            return Lease(name, GlobalPosition(0), len(terms), UUID(int=1))
+
+        async def check(self, lease: Lease) -> bool:
+            raise SubscriptionHalted("saga:Order", 5, "a bug")
+
+        async def halt(self, lease: Lease, *, position: int | None, reason: str) -> None:
+            assert lease.term == len(terms)
+
+    given: tuple[Any, Any, Any] = (Halting(), Growing(), Consumer())
+    soon = timedelta(milliseconds=1)
+    with pytest.raises(LostLease):
+        await Pump(*given, owner="one", settings=PumpSettings(poll=soon, longest_pause=soon)).run()
+    assert terms == [None, 1, 1, None, 4]
 
 
 @pytest.mark.parametrize(
