@@ -28,7 +28,6 @@ from uno_workflows.app.threads import in_thread
 from uno_workflows.app.uno import open_store
 from uno_workflows.app.watchdog import watched
 from uno_workflows.config import Settings
-from uno_workflows.events.audits import DeliveryFinding
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
 from uno_workflows.processing.auditor import Auditor
@@ -119,12 +118,7 @@ def _described(process: WorkerProcess, role: Role) -> dict[str, Any]:
 @asynccontextmanager
 async def _auditing(process: WorkerProcess) -> AsyncIterator[asyncio.Future[Any]]:
     """An auditor in every worker, whatever its role: they share the work, and somebody must do it."""
-
-    def count(finding: DeliveryFinding) -> None:
-        if finding.missing:
-            process.measures.skips_found(finding.subscription, len(finding.missing))
-
-    auditor = Auditor(process.store.audits, found=count, outages=process.outages)
+    auditor = Auditor(process.store.audits, found=process.measures.differed, outages=process.outages)
     task = asyncio.create_task(auditor.run(), name="auditor of deliveries")
     try:
         yield task

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from uuid import UUID
 
-from uno_workflows.events.audits import AuditTurn
+from uno_workflows.events.audits import AuditTurn, DeliveryFinding
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.names import ANY, GlobalPosition
 from uno_workflows.events.recorded import Appended, StoredEvent, StreamAppend
@@ -280,6 +280,6 @@ class Measures(Protocol):
         """An attempt of a step ended: `ok`, `refused`, `not_yet`, `failed` or `cancelled`."""
         ...
 
-    def skips_found(self, subscription: str, number: int) -> None:
-        """The auditor found committed events that the subscription never saw."""
+    def differed(self, finding: DeliveryFinding) -> None:
+        """The auditor found that what a subscription handled is not what the log holds."""
         ...

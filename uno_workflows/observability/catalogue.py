@@ -212,6 +212,14 @@ CATALOGUE: Final = (
         "Undos that ended: undone, or failed, which are tried again until they succeed.",
     ),
     Metric(
+        "uno_audit_findings",
+        _C,
+        "{finding}",
+        ("subscription",),
+        _W,
+        "Findings of the auditor of any kind, those with skipped events included.",
+    ),
+    Metric(
         "uno_audit_skipped_events",
         _C,
         "{event}",

@@ -12,6 +12,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from uno_workflows.events.audits import DeliveryFinding
 from uno_workflows.events.errors import ConfigurationError
 from uno_workflows.events.gauges import Gauges, SubscriptionGauges
 from uno_workflows.events.recorded import Appended, StreamAppend
@@ -102,8 +103,9 @@ class Metrics:
     def retried(self, subscription: str, error_type: str) -> None:
         self._count("uno_handler_retries", subscription, error_type)
 
-    def skips_found(self, subscription: str, number: int) -> None:
-        self._count("uno_audit_skipped_events", subscription, number=number)
+    def differed(self, finding: DeliveryFinding) -> None:
+        self._count("uno_audit_findings", finding.subscription)
+        self._count("uno_audit_skipped_events", finding.subscription, number=len(finding.missing))
 
     # -- sagas
 
@@ -130,6 +132,7 @@ class Metrics:
             for state in OPEN_STATES:
                 self._families["uno_saga_open"].labels(saga, state)
         for name in subscriptions:
+            self._families["uno_audit_findings"].labels(name)
             self._families["uno_audit_skipped_events"].labels(name)
             self._families["uno_subscription_halts"].labels(name)
 

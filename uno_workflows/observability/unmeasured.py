@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from uno_workflows.events.audits import DeliveryFinding
 from uno_workflows.events.protocols import Measures
 from uno_workflows.events.recorded import Appended, StreamAppend
 
@@ -37,7 +38,7 @@ class Unmeasured:
 
     def step_ended(self, saga: str, step: str, outcome: str, seconds: float, *, attempt: int) -> None: ...
 
-    def skips_found(self, subscription: str, number: int) -> None: ...
+    def differed(self, finding: DeliveryFinding) -> None: ...
 
 
 UNMEASURED: Final[Measures] = Unmeasured()

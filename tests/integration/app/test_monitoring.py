@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.request import urlopen
 
 import pytest
@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from uno_workflows import NO_STREAM, Uno, WrongExpectedVersion
 from uno_workflows.app.worker import Role
 from uno_workflows.events.errors import ConfigurationError
+from uno_workflows.events.subscriptions import Delivered
 from uno_workflows.observability.catalogue import CATALOGUE, Source
 from uno_workflows.observability.joined import free_port
 from uno_workflows.storage.gauges import read_gauges
@@ -167,6 +168,20 @@ async def _behind(app: App) -> Page | None:
     page = await scrape(app)
     lag = page.by("uno_subscription_lag_events", "subscription")
     return page if "projection:OrdersByState" in lag and "saga:FulfilOrder" not in lag else None
+
+
+async def test_what_the_auditor_of_a_worker_finds_is_counted(run_app: RunApp, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("uno_workflows.processing.auditor.INTERVAL", timedelta(seconds=0.05))
+    async with run_app(["apps.shop"], monitor=("127.0.0.1", free_port())) as app:
+        await place(app, {"a1": ""})
+        blind, subscriptions = "projection:Blind", app.uno.store.subscriptions
+        await subscriptions.register(blind, start="beginning")
+        lease = await subscriptions.take_over(blind, owner="test")
+        wanted = Delivered(types=["OrderPlaced"])
+        await subscriptions.advance(lease, await app.uno.store.events.bound(), delivered=wanted)
+        await until(lambda: _is(app, "uno_audit_findings_total", 1, subscription=blind))
+        assert await _is(app, "uno_audit_skipped_events_total", 1, subscription=blind)
+        assert await _is(app, "uno_audit_findings_total", 0, subscription="saga:FulfilOrder")
 
 
 async def test_fence_age_is_that_of_the_oldest_open_append(store: PostgresStore):

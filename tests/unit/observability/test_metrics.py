@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from prometheus_client import CollectorRegistry
 
+from uno_workflows.events.audits import DeliveryFinding, FindingKind
 from uno_workflows.events.errors import ConfigurationError
 from uno_workflows.events.gauges import Gauges, SubscriptionGauges
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId, Version
@@ -126,6 +127,17 @@ def test_the_counters_of_alarms_begin_at_zero(registry: CollectorRegistry):
     """One that appears as 1 did not grow, to Prometheus."""
     Metrics(registry).announce(version="1", build_id="b", role="all", sagas=["Fulfil"], subscriptions=["saga:Fulfil"])
     assert registry.get_sample_value("uno_audit_skipped_events_total", {"subscription": "saga:Fulfil"}) == 0
+    assert registry.get_sample_value("uno_audit_findings_total", {"subscription": "saga:Fulfil"}) == 0
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("difference", (3, 4)), ("difference", ()), ("gap", ()), ("overlap", ())])
+def test_every_finding_counts_and_skipped_events_apart(registry: CollectorRegistry, kind: FindingKind, missing: tuple[int, ...]):
+    made, concerned = Metrics(registry), {"subscription": "saga:Fulfil"}
+    skipped = [GlobalPosition(position) for position in missing]
+    after, upto = GlobalPosition(2), GlobalPosition(9)
+    made.differed(DeliveryFinding(1, "saga:Fulfil", uuid4(), kind, after, upto, ["Placed"], skipped, [], NOW))
+    assert registry.get_sample_value("uno_audit_findings_total", concerned) == 1
+    assert registry.get_sample_value("uno_audit_skipped_events_total", concerned) == len(missing)
 
 
 def test_only_a_later_attempt_of_a_step_is_a_retry(registry: CollectorRegistry):
