@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.request import urlopen
 
 import pytest
 from apps.running import App, until
 from apps.shop.events import OrderPlaced, OrderShipped
+from apps.telling import Asked
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -182,6 +184,20 @@ async def test_what_the_auditor_of_a_worker_finds_is_counted(run_app: RunApp, mo
         await until(lambda: _is(app, "uno_audit_findings_total", 1, subscription=blind))
         assert await _is(app, "uno_audit_skipped_events_total", 1, subscription=blind)
         assert await _is(app, "uno_audit_findings_total", 0, subscription="saga:FulfilOrder")
+
+
+async def test_temporals_core_counts_each_time_that_a_bug_is_met(run_app: RunApp):
+    """The alarm on it asks for this name and this label."""
+    async with run_app(["apps.telling"], monitor=("127.0.0.1", free_port())) as app:
+        await app.uno.append("question-riddle", Asked(question="riddle", how="bug"))
+        met = partial(_met, app, "temporal_workflow_task_execution_failed_total", workflow_type="Tell")
+        await until(partial(met, 1), seconds=30)
+        await until(partial(met, 4), seconds=30)
+        await app.handle("Tell/riddle").terminate()
+
+
+async def _met(app: App, name: str, number: int, **labels: str) -> bool:
+    return (await scrape(app)).value(name, **labels) >= number
 
 
 async def test_fence_age_is_that_of_the_oldest_open_append(store: PostgresStore):
