@@ -40,7 +40,7 @@ class StoreSettings:
     statement_timeout: float = 15.0
     lock_timeout: float = 10.0
     pump_timeout: float = 5.0
-    step_idle: float = 10.0
+    step_idle: float = 8.0
 
     @property
     def pooled(self) -> bool:

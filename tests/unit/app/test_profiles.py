@@ -10,11 +10,14 @@ import pytest
 from uno_workflows import Settings
 from uno_workflows.app.profiles import PROFILES, Profile
 from uno_workflows.config import ProfileName
+from uno_workflows.dispatch.dispatcher import DispatchSettings
 from uno_workflows.dispatch.subscription import PumpTimes
 from uno_workflows.events.durations import duration
 from uno_workflows.events.errors import ConfigurationError
 from uno_workflows.events.retry import Retry
+from uno_workflows.processing.pump import PumpSettings
 from uno_workflows.sagas.calls import HEARTBEAT
+from uno_workflows.storage.settings import StoreSettings
 
 BOTH = PROFILES.values()
 URL = "postgresql://me@host/db"
@@ -50,6 +53,10 @@ def test_what_is_taken_when_no_worker_says_is_the_default_profile() -> None:
     default = PROFILES[ProfileName.DEFAULT]
     assert default.pump_times == PumpTimes()
     assert default.step_heartbeat == HEARTBEAT
+    assert default.longest_pause == PumpSettings().longest_pause == DispatchSettings().longest_pause
+    store = StoreSettings()
+    assert default.pump_transaction == timedelta(seconds=store.pump_timeout)
+    assert default.step_idle == timedelta(seconds=store.step_idle)
 
 
 def test_the_profile_is_a_setting_and_a_wrong_one_is_refused() -> None:
