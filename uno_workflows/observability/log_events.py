@@ -130,7 +130,9 @@ _ALL: Final = (
     # sagas
     LogEvent("saga_started", "debug", "An event started a run"),
     LogEvent("event_early", "debug", "An event came before the one that starts its saga, and waits"),
-    LogEvent("event_late", "info", "An event came for a saga that is over; it is kept, and not delivered"),
+    LogEvent(
+        "event_late", "info", "An event came after the end of its saga, or was not taken before; it is kept, and not handled"
+    ),
     LogEvent("saga_done", "debug", "A run has ended as it should"),
     LogEvent("saga_compensated", "info", "A run was stopped, and all that it did is undone"),
     LogEvent("saga_cancelled", "info", "A run was cancelled, and all that it did is undone"),

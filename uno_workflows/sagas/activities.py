@@ -165,7 +165,8 @@ class FrameworkActivities:
             )
             for unread in request.unread:
                 event = Undelivered(key, GlobalPosition(unread.position), unread.event_id, unread.type)
-                await self._runs.add_late(event, reason="arrived, and was not taken before the end")
+                if await self._runs.add_late(event, reason="arrived, and was not taken before the end"):
+                    _tell_late(event)  # once: a repeat, or an end that is written again, names it again
         if not request.again:
             _tell_end(request)
 
@@ -200,6 +201,18 @@ def _tell_end(request: CloseRequest) -> None:
             logger.info(line("saga_cancelled", **fields))
         case "compensation_failed":
             logger.error(line("saga_compensation_failed", **fields))
+
+
+def _tell_late(event: Undelivered) -> None:
+    fields: dict[str, Any] = {
+        "saga": event.key.saga,
+        "saga_key": event.key.key,
+        "tenant": event.key.tenant or None,
+        "position": event.position,
+        "event_id": event.event_id,
+        "event_type": event.event_type,
+    }
+    logger.info(line("event_late", **fields))
 
 
 def _tell_failure(step: str, error: Exception, *, again: bool) -> None:

@@ -106,9 +106,9 @@ class PostgresRuns:
         """Forget what waited up to a position: it was delivered."""
         await self._database.fetch("drop_pending", saga=key.saga, tenant=key.tenant, key=key.key, upto=upto)
 
-    async def add_late(self, event: Undelivered, *, reason: str) -> None:
-        """Write down an event that came after the end; a repeat changes nothing."""
-        await self._database.fetch("add_late", **_event(event), generation=event.key.generation, reason=reason)
+    async def add_late(self, event: Undelivered, *, reason: str) -> bool:
+        """Write down an event that came after the end; False for a repeat, which changes nothing."""
+        return bool(await self._database.fetch("add_late", **_event(event), generation=event.key.generation, reason=reason))
 
     async def count_pending(self, saga: str | None = None) -> int:
         """How many wait for the start of a saga, or of all."""

@@ -51,8 +51,11 @@ async def test_the_table_of_runs_follows_a_run_whose_end_was_done_again(run_app:
         assert await app.late(key) == []
 
 
-async def test_an_event_that_comes_while_the_end_cannot_be_written_is_late(run_app: RunApp, monkeypatch: pytest.MonkeyPatch):
+async def test_an_event_that_comes_while_the_end_cannot_be_written_is_late(
+    run_app: RunApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     """The attempts are so far apart by then that the run waits between them, and its end stands in the history."""
+    caplog.set_level("INFO", logger="uno_workflows.sagas")
     attempts, away, back = 0, asyncio.Event(), asyncio.Event()
     record_end = PostgresRuns.record_end
 
@@ -80,6 +83,8 @@ async def test_an_event_that_comes_while_the_end_cannot_be_written_is_late(run_a
         assert await app.ended(run) == ("done", "")
         await until(lambda: is_late(app, key))
         assert app.did(run) == ["one"]
+        (told,) = [line for line in caplog.messages if line.startswith("event_late")]
+        assert f"saga=Trial saga_key={key} position=" in told
 
 
 async def has_timer(app: App, run: str) -> bool:

@@ -219,6 +219,6 @@ async def test_events_that_find_no_run_are_kept(store):
     await store.runs.drop_pending(key, 5)
     assert await store.runs.pending(key) == [9]
     late = event(11)
-    await store.runs.add_late(late, reason="over")
-    await store.runs.add_late(late, reason="over")
+    assert await store.runs.add_late(late, reason="over")
+    assert not await store.runs.add_late(late, reason="over")
     assert (await store.runs.count_late(), await store.runs.count_late("A"), await store.runs.count_late("B")) == (1, 1, 0)

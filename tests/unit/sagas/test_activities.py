@@ -19,11 +19,12 @@ from uno_workflows import Event, NotYet, Refused, Transaction, UnoError, current
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.context import current_context
 from uno_workflows.events.encoding import decode
-from uno_workflows.events.errors import StoreContended, WrongExpectedVersion
+from uno_workflows.events.errors import StoreContended, StoreUnavailable, WrongExpectedVersion
 from uno_workflows.events.protocols import StepStore
+from uno_workflows.events.runs import RunKey, Undelivered
 from uno_workflows.sagas import activities
 from uno_workflows.sagas.activities import step_activity
-from uno_workflows.sagas.envelope import LookRequest
+from uno_workflows.sagas.envelope import CloseRequest, LookRequest, Unread
 
 CALL = StepCall(key="Fulfil/1/charge#1", start_event_id=UUID(int=1), stream="order-1", tenant="acme", correlation_id="talk")
 
@@ -239,6 +240,58 @@ async def test_step_that_lost_a_race_for_a_stream_is_tried_again() -> None:
         await ActivityEnvironment().run(wrapped(note), Placed(order_id="1"), CALL)
     assert caught.value.type == "WrongExpectedVersion"
     assert not caught.value.non_retryable
+
+
+async def test_events_that_were_not_taken_before_the_end_are_told_once_each(caplog: pytest.LogCaptureFixture) -> None:
+    """An end that could not be written is tried again, and is written again with what came meanwhile."""
+    caplog.set_level("INFO", logger="uno_workflows.sagas")
+
+    class Table:
+        def __init__(self) -> None:
+            self.late: list[int] = []
+            self.away = True
+
+        async def record_end(self, key: RunKey, state: str, **more: object) -> None: ...
+
+        async def add_late(self, event: Undelivered, *, reason: str) -> bool:
+            if event.position in self.late:
+                return False
+            if event.position == 9 and self.away:
+                self.away = False
+                raise StoreUnavailable("it is away")
+            self.late.append(event.position)
+            return True
+
+    def ends(*positions: int, again: bool = False) -> CloseRequest:
+        unread = tuple(Unread(position=position, event_id=UUID(int=position), type="Shipped") for position in positions)
+        end = CloseRequest(
+            saga="Fulfil",
+            tenant="acme",
+            key="1",
+            generation=1,
+            start_event_id=UUID(int=1),
+            state="done",
+            run_id="r",
+            history_length=9,
+        )
+        return end.model_copy(update={"unread": unread, "again": again})
+
+    nothing, close = cast("Any", None), ActivityEnvironment().run
+    framework = activities.FrameworkActivities(nothing, cast("Any", Table()), nothing)
+    with pytest.raises(ApplicationError):
+        await close(framework.close, ends(7, 9))
+    await close(framework.close, ends(7, 9))
+    await close(framework.close, ends(7, 9, 12, again=True))
+    told = [record.msg for record in caplog.records if record.msg.event == "event_late"]
+    assert [line.fields["position"] for line in told] == [7, 9, 12]
+    assert told[0].fields == {
+        "saga": "Fulfil",
+        "saga_key": "1",
+        "tenant": "acme",
+        "position": 7,
+        "event_id": UUID(int=7),
+        "event_type": "Shipped",
+    }
 
 
 async def test_last_look_keeps_its_bound_in_every_beat() -> None:

@@ -73,11 +73,12 @@ delete from {schema}.saga_pending
  where saga = cast(:saga as text) and tenant = cast(:tenant as text) and key = cast(:key as text)
    and position <= cast(:upto as bigint)
 
--- name: add_late — write down an event that came after the end
+-- name: add_late — write down an event that came after the end; no row if it is there already
 insert into {schema}.saga_late (saga, tenant, key, generation, position, event_id, event_type, reason)
 values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:position as bigint),
         cast(:event_id as uuid), cast(:event_type as text), cast(:reason as text))
 on conflict do nothing
+returning position
 
 -- name: count_pending — how many events wait for a start
 select count(*) from {schema}.saga_pending where cast(:saga as text) is null or saga = cast(:saga as text)
