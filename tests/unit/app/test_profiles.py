@@ -41,12 +41,12 @@ def test_beats_arrive_in_time_even_when_another_profile_set_the_time(scheduling:
     assert sent_every * (1.5 if scheduling is beating else 1.25) <= allowed
 
 
-@pytest.mark.parametrize(("name", "promised"), [(ProfileName.DEFAULT, 15), (ProfileName.FAST, 5)])
-def test_a_run_goes_on_within_what_is_promised_after_its_worker_was_killed(name: ProfileName, promised: int) -> None:
+@pytest.mark.parametrize(("name", "aim"), [(ProfileName.DEFAULT, 15), (ProfileName.FAST, 5)])
+def test_the_time_outs_after_a_kill_leave_room_in_the_time_aimed_at(name: ProfileName, aim: int) -> None:
     """Silence of the step, the wait before its next attempt, and that of its run for the worker that had it in its cache."""
     profile = PROFILES[name]
-    assert profile.step_heartbeat + duration(Retry().initial) + profile.sticky < timedelta(seconds=promised)
-    assert profile.pump_heartbeat + profile.pump_retry < timedelta(seconds=promised)
+    assert profile.step_heartbeat + duration(Retry().initial) + profile.sticky < timedelta(seconds=aim)
+    assert profile.pump_heartbeat + profile.pump_retry < timedelta(seconds=aim)
 
 
 def test_what_is_taken_when_no_worker_says_is_the_default_profile() -> None:
