@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from uno_workflows import Settings, Uno
+from uno_workflows.app.heap import set_heap_aside
 from uno_workflows.processing.pump import Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
 from uno_workflows.storage.tail import PostgresTail
@@ -47,6 +48,7 @@ async def measure(around: Surroundings) -> Result:
         ):
             await connection.execute(f"{TABLE}; create table by_hand_checkpoint as select 0::bigint as position")
             await uno.store.subscriptions.register(NAME, start="beginning")
+            set_heap_aside()  # as `uno worker` does; for both, since they share a process
             variants = {
                 OURS: partial(_ours, uno, tail, connection, number),
                 BY_HAND: partial(_by_hand, connection, number),

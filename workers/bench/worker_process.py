@@ -12,6 +12,7 @@ from temporalio.worker import Worker
 
 from uno_workflows import Settings
 from uno_workflows.app.catalogue import discover
+from uno_workflows.app.heap import set_heap_aside
 from uno_workflows.app.sandbox import workflow_runner
 from uno_workflows.app.worker import Role, run_worker
 from workers.bench import plain
@@ -27,7 +28,7 @@ async def main(role: str, *plain_arguments: str) -> None:
     if role == PLAIN:
         await _plain(*plain_arguments, stop=stop)
     else:
-        await run_worker(Settings.from_env(), discover(MODULES), role=Role(role), stop=stop, ready=_ready)
+        await run_worker(Settings.from_env(), discover(MODULES), role=Role(role), stop=stop, ready=_loaded)
 
 
 async def _plain(queue: str, address: str, *, stop: asyncio.Event) -> None:
@@ -46,6 +47,12 @@ async def _plain(queue: str, address: str, *, stop: asyncio.Event) -> None:
     async with worker:
         _ready()
         await stop.wait()
+
+
+def _loaded() -> None:
+    """As `uno worker` does."""
+    set_heap_aside()
+    _ready()
 
 
 def _ready() -> None:

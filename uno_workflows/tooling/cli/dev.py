@@ -11,6 +11,7 @@ import typer
 
 from uno_workflows.app.catalogue import discover
 from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.heap import set_heap_aside
 from uno_workflows.app.sdk_worker import build_id
 from uno_workflows.app.worker import run_worker
 from uno_workflows.config import Settings, traces_wanted
@@ -56,6 +57,7 @@ def dev(
             print(f"Temporal UI: {stack.ui_url}", flush=True)
 
             def ready() -> None:
+                set_heap_aside()
                 print(f"uno dev ready: {catalogue.summary()}", flush=True)
 
             if modules:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from uno_workflows.app.catalogue import discover
+from uno_workflows.app.heap import set_heap_aside
 from uno_workflows.app.sdk_worker import build_id
 from uno_workflows.app.worker import Role, run_worker
 from uno_workflows.config import Settings, traces_wanted
@@ -38,6 +39,6 @@ def worker(
 
     async def main(stop: asyncio.Event) -> None:
         async with exported_traces(wanted=traces, service=settings.app):
-            await run_worker(settings, catalogue, role=role, stop=stop)
+            await run_worker(settings, catalogue, role=role, stop=stop, ready=set_heap_aside)
 
     run_until_stopped(main)
