@@ -79,6 +79,11 @@ class App:
         answer: dict[str, Any] = await self.handle(workflow_id).query(STATE_QUERY)
         return answer
 
+    async def details(self, workflow_id: str) -> list[str]:
+        """The lines of a run's current details, as Temporal's UI shows them."""
+        answer = await self.handle(workflow_id).query("__temporal_workflow_metadata")
+        return str(answer.current_details).splitlines()
+
     async def waits_for(self, workflow_id: str, label: str) -> None:
         """Wait until a run is at this step or wait."""
 

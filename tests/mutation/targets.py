@@ -58,17 +58,22 @@ TARGETS = {
             f"{STORAGE}/test_lent_transactions.py",
             f"{STORAGE}/test_crowds.py",
             f"{STORAGE}/test_swallowed_errors.py",
+            f"{STORAGE}/test_measures.py",
             f"{STORAGE}/test_outages.py",
         ),
     ),
     "dispatcher": Target(
         modules=tuple(f"uno_workflows/dispatch/{name}.py" for name in ("dispatcher", "feeding", "progress", "routing")),
         functions=(),
-        tests=("tests/unit/dispatch", f"{SAGAS}/test_delivery.py", f"{SAGAS}/test_redelivery.py", f"{SAGAS}/test_ends.py"),
+        tests=("tests/unit/dispatch", *(f"{SAGAS}/test_{name}.py" for name in ("delivery", "redelivery", "ends"))),
     ),
     "driver": Target(
         modules=("uno_workflows/sagas/driver.py",),
         functions=(),
-        tests=("tests/replay", f"{SAGAS}/test_driver.py", f"{SAGAS}/test_bugs.py", f"{SAGAS}/test_ends.py"),
+        tests=(
+            "tests/replay",
+            *(f"{SAGAS}/test_{name}.py" for name in ("journal", "driver", "bugs", "ends", "by_hand", "delivery")),
+            "tests/integration/app/test_monitoring.py",
+        ),
     ),
 }

@@ -333,7 +333,7 @@ class Driver:
             failed = [item for item in failed if not await self._undo(*item)]
 
     async def _finish(self, state: RunState, reason: str) -> None:
-        self._journal.conclude(state if not reason else f"{state} — {reason}")
+        self._journal.conclude(state if reason in ("", state) else f"{state} — {reason}")
         self._upsert(state)
         unread = self._inbox.unread()
         await self._record(state, reason, unread=unread)
