@@ -52,7 +52,8 @@ async def measure(around: Surroundings) -> Result:
 
 
 NOTES: Final = [
-    "The steps do nothing. All worker processes have the same sandbox: only the module with the saga is loaded anew for a run.",
+    "The steps do nothing. Ours and the plain SDK's worker have the same sandbox, where only the module with the saga is loaded "
+    "anew for a run; both hide what they have loaded from the garbage collector.",
     "Ours besides: undo registered before each call, idempotency keys, a heartbeat timer for each step, the journal in the UI, "
     "the inbox, and a last command that writes the end into the table of runs.",
     "“with its start” counts, for ours, the dispatcher (reading the log, starting, checkpoint); for the plain SDK, the client "
