@@ -98,6 +98,9 @@ def test_sixty_invoices_come_out_right(kept: tuple[Path, Finished]) -> None:
     assert (report["rows_read"], report["orders_placed"], report["returns"]) == (917, 56, 2)
     assert report["orders_compensated"] == 1  # 536407: its number leaves 7 when divided by 50
     assert report["sagas_started"] == 58
+    proven = re.search(r"deliveries proven by the audit\W+([\d,]+)", finished.err)
+    assert proven, finished.err
+    assert int(proven[1].replace(",", "")) > report["events_appended"], "each goes to a read model at least"
     assert report["events_appended"] > 4 * 50
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from uno_workflows import Uno
 from uno_workflows.events.runs import FINAL_STATES
+from uno_workflows.processing.auditor import Auditor
 from workers.retail.arguments import Options
 from workers.retail.classification import tally
 from workers.retail.differences import Difference
@@ -24,6 +25,8 @@ from workers.retail.reconciliation import count_lost, reconcile
 from workers.retail.report import money
 from workers.retail.selected import Selected
 
+AUDITED_WITHIN: Final = 60.0
+"""Seconds for the auditor; what it waits for are transactions of workers that are nearly over."""
 POLL: Final = 0.1
 """Seconds between two looks at runs and checkpoints, which follow the last final state within moments."""
 
@@ -78,9 +81,14 @@ async def _unrest(uno: Uno, sagas: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found in the end; the numbers of this run are those since it began."""
+    """What was found in the end; the numbers of this run are those since it began.
+
+    Attributes:
+        audited: Deliveries to subscriptions that were held against the log, of all runs.
+    """
 
     facts: LogFacts
+    audited: int
     differences: list[Difference]
     events_appended: int
     sagas_started: int
@@ -95,14 +103,37 @@ async def examine(uno: Uno, options: Options, selected: Selected, outside: Outsi
     facts = await read_facts(uno, tally=counted, rows_read=selected.selection.rows_read, outside=rows)
     facts = replace(facts, report=replace(facts.report, lost=count_lost(csv, facts)))
     differences = await asyncio.to_thread(reconcile, csv, facts)
+    audited, unproven = await _audit(uno)
     runs = await uno.store.runs.find(limit=MANY)
     return Findings(
         facts=facts,
-        differences=differences,
+        audited=audited,
+        differences=[*differences, *unproven],
         events_appended=await _count_events(uno, after=before.head),
         sagas_started=len(runs) - before.runs,
         sagas_final=sum(run.state in FINAL_STATES for run in runs),
     )
+
+
+async def _audit(uno: Uno) -> tuple[int, list[Difference]]:
+    """Have every delivery proven, without the fence, as `uno audit delivery --now` does; how many, and what differs."""
+    audits, latest = uno.store.audits, time.monotonic() + AUDITED_WITHIN
+    while True:
+        await Auditor(audits).look(batches=None)
+        statuses = await audits.statuses()
+        waiting = sum(status.waiting.pages for status in statuses)
+        if not waiting or time.monotonic() > latest:
+            break
+        await asyncio.sleep(POLL)  # the worker's own auditor has them in hand, or a transaction of a worker is not quite over
+    found = [Difference("audit", finding.subscription, str(finding)) for finding in await audits.findings()]
+    found += [
+        Difference("audit", status.subscription, f"its checkpoint came to {status.unrecorded} without a record")
+        for status in statuses
+        if status.unrecorded is not None
+    ]
+    if waiting:
+        found.append(Difference("audit", "deliveries", f"{waiting} pages wait for a transaction that is open"))
+    return sum(status.events for status in statuses), found
 
 
 async def _count_events(uno: Uno, *, after: int) -> int:

@@ -87,6 +87,7 @@ async def _run(
             sagas_started=found.sagas_started,
             sagas_final=found.sagas_final,
             stuck=stuck,
+            audited=found.audited,
             differences=found.differences,
             seconds=time.monotonic() - started,
         )

@@ -28,6 +28,7 @@ class Outcome:
         sagas_started: By this run.
         sagas_final: Of all runs over this selection, those that have ended.
         stuck: Stream ids of what did not come to its end.
+        audited: Deliveries that the auditor proved, those of runs before included.
         differences: What does not agree.
         seconds: From the first process to the reconciliation.
     """
@@ -38,6 +39,7 @@ class Outcome:
     sagas_started: int
     sagas_final: int
     stuck: Sequence[str]
+    audited: int
     differences: Sequence[Difference]
     seconds: float
 
@@ -138,6 +140,7 @@ def _results(outcome: Outcome) -> Table:
         ("sagas started by this run", outcome.sagas_started),
         ("sagas that came to their end", outcome.sagas_final),
         ("stuck", len(outcome.stuck)),
+        ("deliveries proven by the audit", outcome.audited),
         ("effects that stand twice", report.duplicates),
         ("invoices lost", report.lost),
         ("seconds", round(outcome.seconds, 1)),

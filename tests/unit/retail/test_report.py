@@ -34,7 +34,7 @@ TITLE = "feb[2011].csv: the first 2 trading days, 2011-02-01 to 2011-02-02; 150 
 
 @pytest.fixture
 def outcome() -> Outcome:
-    return Outcome(TITLE, REPORT, 10, 1, 1, stuck=(), differences=(), seconds=1.0)
+    return Outcome(TITLE, REPORT, 10, 1, 1, stuck=(), audited=4, differences=(), seconds=1.0)
 
 
 def printed(outcome: Outcome) -> list[str]:
