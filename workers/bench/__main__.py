@@ -21,7 +21,7 @@ examples:
   scripts/bench --markdown docs/benchmarks.md
 
 exit codes: 0 measured, whether or not an aim was reached; 1 something failed; 2 wrong usage"""
-NAMES = ("append", "replay", "projection", "saga", "latency", "wakeup", "memory", "seen")
+NAMES = ("append", "replay", "projection", "saga", "latency", "wakeup", "memory", "seen", "scaling")
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Ours:
     """Our app: sagas start because an event is appended."""
 
     def __init__(self, uno: Uno, client: Client, workers: Sequence[Child], *, first: int) -> None:
-        self.workers = workers
+        self.workers, self.url = workers, uno.settings.database_url
         self._uno, self._client, self._numbers = uno, client, count(first)
         self._ended = 0
 

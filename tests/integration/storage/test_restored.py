@@ -85,8 +85,9 @@ async def test_after_a_restore_every_checkpoint_halts_and_goes_on_when_told(stor
             return status.halt and "it was restored or failed over" in status.halt.reason
 
         await until(halted)
+        await store.events.append([write("order-1")])
         await connection.execute(STATEMENTS["go-on.sql"])
-        await store.events.append([write("order-1", 2)])
+        await store.events.append([write("order-1")])
         await store.subscriptions.resume(NAME)
         await until(lambda: len(consumer.seen) == 5)
     assert consumer.seen == [1, 2, 3, 4 + ahead, 5 + ahead]
