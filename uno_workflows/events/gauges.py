@@ -33,6 +33,8 @@ class Gauges:
         head: The newest position that was drawn.
         fence_age: Seconds that the oldest transaction is open which readers wait for; 0 without one.
         open_runs: How many runs are not over, by saga and state.
+        open_findings: How many findings of the audit nobody has settled, by subscription; 0 is left out.
+        open_skipped_events: How many events these say were never handled.
     """
 
     now: float
@@ -40,3 +42,5 @@ class Gauges:
     fence_age: float
     subscriptions: Sequence[SubscriptionGauges]
     open_runs: Mapping[tuple[str, str], int]
+    open_findings: Mapping[str, int]
+    open_skipped_events: Mapping[str, int]

@@ -212,12 +212,20 @@ CATALOGUE: Final = (
         "Undos that ended: undone, or failed, which are tried again until they succeed.",
     ),
     Metric(
-        "uno_audit_findings",
-        _C,
+        "uno_audit_open_findings",
+        _G,
         "{finding}",
         ("subscription",),
         _W,
-        "Findings of the auditor of any kind, those with skipped events included.",
+        "Findings of the audit, of any kind, that nobody has settled.",
+    ),
+    Metric(
+        "uno_audit_open_skipped_events",
+        _G,
+        "{event}",
+        ("subscription",),
+        _W,
+        "Committed events that were never handled, by these findings, each of which names 1,000 at most.",
     ),
     Metric(
         "uno_audit_skipped_events",
@@ -225,7 +233,7 @@ CATALOGUE: Final = (
         "{event}",
         ("subscription",),
         _W,
-        "Committed events that the auditor found skipped. Anything above 0 is a page.",
+        "Committed events that the auditor of this process found skipped; the alarm asks the gauge, which outlives it.",
     ),
     Metric(
         "uno_gauges_timestamp_seconds",

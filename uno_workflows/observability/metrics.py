@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -104,7 +104,6 @@ class Metrics:
         self._count("uno_handler_retries", subscription, error_type)
 
     def differed(self, finding: DeliveryFinding) -> None:
-        self._count("uno_audit_findings", finding.subscription)
         self._count("uno_audit_skipped_events", finding.subscription, number=len(finding.missing))
 
     # -- sagas
@@ -125,14 +124,13 @@ class Metrics:
     # -- what a worker is, and what it reads from the database
 
     def announce(self, *, version: str, build_id: str, role: str, sagas: Collection[str], subscriptions: Collection[str]) -> None:
-        """Say what this process runs, and let every counter of an alarm begin at zero: one that appears as 1 did not grow."""
+        """Say what this process runs, and let counters of what is rare begin at zero: one that appears as 1 did not grow."""
         self._families["uno_build_info"].labels(version, build_id, role).set(1)
         for saga in sagas:
             self._families["uno_saga_started"].labels(saga)
             for state in OPEN_STATES:
                 self._families["uno_saga_open"].labels(saga, state)
         for name in subscriptions:
-            self._families["uno_audit_findings"].labels(name)
             self._families["uno_audit_skipped_events"].labels(name)
             self._families["uno_subscription_halts"].labels(name)
 
@@ -144,10 +142,10 @@ class Metrics:
         self._families["uno_gauges_timestamp_seconds"].set(gauges.now)
         for subscription in gauges.subscriptions:
             self._show_subscription(subscription)
-        samples = self._families["uno_saga_open"].collect()[0].samples
-        known = {(sample.labels["saga"], sample.labels["state"]) for sample in samples}
-        for saga, state in known | set(gauges.open_runs):  # what is no more is zero
-            self._families["uno_saga_open"].labels(saga, state).set(gauges.open_runs.get((saga, state), 0))
+        self._show_all("uno_saga_open", gauges.open_runs.items())
+        none = {subscription.name: 0 for subscription in gauges.subscriptions}
+        for what, numbers in (("findings", gauges.open_findings), ("skipped_events", gauges.open_skipped_events)):
+            self._show_all(f"uno_audit_open_{what}", (((name,), number) for name, number in {**none, **numbers}.items()))
 
     def _show_subscription(self, gauges: SubscriptionGauges) -> None:
         for name, value in {
@@ -158,6 +156,12 @@ class Metrics:
             "halted": gauges.halted,
         }.items():
             self._families[f"uno_subscription_{name}"].labels(gauges.name).set(value)
+
+    def _show_all(self, name: str, values: Iterable[tuple[tuple[str, ...], int]]) -> None:
+        """Set a gauge by its labels; what was shown before and is no more is zero."""
+        shown = {tuple(sample.labels.values()): 0 for sample in self._families[name].collect()[0].samples}
+        for labels, value in (shown | dict(values)).items():
+            self._families[name].labels(*labels).set(value)
 
     def _count(self, name: str, *labels: str, number: int = 1) -> None:
         self._families[name].labels(*labels).inc(number)

@@ -1,4 +1,4 @@
-"""How the store stands now, in three short statements, and whether it still is the one that we know."""
+"""How the store stands now, in four short statements, and whether it still is the one that we know."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ async def read_gauges(database: Database) -> Gauges:
     """Read them; the clock comes with the last statement, so that it is as near to now as can be."""
     log = await database.fetch_row("log_gauges")
     runs = await database.fetch("run_gauges")
+    findings = await database.fetch("finding_gauges")
     subscriptions = await database.fetch("subscription_gauges", bound=log["bound"])
     return Gauges(
         now=subscriptions[0]["now"] if subscriptions else log["now"],
@@ -19,6 +20,8 @@ async def read_gauges(database: Database) -> Gauges:
         fence_age=log["fence_age"],
         subscriptions=[SubscriptionGauges(*tuple(row)[:-1]) for row in subscriptions],
         open_runs={(row["saga"], row["state"]): row["runs"] for row in runs},
+        open_findings={row["subscription"]: row["findings"] for row in findings},
+        open_skipped_events={row["subscription"]: row["skipped_events"] for row in findings},
     )
 
 

@@ -43,9 +43,13 @@ class Page:
 
     def by(self, name: str, label: str, **labels: str) -> dict[str, float]:
         """The same for each value of a label; what is zero is left out."""
+        found = sorted(self.of(name, label, **labels))
+        return {key: number for key in found if (number := self.value(name, **{**labels, label: key}))}
+
+    def of(self, name: str, label: str, **labels: str) -> set[str]:
+        """The values of a label for which there is a sample, be it zero."""
         samples = [sample for family in self.families for sample in family.samples if sample.name == name]
-        found = {sample.labels[label] for sample in samples if labels.items() <= sample.labels.items()}
-        return {key: number for key in sorted(found) if (number := self.value(name, **{**labels, label: key}))}
+        return {sample.labels[label] for sample in samples if labels.items() <= sample.labels.items()}
 
 
 async def scrape(app: App) -> Page:
@@ -172,8 +176,10 @@ async def _behind(app: App) -> Page | None:
     return page if "projection:OrdersByState" in lag and "saga:FulfilOrder" not in lag else None
 
 
-async def test_what_the_auditor_of_a_worker_finds_is_counted(run_app: RunApp, monkeypatch: pytest.MonkeyPatch):
+async def test_what_the_auditor_of_a_worker_finds_is_shown_until_it_is_settled(run_app: RunApp, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("uno_workflows.processing.auditor.INTERVAL", timedelta(seconds=0.05))
+    monkeypatch.setattr("uno_workflows.app.monitoring.GAUGE_SECONDS", 0.05)
+    monkeypatch.setattr("uno_workflows.app.monitoring.GAUGE_SHARE", 1)
     async with run_app(["apps.shop"], monitor=("127.0.0.1", free_port())) as app:
         await place(app, {"a1": ""})
         blind, subscriptions = "projection:Blind", app.uno.store.subscriptions
@@ -181,9 +187,16 @@ async def test_what_the_auditor_of_a_worker_finds_is_counted(run_app: RunApp, mo
         lease = await subscriptions.take_over(blind, owner="test")
         wanted = Delivered(types=["OrderPlaced"])
         await subscriptions.advance(lease, await app.uno.store.events.bound(), delivered=wanted)
-        await until(lambda: _is(app, "uno_audit_findings_total", 1, subscription=blind))
+        await until(lambda: _is(app, "uno_audit_open_findings", 1, subscription=blind))
+        assert await _is(app, "uno_audit_open_skipped_events", 1, subscription=blind)
         assert await _is(app, "uno_audit_skipped_events_total", 1, subscription=blind)
-        assert await _is(app, "uno_audit_findings_total", 0, subscription="saga:FulfilOrder")
+        page = await scrape(app)
+        assert page.by("uno_audit_open_findings", "subscription") == {blind: 1}
+        assert page.of("uno_audit_open_findings", "subscription") == page.of("uno_subscription_halted", "subscription")
+        (finding,) = await app.uno.store.audits.findings()
+        assert await app.uno.store.audits.settle(finding.id, note="mended by hand")
+        await until(lambda: _is(app, "uno_audit_open_findings", 0, subscription=blind))
+        await until(lambda: _is(app, "uno_audit_open_skipped_events", 0, subscription=blind))
 
 
 async def test_temporals_core_counts_each_time_that_a_bug_is_met(run_app: RunApp):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from uno_workflows.events.errors import LostLease
 from uno_workflows.events.subscriptions import Delivered
 from uno_workflows.processing.auditor import Auditor
+from uno_workflows.storage.gauges import read_gauges
 
 NAME = "projection:Revenue"
 TYPES = ("Happened",)
@@ -389,6 +390,26 @@ async def test_a_settled_finding_is_no_longer_open(store, reader, audited, write
     assert await store.audits.settle(number, note="mended by hand")
     assert await store.audits.findings() == []
     assert not await store.audits.settle(number, note="again")
+
+
+async def test_gauges_tell_of_findings_until_they_are_settled(store, reader, audited, write, connect):
+    """Whoever found it may have died before anybody read its counters, and the subscription may have been taken away since."""
+    await store.events.append([write("order-1", 4)])
+    await reader.page(2, without=(1, 2))
+    await reader.page(without=(3,))
+    removed = await Reader(store, "projection:Removed").take_over()
+    await removed.page(without=(1, 2, 3, 4))
+    await Reader(store, "projection:Fine").take_over()
+    assert len(await audited()) == 3
+    await (await connect()).execute("delete from uno.subscriptions where name = $1", removed.name)
+    read = await read_gauges(store.database)
+    assert read.open_findings == {NAME: 2, removed.name: 1}
+    assert read.open_skipped_events == {NAME: 3, removed.name: 4}
+    first, second, third = await store.audits.findings()
+    await store.audits.settle(first.id, note="mended by hand")
+    await store.audits.settle(third.id, note="mended by hand")
+    read = await read_gauges(store.database)
+    assert (read.open_findings, read.open_skipped_events) == ({NAME: 1}, {NAME: len(second.missing)})
 
 
 async def test_pages_that_retention_overtook_are_counted_as_never_audited(store, reader, audited, write, connect, caplog):

@@ -32,9 +32,11 @@ def recorded(age: float) -> datetime:
     return NOW - timedelta(seconds=age)
 
 
-def gauges(*, open_runs: dict[tuple[str, str], int]) -> Gauges:
+def gauges(
+    *, open_runs: dict[tuple[str, str], int], findings: dict[str, int] | None = None, skipped: dict[str, int] | None = None
+) -> Gauges:
     read = SubscriptionGauges("saga:Fulfil", lag_events=3, lag_seconds=1.5, moved_at=7.0, paused=False, halted=True)
-    return Gauges(now=NOW.timestamp(), head=9, fence_age=2.0, subscriptions=[read], open_runs=open_runs)
+    return Gauges(NOW.timestamp(), 9, 2.0, [read], open_runs, open_findings=findings or {}, open_skipped_events=skipped or {})
 
 
 @pytest.fixture
@@ -123,20 +125,33 @@ def test_gauges_show_the_last_reading_and_what_is_no_more_is_zero(registry: Coll
     assert value("uno_saga_open", {"saga": "Old", "state": "open"}) == 0
 
 
-def test_the_counters_of_alarms_begin_at_zero(registry: CollectorRegistry):
+def test_open_findings_are_shown_of_every_subscription_and_are_zero_once_settled(registry: CollectorRegistry):
+    made, value = Metrics(registry), registry.get_sample_value
+    for name in ("uno_audit_open_findings", "uno_audit_open_skipped_events"):
+        assert value(name, {"subscription": "saga:Fulfil"}) is None, "what was not read is not known to be zero"
+    made.show(gauges(open_runs={}, findings={"projection:Removed": 2}, skipped={"projection:Removed": 7}))
+    assert value("uno_audit_open_findings", {"subscription": "projection:Removed"}) == 2
+    assert value("uno_audit_open_skipped_events", {"subscription": "projection:Removed"}) == 7
+    assert value("uno_audit_open_findings", {"subscription": "saga:Fulfil"}) == 0
+    assert value("uno_audit_open_skipped_events", {"subscription": "saga:Fulfil"}) == 0
+    made.show(gauges(open_runs={}))
+    assert value("uno_audit_open_findings", {"subscription": "projection:Removed"}) == 0
+    assert value("uno_audit_open_skipped_events", {"subscription": "projection:Removed"}) == 0
+
+
+def test_the_counters_of_what_is_rare_begin_at_zero(registry: CollectorRegistry):
     """One that appears as 1 did not grow, to Prometheus."""
     Metrics(registry).announce(version="1", build_id="b", role="all", sagas=["Fulfil"], subscriptions=["saga:Fulfil"])
     assert registry.get_sample_value("uno_audit_skipped_events_total", {"subscription": "saga:Fulfil"}) == 0
-    assert registry.get_sample_value("uno_audit_findings_total", {"subscription": "saga:Fulfil"}) == 0
+    assert registry.get_sample_value("uno_subscription_halts_total", {"subscription": "saga:Fulfil"}) == 0
 
 
 @pytest.mark.parametrize(("kind", "missing"), [("difference", (3, 4)), ("difference", ()), ("gap", ()), ("overlap", ())])
-def test_every_finding_counts_and_skipped_events_apart(registry: CollectorRegistry, kind: FindingKind, missing: tuple[int, ...]):
+def test_the_skipped_events_of_a_finding_are_counted(registry: CollectorRegistry, kind: FindingKind, missing: tuple[int, ...]):
     made, concerned = Metrics(registry), {"subscription": "saga:Fulfil"}
     skipped = [GlobalPosition(position) for position in missing]
     after, upto = GlobalPosition(2), GlobalPosition(9)
     made.differed(DeliveryFinding(1, "saga:Fulfil", uuid4(), kind, after, upto, ["Placed"], skipped, [], NOW))
-    assert registry.get_sample_value("uno_audit_findings_total", concerned) == 1
     assert registry.get_sample_value("uno_audit_skipped_events_total", concerned) == len(missing)
 
 

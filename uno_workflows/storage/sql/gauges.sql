@@ -28,5 +28,9 @@ select s.name, greatest(cast(:bound as bigint) - s.position, 0) as lag_events,
 -- name: run_gauges — how many runs are not over
 select saga, state, count(*) as runs from {schema}.saga_runs where closed_at is null group by saga, state
 
+-- name: finding_gauges — what no person has settled yet: findings of a subscription, and how many events they say it never handled
+select subscription, count(*) as findings, sum(cardinality(missing)) as skipped_events
+  from {schema}.delivery_findings where settled_at is null group by subscription
+
 -- name: standing — the newest migration that was applied, and whether this server lets us write: a standby answers, and is no use
 select coalesce(max(number), 0) as number, current_setting('transaction_read_only')::boolean as read_only from {schema}.schema_migrations
