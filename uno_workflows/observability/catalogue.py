@@ -130,7 +130,14 @@ CATALOGUE: Final = (
         "When the checkpoint last moved, or was last seen at the bound (Unix time, of the database).",
     ),
     Metric("uno_subscription_paused", _G, "1", ("subscription",), _W, "1 while somebody wants it to stand still."),
-    Metric("uno_subscription_halted", _G, "1", ("subscription",), _W, "1 while it stands still at an event it cannot handle."),
+    Metric(
+        "uno_subscription_halted",
+        _G,
+        "1",
+        ("subscription",),
+        _W,
+        "1 while it stands still: at an event that it cannot handle, or because its checkpoint does not fit the log.",
+    ),
     Metric("uno_subscription_owned", _G, "1", ("subscription",), _W, "1 in the process whose pump holds the lease."),
     Metric("uno_subscription_halts", _C, "{halt}", ("subscription",), _W, "Halts that a pump wrote down."),
     Metric(

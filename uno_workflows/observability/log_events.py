@@ -107,8 +107,8 @@ _ALL: Final = (
     LogEvent(
         "subscription_halted",
         "error",
-        "A subscription stands still, because an event can neither be handled nor skipped",
-        "mend it, then `uno subscriptions resume`; `--skip` passes the event",
+        "A subscription stands still: an event can neither be handled nor skipped, or its checkpoint does not fit the log",
+        "mend it, then `uno subscriptions resume`; `--skip` passes the event; without `position`: Backups in docs/operations.md",
     ),
     LogEvent(
         "delivery_differs",

@@ -21,6 +21,7 @@ from uno_workflows.storage.transactions import Limits, Transactions
 
 WINDOW: Final = 5_000
 """Positions that one page looks at: a type that never comes costs a few milliseconds a page, and the checkpoint moves."""
+BACKUPS: Final = "; see Backups in docs/operations.md"
 
 
 class PostgresSubscriptions:
@@ -77,8 +78,9 @@ class PostgresSubscriptions:
         reason = None
         if epoch != log_epoch:
             reason = f"its checkpoint {position} is of epoch {epoch}, the log is in {log_epoch}: it was restored or failed over"
+            reason += BACKUPS
         elif position > head:
-            reason = f"its checkpoint {position} is ahead of the log, which ends at {head}: the log lost its end"
+            reason = f"its checkpoint {position} is ahead of the log, which ends at {head}: the log lost its end{BACKUPS}"
         elif position + 1 < first_position:
             reason = _retained(position, first_position)
         if reason is not None:

@@ -231,8 +231,8 @@ async def test_a_halt_keeps_any_reason(subscriptions, reason, kept):
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        ("update uno.log set epoch = gen_random_uuid()", "restored or failed over"),
-        ("update uno.subscriptions set position = 50", "ahead of the log"),
+        ("update uno.log set epoch = gen_random_uuid()", "restored or failed over; see Backups in docs/operations.md"),
+        ("update uno.subscriptions set position = 50", "the log lost its end; see Backups in docs/operations.md"),
         ("update uno.log set first_position = 2", "retention"),
     ],
 )

@@ -79,7 +79,9 @@ def resume(
 
 def _row(status: SubscriptionStatus) -> dict[str, Any]:
     state = "halted" if status.halt else "paused" if status.paused else "running"
-    reason = f"at position {status.halt.position}: {status.halt.reason}" if status.halt else None
+    reason = status.halt.reason if status.halt else None
+    if status.halt and status.halt.position is not None:
+        reason = f"at position {status.halt.position}: {reason}"
     return {
         "name": status.name,
         "state": state,
