@@ -7,8 +7,11 @@ what happened, to which event, stream, saga or setting, and what to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from uno_workflows.events.subscriptions import Lease
 
 
 class UnoError(Exception):
@@ -182,10 +185,14 @@ class UnknownSubscription(UnoError, LookupError):
 
 
 class SubscriptionHalted(UnoError):
-    """A subscription met something it may neither handle nor skip."""
+    """A subscription met something it may neither handle nor skip.
 
-    def __init__(self, name: str, position: int | None, reason: str) -> None:
-        self.name, self.position, self.reason = name, position, reason
+    Attributes:
+        lease: Under which a take-over wrote it down, for whoever took over; `None` if nobody has yet.
+    """
+
+    def __init__(self, name: str, position: int | None, reason: str, *, lease: Lease | None = None) -> None:
+        self.name, self.position, self.reason, self.lease = name, position, reason, lease
         at = "" if position is None else f" at position {position}"
         super().__init__(f"subscription {name} halted{at}: {reason}")
 

@@ -118,6 +118,7 @@ class Subscriptions(Protocol):
         Raises:
             UnknownSubscription: it was never registered.
             LostLease: another term followed the one of `after`.
+            SubscriptionHalted: the checkpoint does not fit the log. It is written down, under the lease that the error carries.
         """
         ...
 

@@ -138,18 +138,16 @@ class Pump:
         pause = FIRST_PAUSE
         lease: Lease | None = None
         while not self.leaving.is_set() and time.monotonic() < end:
-            before = lease
             try:
                 # only the first one may be somebody else's: a process that froze wakes up to broken connections, and must not
                 # take for an outage what was its end
-                lease = await self._subscriptions.take_over(self._consumer.subscription, owner=self._owner, after=before)
+                lease = await self._subscriptions.take_over(self._consumer.subscription, owner=self._owner, after=lease)
                 pause = FIRST_PAUSE
                 self._outage.over("postgres")
                 self._tell_taken(lease)
                 await self._hold(lease, end)
             except SubscriptionHalted as halt:
-                if lease is before:
-                    lease = None  # it does not fit the log: the take-over itself halted it, under a term that we never saw
+                lease = halt.lease or lease  # a take-over that does not fit the log halts under its own, newer term
                 self._tell_halted(halt)
                 await self._rest(self._settings.poll.total_seconds())
             except (StoreUnavailable, StoreContended) as err:

@@ -66,7 +66,7 @@ class PostgresSubscriptions:
             UnknownSubscription: it was never registered.
             LostLease: another term followed the one of `after`.
             SubscriptionHalted: the checkpoint does not fit the log: it is of another epoch, ahead of the head, or below what
-                retention left. The row says so too; nothing is skipped.
+                retention left. The row says so too; nothing is skipped. The error carries the lease, which is ours all the same.
         """
         row = await self._database.fetch_row("take_over", name=name, owner=owner, after=after and after.term)
         if row is None and after is not None:
@@ -85,7 +85,7 @@ class PostgresSubscriptions:
             reason = _retained(position, first_position)
         if reason is not None:
             await self.halt(lease, position=None, reason=reason)
-            raise SubscriptionHalted(name, None, reason)
+            raise SubscriptionHalted(name, None, reason, lease=lease)
         return lease
 
     async def check(self, lease: Lease) -> bool:

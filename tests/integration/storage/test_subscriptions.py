@@ -252,6 +252,23 @@ async def test_a_checkpoint_that_does_not_fit_the_log_halts_with_a_name(store, s
             await subscriptions.page(before, bound=3, types=["Happened"], limit=10)
 
 
+async def test_who_finds_again_that_it_does_not_fit_takes_nothing_from_an_heir_who_finds_the_same(subscriptions, connect):
+    await subscriptions.register(NAME, start="beginning")
+    await (await connect()).execute("update uno.subscriptions set position = 50")
+
+    async def halted(owner, after=None):
+        with pytest.raises(SubscriptionHalted, match="ahead of the log") as caught:
+            await subscriptions.take_over(NAME, owner=owner, after=after)
+        return caught.value.lease
+
+    first = await halted("one")
+    second = await halted("one", after=first)
+    heir = await halted("two")
+    assert [lease.term for lease in (first, second, heir)] == [1, 2, 3]
+    with pytest.raises(LostLease):
+        await subscriptions.take_over(NAME, owner="one", after=second)
+
+
 async def test_pumps_that_overlap_pass_every_event_once(store, subscriptions, write, connect):
     await (await connect()).execute("create table seen (position bigint)")
     await store.events.append([write("order-1", 300)])
