@@ -219,6 +219,25 @@ async def test_a_halt_names_its_event_and_can_be_resumed_past_it(store, subscrip
         await subscriptions.resume(NAME, skip=True)
 
 
+async def test_a_halt_is_since_its_reason_changed_last(subscriptions):
+    """A checkpoint that does not fit the log is halted again at each try, twice a second."""
+    await subscriptions.register(NAME, start="beginning")
+    lease = await subscriptions.take_over(NAME, owner="one")
+
+    async def halted_at(position, reason):
+        await subscriptions.halt(lease, position=position, reason=reason)
+        return (await subscriptions.statuses())[0].halt.at
+
+    one, event, other = (None, "it does not fit"), (2, "it does not fit"), (2, "a bug")
+    for halt, following in ((one, event), (event, other), (other, one)):
+        since = await halted_at(*halt)
+        assert await halted_at(*halt) == since
+        assert await halted_at(*following) > since
+    since = await halted_at(*one)
+    await subscriptions.resume(NAME)
+    assert await halted_at(*one) > since
+
+
 @pytest.mark.parametrize(("reason", "kept"), [("a\x00b", "a\\x00b"), ("a\ud800b", "a\\ud800b")])
 async def test_a_halt_keeps_any_reason(subscriptions, reason, kept):
     """One that Postgres refused would have the pump fail, and be tried again, for ever."""

@@ -53,9 +53,11 @@ page as (
     from moved where cast(:to as bigint) > cast(:position as bigint))
 select name from moved
 
--- name: halt — stand still until somebody resumes, if it is still ours
+-- name: halt — stand still until somebody resumes, if it is still ours; halted again for the same reason, it stands since the first time
 update {schema}.subscriptions
-   set halted_at = clock_timestamp(), halt_position = cast(:position as bigint), halt_reason = cast(:reason as text)
+   set halted_at = case when halt_reason = cast(:reason as text) and halt_position is not distinct from cast(:position as bigint)
+                        then halted_at else clock_timestamp() end,
+       halt_position = cast(:position as bigint), halt_reason = cast(:reason as text)
  where name = cast(:name as text) and term = cast(:term as bigint)
 returning name
 
