@@ -145,7 +145,11 @@ class Subscriptions(Protocol):
         ...
 
     async def halt(self, lease: Lease, *, position: int | None, reason: str) -> None:
-        """Stand still, with a name, until `resume`."""
+        """Stand still, with a name, until `resume`.
+
+        Raises:
+            LostLease: another term, or a reset to another epoch of the log.
+        """
         ...
 
     async def pause(self, name: str) -> None: ...

@@ -84,7 +84,10 @@ class PostgresSubscriptions:
         elif position + 1 < first_position:
             reason = _retained(position, first_position)
         if reason is not None:
-            await self.halt(lease, position=None, reason=reason)
+            try:
+                await self.halt(lease, position=None, reason=reason)
+            except LostLease:  # taken over, or told meanwhile that it is of this log: judge anew
+                return await self.take_over(name, owner=owner, after=lease)
             raise SubscriptionHalted(name, None, reason, lease=lease)
         return lease
 
@@ -163,13 +166,18 @@ class PostgresSubscriptions:
         """Stand still, with a name, until `resume`.
 
         Raises:
-            LostLease: somebody else owns it now.
+            LostLease: somebody else owns it now, or it was reset to another epoch of the log.
         """
         row = await self._database.fetch_row(
-            "halt", name=lease.subscription, term=lease.term, position=position, reason=storable(reason)
+            "halt",
+            name=lease.subscription,
+            term=lease.term,
+            epoch=lease.epoch,
+            position=position,
+            reason=storable(reason),
         )
         if row is None:
-            raise LostLease(f"subscription {lease.subscription} was taken over since term {lease.term}")
+            raise LostLease(f"subscription {lease.subscription} was taken over or reset since term {lease.term}")
 
     async def pause(self, name: str) -> None:
         """Stand still from the next page on. Raises UnknownSubscription."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from uno_workflows.events.errors import (
 from uno_workflows.events.subscriptions import Delivered
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
+from uno_workflows.storage.subscriptions import PostgresSubscriptions
 
 NAME = "projection:Revenue"
 NOTHING = Delivered(())
@@ -286,6 +288,31 @@ async def test_who_finds_again_that_it_does_not_fit_takes_nothing_from_an_heir_w
     assert [lease.term for lease in (first, second, heir)] == [1, 2, 3]
     with pytest.raises(LostLease):
         await subscriptions.take_over(NAME, owner="one", after=second)
+
+
+async def test_a_halt_does_not_undo_what_an_operator_did_meanwhile(subscriptions, connect, monkeypatch):
+    """Between the look of a take-over and its halt the checkpoint is told that it is of this log, and resumed."""
+    await subscriptions.register(NAME, start="beginning")
+    connection = await connect()
+    await connection.execute("update uno.log set epoch = gen_random_uuid()")
+    leases = []
+
+    async def held(self, lease, **more):
+        leases.append(lease)
+        await connection.execute("update uno.subscriptions set epoch = (select epoch from uno.log)")
+        await self.resume(NAME)
+        await halt(self, lease, **more)
+
+    halt = PostgresSubscriptions.halt
+    monkeypatch.setattr(PostgresSubscriptions, "halt", held)
+    lease = await subscriptions.take_over(NAME, owner="one")
+    assert (await subscriptions.statuses())[0].halt is None
+    assert await subscriptions.check(lease)
+    with pytest.raises(LostLease, match="taken over or reset since term 1"):
+        await halt(subscriptions, leases[0], position=None, reason="late")
+    with pytest.raises(LostLease, match="reset"):
+        await halt(subscriptions, replace(leases[0], term=lease.term), position=None, reason="late")
+    assert await subscriptions.check(lease)
 
 
 async def test_pumps_that_overlap_pass_every_event_once(store, subscriptions, write, connect):

@@ -53,12 +53,13 @@ page as (
     from moved where cast(:to as bigint) > cast(:position as bigint))
 select name from moved
 
--- name: halt — stand still until somebody resumes, if it is still ours; halted again for the same reason, it stands since the first time
+-- name: halt — stand still until somebody resumes, if it is still ours; halted again for the same reason, it stands since
+-- the first time
 update {schema}.subscriptions
    set halted_at = case when halt_reason = cast(:reason as text) and halt_position is not distinct from cast(:position as bigint)
                         then halted_at else clock_timestamp() end,
        halt_position = cast(:position as bigint), halt_reason = cast(:reason as text)
- where name = cast(:name as text) and term = cast(:term as bigint)
+ where name = cast(:name as text) and term = cast(:term as bigint) and epoch = cast(:epoch as uuid)
 returning name
 
 -- name: pause — stand still because somebody wants it
