@@ -85,7 +85,11 @@ class Consumer(Protocol):
     def start(self) -> Start: ...
 
     def open(self, lease: Lease, leaving: asyncio.Event) -> AbstractAsyncContextManager[Session]:
-        """Begin to work; leaving the block waits for what is in flight, briefly once `leaving` is set."""
+        """Begin to work; leaving the block waits for what is in flight, briefly once `leaving` is set.
+
+        Raises:
+            SubscriptionHalted, LostLease: as `take` does, for what was in flight.
+        """
         ...
 
 
@@ -160,19 +164,18 @@ class Pump:
         try:
             async with self._consumer.open(lease, self.leaving) as session:
                 await self._pump(session, end)
+        except SubscriptionHalted as halt:  # out here, since what is in flight may also halt while the block is left
+            await self._subscriptions.halt(lease, position=halt.position, reason=halt.reason)
+            self._measures.halted(lease.subscription)
+            raise
         finally:
             self._measures.let_go(lease.subscription)
 
     async def _pump(self, session: Session, end: float) -> None:
         while not self.leaving.is_set() and time.monotonic() < end:
             self.position = session.lease.position
-            try:
-                session.verify()
-                await self._turn(session, await self._wait(session.read))
-            except SubscriptionHalted as halt:
-                await self._subscriptions.halt(session.lease, position=halt.position, reason=halt.reason)
-                self._measures.halted(self._consumer.subscription)
-                raise
+            session.verify()
+            await self._turn(session, await self._wait(session.read))
 
     async def _turn(self, session: Session, bound: int) -> None:
         may_go_on = await self._subscriptions.check(session.lease)
