@@ -149,8 +149,8 @@ class Feeder:
             await self._late(event, key)
 
     async def _late(self, event: StoredEvent, key: RunKey) -> None:
-        await self._runs.add_late(_undelivered(event, key), reason=OVER)
-        log.info("event_late", **_fields(event, key))
+        if await self._runs.add_late(_undelivered(event, key), reason=OVER):
+            log.info("event_late", **_fields(event, key))  # at most once: it is delivered again after a crash
 
     def _envelope(self, event: StoredEvent) -> Envelope:
         return make_envelope(event, epoch=self._epoch, searchable=self._temporal.searchable)

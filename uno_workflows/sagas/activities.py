@@ -166,7 +166,7 @@ class FrameworkActivities:
             for unread in request.unread:
                 event = Undelivered(key, GlobalPosition(unread.position), unread.event_id, unread.type)
                 if await self._runs.add_late(event, reason="arrived, and was not taken before the end"):
-                    _tell_late(event)  # once: a repeat, or an end that is written again, names it again
+                    _tell_late(event)  # at most once: a repeat, or an end that is written again, names it again
         if not request.again:
             _tell_end(request)
 

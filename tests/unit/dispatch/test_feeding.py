@@ -38,8 +38,11 @@ class Runs:
     async def record_end(self, key: RunKey, state: str, *, reason: str = "") -> None:
         self.written.append(f"{state}: {reason}")
 
-    async def add_late(self, event: Any, *, reason: str) -> None:
-        self.written.append(f"late {event.position}")
+    async def add_late(self, event: Any, *, reason: str) -> bool:
+        if (new := f"late {event.position}") in self.written:
+            return False
+        self.written.append(new)
+        return True
 
 
 @dataclass
@@ -124,3 +127,13 @@ async def test_the_runs_of_a_page_are_asked_for_at_once_and_then_known() -> None
     await one.deliver(event(5), KEY)
     assert runs.asked[0] == {KEY, other}
     assert len(runs.asked) == 1
+
+
+async def test_an_event_that_is_delivered_again_is_told_as_late_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="uno_workflows.dispatch")
+    runs = Runs(state="done")
+    for position in (6, 7, 6, 7):
+        assert await feeder(Temporal(None), runs).deliver(event(position), KEY) == "late"
+    assert runs.written == ["late 6", "late 7"]
+    assert [line.split()[0] for line in caplog.messages] == ["event_late"] * 2
+    assert "position=6 stream_id=order-1" in caplog.messages[0]
