@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
 import asyncpg
 import pytest
@@ -73,6 +75,23 @@ async def test_several_streams_are_appended_all_or_none_and_idempotently(uno: Un
 async def test_each_event_needs_its_id(uno: Uno) -> None:
     with pytest.raises(ValueError, match="2 events, but 1 event ids"):
         await uno.append("counter-1", [Counted(n=1), Counted(n=2)], event_ids=new_event_id())
+
+
+async def test_what_was_read_is_no_event_to_append(uno: Uno) -> None:
+    """It is a tuple, and would be taken for a batch of its fields."""
+    await uno.append("counter-1", Counted(n=1))
+    [read] = [r async for r in uno.read("counter-1")]
+    recorded: Any = read
+    refused = partial(pytest.raises, TypeError, match="an Event or a sequence of them, not Recorded; pass recorded.event")
+    for given in (recorded, [recorded], [Counted(n=2), recorded]):
+        with refused():
+            await uno.append("counter-2", given)
+        with refused():
+            await uno.append_streams({"counter-2": given})
+        async with uno.transaction() as tx:
+            with refused():
+                await tx.append("counter-2", given)
+    assert [r async for r in uno.read("counter-2")] == []
 
 
 async def test_events_carry_who_caused_them_and_tenants_do_not_meet(uno: Uno) -> None:

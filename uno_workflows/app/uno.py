@@ -13,6 +13,7 @@ from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.profiles import PROFILES
 from uno_workflows.config import Settings
 from uno_workflows.events.base import Event
+from uno_workflows.events.batches import batch_of
 from uno_workflows.events.context import EventContext, current_context
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.ids import new_event_id
@@ -209,9 +210,7 @@ def _measures(registry: CollectorRegistry) -> AbstractContextManager[Measures]:
 
 
 def _batch(events: Event | Sequence[Event], ids: UUID | Sequence[UUID] | None) -> tuple[list[Event], list[UUID]]:
-    batch = [events] if isinstance(events, Event) else list(events)
-    if strange := next((one for one in batch if not isinstance(one, Event)), None):
-        raise TypeError(f"append takes an Event or a sequence of them, not {type(strange).__name__}")
+    batch = batch_of(events)
     given = [ids] if isinstance(ids, UUID) else list(ids or [new_event_id() for _ in batch])
     if len(given) != len(batch):
         raise ValueError(f"{len(batch)} events, but {len(given)} event ids")

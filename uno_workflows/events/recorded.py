@@ -90,6 +90,8 @@ class Metadata(NamedTuple):
 class Recorded(NamedTuple, Generic[E_co]):
     """An event as it was recorded.
 
+    Read it by its names. Number and order of its fields may change, so do not unpack it.
+
     Attributes:
         event: The event itself, decoded by its type.
         id: Its id, unique within its tenant.

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, Executable, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from uno_workflows.events.batches import batch_of
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.context import EventContext, current_context
 from uno_workflows.events.errors import StoreUnavailable
@@ -81,7 +82,7 @@ class PostgresTransaction:
             InvalidStreamId: the stream's name breaks a rule.
             TransactionFailed: a statement before failed, and its error was swallowed.
         """
-        given = events if isinstance(events, Sequence) else (events,)
+        given = batch_of(events)
         ids = [self._next_id() for _ in given]
         types = (event.event_type for event in given)
         with sending(self._context(ids), streams=[stream_id], types=types, ids=ids) as context:
