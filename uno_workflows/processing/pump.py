@@ -152,6 +152,7 @@ class Pump:
                 await self._hold(lease, end)
             except SubscriptionHalted as halt:
                 lease = halt.lease or lease  # a take-over that does not fit the log halts under its own, newer term
+                self._outage.over("postgres")  # which took the halt
                 self._tell_halted(halt)
                 await self._rest(self._settings.poll.total_seconds())
             except (StoreUnavailable, StoreContended) as err:

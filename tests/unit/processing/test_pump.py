@@ -125,6 +125,29 @@ async def test_an_outage_does_not_wait_for_a_pump_that_was_cancelled_in_it(caplo
     assert not outages.any
 
 
+async def test_an_outage_is_over_once_postgres_takes_a_halt() -> None:
+    """As after a restore: what answers again is a log that no checkpoint fits."""
+    tries = 0
+
+    class Restored(Subscriptions):
+        async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise StoreUnavailable("it is away")
+            raise SubscriptionHalted(name, None, "the log was restored", lease=Lease(name, GlobalPosition(0), tries, UUID(int=1)))
+
+    outages, given = Outages(), (Restored(), Tail(), Consumer())
+    made: tuple[Any, Any, Any] = given
+    pump = Pump(*made, owner="one", settings=PumpSettings(poll=timedelta(milliseconds=1)), outages=outages)
+    running = asyncio.create_task(pump.run())
+    await until(lambda: outages.any)
+    await until(lambda: not outages.any)
+    assert tries > 1
+    pump.leaving.set()
+    await running
+
+
 async def test_after_an_outage_it_goes_on_only_if_nobody_came_since() -> None:
     """A process that froze wakes up to connections that broke, while its heir is at work."""
     terms: list[int | None] = []
