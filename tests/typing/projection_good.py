@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import assert_type
 from uuid import UUID
 
-from uno_workflows import Event, Projection, Recorded, Transaction, on
+from uno_workflows import Event, Projection, Recorded, Retry, Transaction, on
 
 
 class OrderPlaced(Event):
@@ -34,7 +34,7 @@ class Common(Projection, abstract=True):
     table = "orders"
 
 
-class Both(Common):
+class Both(Common, retry=Retry(attempts=5, initial="200ms")):
     @on(OrderPlaced, OrderFulfilled)
     async def add(self, events: Sequence[Recorded[OrderPlaced | OrderFulfilled]], tx: Transaction) -> None:
         assert_type(self.table, str)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 
 from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
@@ -12,10 +15,13 @@ from uno_workflows.events.errors import DeclarationError
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Exponential backoff, run by Temporal: the waits are durable and can be seen in its UI.
+    """Exponential backoff, of a step or of a projection.
+
+    A step's is run by Temporal: its waits are durable, can be seen in the UI, and are exactly as long as said. A projection's is
+    run by its pump, between two transactions: its waits have jitter, and an outage of Postgres is no attempt (ADR 0020).
 
     Attributes:
-        attempts: How often in all, the first included; 0 is without limit.
+        attempts: How often in all, the first included; 0 is without limit, which a projection refuses: it halts by name.
         initial: The wait before the second attempt.
         factor: What each wait is longer than the one before, at least 1.0.
         maximum: The longest wait.
@@ -37,3 +43,19 @@ class Retry:
         )
         if not timedelta(0) < first <= longest:
             raise DeclarationError(f"Retry(initial={self.initial!r}, maximum={self.maximum!r}): needs 0 < initial <= maximum")
+
+
+def waits(retry: Retry) -> Iterator[float]:
+    """The seconds before the second attempt, before the third, and so on; without end if the attempts are without limit."""
+    pause, longest = duration(retry.initial).total_seconds(), duration(retry.maximum).total_seconds()
+    for _ in range(retry.attempts - 1) if retry.attempts else count():
+        yield pause
+        pause = min(pause * retry.factor, longest)
+
+
+def jittered(seconds: float) -> float:
+    """Between half of a wait and all of it, so that those who met an outage together do not come back at one moment.
+
+    Never in workflow code, which must replay (ADR 0020).
+    """
+    return random.uniform(seconds / 2, seconds)

@@ -16,6 +16,7 @@ from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Measures, Subscriptions
 from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
+from uno_workflows.events.retry import jittered, waits
 from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start
 from uno_workflows.observability.line import shown
 from uno_workflows.observability.logs import get_logger
@@ -25,8 +26,8 @@ from uno_workflows.projections.projection import Projection, subscription_name
 
 log = get_logger("uno_workflows.projections")
 
-ATTEMPTS: Final = 3
-FIRST_PAUSE: Final = 0.2
+LOOK_AT_LEASE: Final = 1.0
+"""Seconds between two looks at the lease while it waits for the next attempt: a pause or another pump must not wait for that."""
 TURN_SECONDS: Final = 0.5
 """After how long `take` goes back to the pump between two batches, which looks whether the lease is paused, halted or over.
 Reading the rest of a page again costs a few milliseconds, so small batches that are fast should not return after each."""
@@ -93,36 +94,60 @@ class FolderSession:
                 return
             batch = page.events[first : first + size]
             upto = page.upto if first + size >= len(page.events) else batch[-1].position
-            try:
-                await self._insist(batch, upto)
-            except _HandlerFailed as err:
-                log.warning("projection_batch_split", subscription=self._folder.subscription, events=len(batch), reason=str(err))
-                await self._one_by_one(batch, upto)
-
-    async def _one_by_one(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> None:
-        for event in batch:
-            if self._leaving.is_set():
+            if not await self._settle(batch, upto):
                 return
+
+    async def _settle(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> bool:
+        """Fold a batch, at last one by one; False if the pump has to look first, or leaves."""
+        try:
+            return await self._insist(batch, upto)
+        except _HandlerFailed as err:
+            log.warning("projection_batch_split", subscription=self._folder.subscription, events=len(batch), reason=str(err))
+        return await self._one_by_one(batch, upto)
+
+    async def _one_by_one(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> bool:
+        for event in batch:
             try:
-                await self._insist([event], event.position)
+                if self._leaving.is_set() or not await self._insist([event], event.position):
+                    return False
             except _HandlerFailed as err:
                 raise SubscriptionHalted(self._folder.subscription, event.position, f"{event.type}: {err}") from err
-        await self._insist([], upto)
+        return await self._insist([], upto)
 
-    async def _insist(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> None:
-        """Fold with a few attempts; outages of Postgres are the pump's to wait out, and do not count."""
-        for attempt in range(1, ATTEMPTS + 1):
+    async def _insist(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> bool:
+        """Fold, with the attempts of the projection's `Retry`; outages of Postgres are the pump's to wait out, and do not count.
+
+        False if the wait for another attempt was cut short: it is not folded, and nothing behind it may be.
+        """
+        for attempt, wait in enumerate((*waits(self._folder.definition.retry), None), start=1):
             try:
-                return await self._fold(batch, upto)
+                await self._fold(batch, upto)
             except _HandlerFailed as err:
-                if attempt == ATTEMPTS:
+                if wait is None:
                     raise
                 log.warning(
                     "projection_failed", subscription=self._folder.subscription, position=upto, attempt=attempt, reason=str(err)
                 )
                 self._folder.measures.retried(self._folder.subscription, type(err.__cause__).__name__)
-                await asyncio.sleep(FIRST_PAUSE * 2**attempt)
-        return None
+            else:
+                return True
+            if not await self._rest(jittered(wait)):
+                return False
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _rest(self, seconds: float) -> bool:
+        """Wait for the next attempt, outside of any transaction; False once the pump leaves, or the lease is paused or halted."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                async with asyncio.timeout(min(left, LOOK_AT_LEASE)):
+                    await self._leaving.wait()
+            except TimeoutError:
+                if not await self._folder.subscriptions.check(self.lease):
+                    return False
+            else:
+                return False
+        return True
 
     async def _fold(self, batch: Sequence[StoredEvent], upto: GlobalPosition) -> None:
         if upto == self.lease.position:

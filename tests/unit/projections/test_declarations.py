@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from uno_workflows import DeclarationError, Event, Projection, Recorded, Transaction, on
+from uno_workflows import DeclarationError, Event, Projection, Recorded, Retry, Transaction, on
+from uno_workflows.dispatch.subscription import LEASE_LIMIT
+from uno_workflows.projections.projection import LONGEST_WAIT
 
 
 class Placed(Event):
@@ -49,11 +51,28 @@ def _sync_handler() -> None:
         (lambda: declare(batch=10_001), "batch must be 1 to 10,000, not 10001"),
         (lambda: declare(since=datetime(2026, 1, 1)), "since= needs a time zone"),
         (lambda: declare(name="no/slash"), "projection 'no/slash': a name is"),
+        (lambda: declare(retry=Retry()), r"Orders: retry=Retry\(attempts=0\) must be 1 to 20: .* halts by name"),
+        (lambda: declare(retry=Retry(attempts=21)), "must be 1 to 20"),
+        (lambda: declare(retry=Retry(attempts=8)), "waits of retry= are 123 s together, at most 120 fit into a lease"),
     ],
 )
 def test_projection_is_refused_with_the_reason(wrong: Callable[[], object], reason: str):
     with pytest.raises(DeclarationError, match=reason):
         wrong()
+
+
+@pytest.mark.parametrize(
+    "retry", [Retry(attempts=1), Retry(attempts=20, initial="1s", maximum="5s"), Retry(attempts=3, initial="1 min")], ids=str
+)
+def test_retry_whose_waits_fit_into_a_lease_is_taken(retry: Retry):
+    definition = declare(retry=retry).__uno_projection__
+    assert definition is not None
+    assert definition.retry == retry
+
+
+def test_a_batch_and_one_event_of_it_can_wait_within_a_lease():
+    """Cut off in between, the next lease would count anew, and the subscription never halt."""
+    assert 2 * LONGEST_WAIT <= LEASE_LIMIT / 2, "the rest is for the handlers themselves"
 
 
 def test_option_that_does_not_exist_is_refused():

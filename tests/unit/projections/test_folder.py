@@ -20,6 +20,7 @@ from uno_workflows.events.registry import EventRegistry
 from uno_workflows.events.subscriptions import Delivered, Lease, Page
 from uno_workflows.projections import folder
 from uno_workflows.projections.folder import FolderSession, ProjectionFolder
+from uno_workflows.projections.projection import DEFAULT_RETRY
 
 
 class Counted(Event):
@@ -54,6 +55,9 @@ class Checkpoints:
     async def advance(self, lease: Lease, to: GlobalPosition, *, delivered: Delivered, tx: object) -> Lease:
         return replace(lease, position=to)
 
+    async def check(self, lease: Lease) -> bool:
+        return True
+
 
 def stored(n: int) -> StoredEvent:
     return StoredEvent(
@@ -69,7 +73,7 @@ PAGE = Page([stored(n) for n in range(1, 7)], GlobalPosition(9))
 async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FolderSession]:
     for name, value in {"batches": [], "leaving": asyncio.Event(), "attempts": 0}.items():
         monkeypatch.setattr(Counts, name, value, raising=False)
-    monkeypatch.setattr(folder, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(folder, "jittered", lambda _: 0.0)
     registry = EventRegistry()
     registry.add(Counted)
     lease = Lease("projection:Counts", GlobalPosition(0), 1, UUID(int=0))
@@ -114,4 +118,4 @@ async def test_leaving_ends_the_search_for_a_bad_event_too(session: FolderSessio
     monkeypatch.setattr(Counts, "leave_after", 1)
     await session.take(PAGE)
     assert Counts.batches == [[1]]
-    assert (session.read, Counts.attempts) == (1, folder.ATTEMPTS + 1)
+    assert (session.read, Counts.attempts) == (1, DEFAULT_RETRY.attempts + 1)

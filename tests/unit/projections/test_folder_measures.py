@@ -96,7 +96,7 @@ async def test_a_batch_that_lost_its_lease_is_not():
 
 async def test_an_attempt_that_another_follows_is_a_retry_by_the_users_error(monkeypatch: pytest.MonkeyPatch):
     """Three attempts of the batch, two of them followed by another; then one by one, and again three of the second event."""
-    monkeypatch.setattr(folder, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(folder, "jittered", lambda _: 0.0)
     registry = await fold(Checkpoints(), 1, -2, 3)
     assert registry.get_sample_value("uno_handler_retries_total", {**LABELS, "error_type": "ZeroDivisionError"}) == 4
     assert handled(registry) == 1
@@ -110,7 +110,7 @@ async def test_a_handler_whose_error_has_no_text_halts_the_projection(monkeypatc
     async def weigh(*_: object) -> None:
         raise Speechless
 
-    monkeypatch.setattr(folder, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(folder, "jittered", lambda _: 0.0)
     monkeypatch.setattr(Weighed, "weigh", weigh)
     registry = await fold(Checkpoints(), 1)
     assert registry.get_sample_value("uno_handler_retries_total", {**LABELS, "error_type": "Speechless"}) == 4
