@@ -24,6 +24,7 @@ from uno_workflows.events.errors import StoreContended, StoreUnavailable, Subscr
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import EventStore, Measures, Runs, Subscriptions
 from uno_workflows.events.recorded import StoredEvent
+from uno_workflows.events.retry import jittered
 from uno_workflows.events.runs import RunKey
 from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start
 from uno_workflows.observability.outages import Outages, Part
@@ -199,7 +200,7 @@ class DispatchSession:
             except (StoreUnavailable, StoreContended) as err:
                 outage.met(err)
                 self._changed.set()
-                await asyncio.sleep(FIRST_PAUSE)
+                await asyncio.sleep(jittered(FIRST_PAUSE))
             except Exception as err:
                 self._failure = self._failure or err
                 return
@@ -285,7 +286,7 @@ class DispatchSession:
                     raise asyncio.CancelledError from err
                 outage.met(err)
                 self._dispatcher.measures.retried(self._dispatcher.subscription, type(err).__name__)
-                await self._rest(pause)
+                await self._rest(jittered(pause))
                 pause = min(pause * 2, self._dispatcher.settings.longest_pause.total_seconds())
             except UnoError as err:
                 raise self._halted(event, err) from err

@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 
 from uno_workflows.dispatch.subscription import PUMP, PumpTimes, SubscriptionInput, SubscriptionWorkflow
 from uno_workflows.events.errors import LostLease
+from uno_workflows.events.retry import jittered
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
 from uno_workflows.observability.traces import outside_spans
@@ -123,7 +124,7 @@ async def keep_subscriptions(client: Client, *, app: str, task_queue: str, names
             pause = ENSURE_SECONDS
         except RPCError as err:
             outage.met(err, server="temporal")
-            pause = AGAIN_SECONDS
+            pause = jittered(AGAIN_SECONDS)
         await asyncio.sleep(pause)
 
 

@@ -13,6 +13,7 @@ from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import parse_workflow_id
 from uno_workflows.events.protocols import Runs
+from uno_workflows.events.retry import jittered
 from uno_workflows.events.runs import RunKey
 from uno_workflows.observability.outages import Outages
 
@@ -38,11 +39,11 @@ class Reconciler:
             try:
                 await self.look()
                 self._outage.over()
-                pause = INTERVAL
+                pause = INTERVAL.total_seconds()
             except (RPCError, UnoError) as err:
                 self._outage.met(err, server="temporal" if isinstance(err, RPCError) else None)
-                pause = AGAIN
-            await asyncio.sleep(pause.total_seconds())
+                pause = jittered(AGAIN.total_seconds())
+            await asyncio.sleep(pause)
 
     async def look(self) -> int:
         """One look; returns how many runs were found closed by the server."""

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from uno_workflows.events.errors import StoreContended, StoreUnavailable, SubscriptionHalted
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Measures, Subscriptions, Tail
+from uno_workflows.events.retry import jittered
 from uno_workflows.events.subscriptions import Lease, Page, Start
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
@@ -157,7 +158,7 @@ class Pump:
                 await self._rest(self._settings.poll.total_seconds())
             except (StoreUnavailable, StoreContended) as err:
                 self._outage.met(err)
-                await self._rest(pause)
+                await self._rest(jittered(pause))
                 pause = min(pause * 2, self._settings.longest_pause.total_seconds())
 
     async def _hold(self, lease: Lease, end: float) -> None:

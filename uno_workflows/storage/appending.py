@@ -25,6 +25,7 @@ from uno_workflows.events.errors import (
 from uno_workflows.events.names import ANY, Version, bucket
 from uno_workflows.events.protocols import Measures
 from uno_workflows.events.recorded import Appended, StreamAppend
+from uno_workflows.events.retry import jittered
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.handles import AsyncpgHandle, Handle, KnowsItsCommit, lent
 from uno_workflows.storage.pool import Database
@@ -33,7 +34,7 @@ from uno_workflows.storage.statements import Statement
 APPEND_EVENTS: Final = 10_000
 """Events in one append: a transaction with more would hold all readers back for too long."""
 
-_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between attempts: a restart of Postgres fits in
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6)  # seconds between attempts: half of them outlast a restart of Postgres
 _PATIENCE: Final = 15.0  # seconds after which no further attempt is begun
 
 
@@ -138,7 +139,7 @@ class Appending:
                 # what is there already is our own attempt whose answer was lost, and was not counted
                 self._measures.appended(writes, [replace(one, replayed=False) for one in made] if answer_lost else made)
                 return made
-            await asyncio.sleep(pause)
+            await asyncio.sleep(jittered(pause))
         raise AssertionError("the last attempt returns or raises")
 
     async def _append_once(self, writes: Sequence[StreamAppend]) -> list[Appended]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
+from uno_workflows.events.retry import jittered
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.storage.background import running
 from uno_workflows.storage.errors import outage
@@ -62,7 +63,7 @@ class Notifier:
                     if connection is not None:
                         connection.terminate()
                         connection = None
-                    await asyncio.sleep(_AWAY)
+                    await asyncio.sleep(jittered(_AWAY))
         finally:
             if connection is not None:
                 connection.terminate()

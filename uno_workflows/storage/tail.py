@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import GlobalPosition
+from uno_workflows.events.retry import jittered
 from uno_workflows.observability.outages import Outages
 from uno_workflows.storage.background import running
 from uno_workflows.storage.errors import outage
@@ -93,7 +94,7 @@ class PostgresTail:
                 if (ours := outage(error, schema=self._database.schema)) is None:
                     raise
                 waiting.met(ours)
-                await asyncio.sleep(_AWAY[min(away, len(_AWAY) - 1)])
+                await asyncio.sleep(jittered(_AWAY[min(away, len(_AWAY) - 1)]))
                 away += 1
                 continue
             away = 0
@@ -141,5 +142,5 @@ class PostgresTail:
             finally:
                 if connection is not None:
                     connection.terminate()
-            await asyncio.sleep(_AWAY[min(away, len(_AWAY) - 1)])
+            await asyncio.sleep(jittered(_AWAY[min(away, len(_AWAY) - 1)]))
             away += 1

@@ -300,7 +300,9 @@ async def test_append_is_durable_even_where_commits_are_not(store, write, connec
 
 
 async def test_append_gives_up_with_a_message_that_says_the_ids_may_be_sent_again(store, write, monkeypatch):
-    monkeypatch.setattr("uno_workflows.storage.appending._PAUSES", (0.0, 0.0))
+    drawn: list[float] = []
+    monkeypatch.setattr("uno_workflows.storage.appending._PAUSES", (0.1, 0.2))
+    monkeypatch.setattr("uno_workflows.storage.appending.jittered", lambda seconds: drawn.append(seconds) or 0.0)
 
     def refused(_):
         raise ConnectionRefusedError(111, "connection refused")
@@ -308,3 +310,4 @@ async def test_append_gives_up_with_a_message_that_says_the_ids_may_be_sent_agai
     monkeypatch.setattr(Database, "connection", refused)
     with pytest.raises(StoreUnavailable, match="same ids is safe"):
         await store.events.append([write("order-1")])
+    assert drawn == [0.1, 0.2]

@@ -197,6 +197,8 @@ async def test_an_event_that_append_did_not_write_halts_by_name_and_is_not_passe
 
 async def test_a_start_that_fails_for_a_while_is_made_again_ever_more_patiently(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    drawn: list[float] = []
+    monkeypatch.setattr(module, "jittered", lambda seconds: drawn.append(seconds) or seconds / 2)
     temporal, subscriptions, measures = Temporal(), Subscriptions(), Counted()
     temporal.answers.set()
     subscriptions.heard.set()
@@ -212,7 +214,8 @@ async def test_a_start_that_fails_for_a_while_is_made_again_ever_more_patiently(
 
         monkeypatch.setattr(one, "_rest", noted)
         await one.take(page(1))
-    assert paused == [(0.01, True), (0.02, True), (0.04, True), (0.05, True)]
+    assert drawn == [0.01, 0.02, 0.04, 0.05]
+    assert paused == [(0.005, True), (0.01, True), (0.02, True), (0.025, True)], "jitter shortens a pause, not those that follow"
     assert not subscriptions.told.any, "the outage is over"
     assert temporal.started == ["Fulfil/1"]
     assert measures.told == [("saga:Fulfil", "TemporalUnavailable")] * 4 + [("Fulfil", 1)]

@@ -17,6 +17,7 @@ from uno_workflows.events.errors import LostLease, StoreUnavailable, Subscriptio
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.subscriptions import Lease, Page
 from uno_workflows.observability.outages import Outages
+from uno_workflows.processing import pump as module
 from uno_workflows.processing.pump import Pump, PumpSettings
 
 
@@ -146,6 +147,22 @@ async def test_an_outage_is_over_once_postgres_takes_a_halt() -> None:
     assert tries > 1
     pump.leaving.set()
     await running
+
+
+async def test_an_outage_is_waited_out_ever_more_patiently_and_not_by_all_at_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[float] = []
+    monkeypatch.setattr(module, "jittered", lambda seconds: drawn.append(seconds) or 0.0)
+
+    class Away(Subscriptions):
+        async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
+            if len(drawn) == 5:
+                raise LostLease("another has it")
+            raise StoreUnavailable("it is away")
+
+    given: tuple[Any, Any, Any] = (Away(), Tail(), Consumer())
+    with pytest.raises(LostLease):
+        await Pump(*given, owner="one", settings=PumpSettings(longest_pause=timedelta(seconds=1))).run()
+    assert drawn == [0.1, 0.2, 0.4, 0.8, 1]
 
 
 async def test_after_an_outage_it_goes_on_only_if_nobody_came_since() -> None:
