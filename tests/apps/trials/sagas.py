@@ -84,6 +84,12 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
         await self.step(act, Deed(word="one"), undo=take_back)
         self.words.append((await self.expect(Nudged, within="1s")).word)
 
+    async def patient(self, begun: Begun) -> None:
+        self.words.append((await self.expect(Nudged, within="1h")).word)
+
+    async def undeclared(self, begun: Begun) -> None:
+        await self.expect(Reported)
+
     async def soon_then_more(self, begun: Begun) -> None:
         await self.soon(begun)
         await self.expect(Noted)

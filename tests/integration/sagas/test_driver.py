@@ -205,6 +205,20 @@ async def test_expect_expires_and_the_saga_is_undone(app: App):
     assert app.did(run) == ["one", "unone"]
 
 
+async def test_an_event_that_comes_while_it_is_waited_for_is_taken(app: App):
+    key, run = await begin(app, "patient")
+    await app.waits_for(run, "expect Nudged")
+    await app.uno.append(f"trial-{key}", Nudged(trial=key, word="a"))
+    assert await app.ended(run) == ("done", "")
+    assert (await app.state(run))["state"]["words"] == ["a"]
+
+
+async def test_an_event_that_is_not_declared_cannot_be_waited_for(app: App):
+    _, run = await begin(app, "undeclared")
+    assert "Trial must declare expects=Reported" in (await until(lambda: app.failures(run)))[0]
+    await app.handle(run).terminate("seen")
+
+
 async def test_two_that_wait_for_the_same_type_get_one_event_each(app: App):
     key, run = await begin(app, "two_wait_for_one")
     await app.waits_for(run, "expect Nudged")
