@@ -202,12 +202,12 @@ async def test_what_the_auditor_of_a_worker_finds_is_shown_until_it_is_settled(r
 async def test_temporals_core_counts_each_time_that_a_bug_is_met(run_app: RunApp):
     """The alarm on it asks for this name and this label, and tells of the reason."""
     async with run_app(["apps.telling"], monitor=("127.0.0.1", free_port())) as app:
-        await app.uno.append("question-riddle", Asked(question="riddle", how="bug"))
+        await app.uno.append("question-counted", Asked(question="counted", how="bug"))
         kind = {"workflow_type": "Tell", "failure_reason": "WorkflowError"}
         met = partial(_met, app, "temporal_workflow_task_execution_failed_total", **kind)
         await until(partial(met, 1), seconds=30)
         await until(partial(met, 4), seconds=30)
-        await app.handle("Tell/riddle").terminate()
+        await app.handle("Tell/counted").terminate()
 
 
 async def _met(app: App, name: str, number: int, **labels: str) -> bool:
