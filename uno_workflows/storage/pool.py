@@ -26,12 +26,27 @@ _CLOSING: Final = 2.0  # seconds for a call that is still under way when its con
 
 async def connect(dsn: str, settings: StoreSettings) -> Any:
     """A connection of our own, outside the pool."""
-    return await asyncpg.connect(
+    return await _connect(
         plain_dsn(dsn),
         timeout=settings.connect_timeout,
         statement_cache_size=settings.statement_cache_size,
         server_settings=settings.session(),
     )
+
+
+async def _connect(*arguments: Any, **options: Any) -> Any:
+    """As asyncpg connects, but a cancel waits a moment for the end of it: cut off in the middle, asyncpg leaves a future with an
+    error behind, of which asyncio complains in the log when the worker has long stopped."""
+    connecting = asyncio.ensure_future(asyncpg.connect(*arguments, **options))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        await asyncio.wait([connecting], timeout=_CLOSING)
+        if not connecting.done():
+            connecting.cancel()
+        elif connecting.exception() is None:
+            connecting.result().terminate()
+        raise
 
 
 class Lane:
@@ -107,6 +122,7 @@ class Database:
                 statement_cache_size=settings.statement_cache_size,
                 server_settings=settings.session(),
                 reset=_nothing_to_reset,
+                connect=_connect,
             )
         steps = Lane(plain, settings, size=settings.transactions)
         pumps = Lane(plain, settings, size=settings.pump_transactions)
