@@ -19,6 +19,7 @@ from typing import Any
 
 import asyncpg
 from apps.shop.events import OrderPlaced, OrderShipped
+from temporalio.client import Client
 
 from uno_workflows import Event, Uno
 from uno_workflows.app.registering import register_subscriptions
@@ -213,15 +214,32 @@ class Shop:
         """Keys of the calls of one step for one order."""
         return [key for step, key, _ in self.ledger() if step == what and f"/{order}/" in key]
 
-    async def pumped(self, worker: Process) -> float:
-        """Wait until every subscription is read by this worker."""
+    async def pumped(self, worker: Process, *, limit: float = LIMIT) -> float:
+        """Wait until every subscription is read by this worker; if it does not come to that, tell what the servers say."""
 
         async def all_owned() -> bool:
             assert worker.code is None, worker.words
             owners = [status.owner or "" for status in await self.uno.store.subscriptions.statuses()]
             return all(owner.startswith(f"{worker.pid}@") for owner in owners)
 
-        return await until(all_owned, what=f"{worker.pid} reads all of {self.name}\n{worker.words}")
+        try:
+            return await until(all_owned, limit=limit, what=f"{worker.pid} reads all of {self.name}\n{worker.words}")
+        except AssertionError as error:
+            error.add_note(await self._told_by_the_servers())
+            raise
+
+    async def _told_by_the_servers(self) -> str:
+        """What Postgres and Temporal say of the subscriptions, for a failure that is seldom."""
+        lines = [str(status) for status in await self.uno.store.subscriptions.statuses()]
+        async with self.sql() as connection:
+            sessions = "select pid, state, wait_event, xact_start, query from pg_stat_activity where datname = current_database()"
+            lines += [str(tuple(row)) for row in await connection.fetch(sessions)]
+        client = await Client.connect(self.environment["TEMPORAL_ADDRESS"])
+        async for found in client.list_workflows("WorkflowType = 'uno.subscription'"):
+            if found.id.startswith(f"uno/{self.environment['UNO_APP']}/"):
+                described = (await client.get_workflow_handle(found.id).describe()).raw_description
+                lines.append(f"{found.id}: {described.pending_activities} {described.pending_workflow_task}")
+        return "\n".join(lines)
 
     async def states(self) -> dict[str, str]:
         """Every run's state, by workflow id."""
