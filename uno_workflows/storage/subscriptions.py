@@ -77,8 +77,8 @@ class PostgresSubscriptions:
         lease = Lease(name, position, term, epoch)
         reason = None
         if epoch != log_epoch:
-            reason = f"its checkpoint {position} is of epoch {epoch}, the log is in {log_epoch}: it was restored or failed over"
-            reason += BACKUPS
+            where = f"its checkpoint {position} is of epoch {epoch}, the log is in {log_epoch}"
+            reason = f"{where}: it was restored or failed over{BACKUPS}"
         elif position > head:
             reason = f"its checkpoint {position} is ahead of the log, which ends at {head}: the log lost its end{BACKUPS}"
         elif position + 1 < first_position:

@@ -15,7 +15,7 @@ from workers.children import inherited_environment, stop
 GRACE: Final = 10.0
 """Seconds that a process may take to stop in good order."""
 TAIL: Final = 2000
-_TICK: Final = os.sysconf("SC_CLK_TCK")
+TICK: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -50,8 +50,7 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """What it has used of all cores, in user mode and in the kernel."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
+        return sum(map(int, stat_of(self._process.pid)[11:13])) / TICK
 
     def memory_bytes(self) -> int:
         """What it holds in memory now (resident set)."""
@@ -60,6 +59,11 @@ class Child:
     async def stop(self) -> None:
         """Ask it to stop, and insist."""
         await stop(self._process, grace=GRACE)
+
+
+def stat_of(pid: int | str) -> list[str]:
+    """The fields of `stat` by proc(5), from the state on: 1 is the parent, 11 to 14 ticks used, two by ended children."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 @asynccontextmanager

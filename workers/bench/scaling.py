@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from workers.bench.children import TICK, stat_of
 from workers.bench.measuring import Result, Sample, Table, interleave
 from workers.bench.subjects import Ours, ours
 from workers.bench.surroundings import Surroundings, connected
@@ -16,8 +16,6 @@ from workers.bench.surroundings import Surroundings, connected
 TITLE: Final = "More worker processes"
 AIM: Final = "none: the figures for sizing. CPU for each saga should not grow with the number of processes"
 PROCESSES: Final = (1, 2, 4)
-
-_TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
 async def measure(around: Surroundings) -> Result:
@@ -69,7 +67,7 @@ def cpu_seconds(folder: Path) -> float:
     parents, used, roots = {}, {}, set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            fields = stat_of(process.name)
             if str(folder).encode() in (process / "cmdline").read_bytes():
                 roots.add(process.name)
         except OSError:  # it has just ended
@@ -79,4 +77,4 @@ def cpu_seconds(folder: Path) -> float:
     while more:
         found |= more
         more = {child for child, parent in parents.items() if parent in found} - found
-    return sum(used[process] for process in found) / _TICK
+    return sum(used[process] for process in found) / TICK
