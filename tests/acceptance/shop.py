@@ -193,7 +193,7 @@ class Shop:
         return Said(code, process.said.read_text(), process.words)
 
     def arm(self, point: str) -> None:
-        """Have the first process that passes a crash point die of it."""
+        """Have the first process that passes a crash point die of it, or one that passes a freeze point freeze."""
         self._flag(f"crash-{point}").touch()
 
     def let(self, what: str) -> None:

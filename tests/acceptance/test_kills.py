@@ -164,6 +164,24 @@ async def a_frozen_worker_that_wakes_up_moves_nothing(shop: Shop) -> None:
 
 
 @SCENARIOS
+async def a_worker_that_freezes_in_the_middle_of_a_statement_holds_nobody_up_for_long(shop: Shop) -> None:
+    """Postgres takes its session for an active one, so none of its limits ends what holds all readers back (ADR 0021)."""
+    zombie = shop.worker()
+    await shop.pumped(zombie)
+    shop.arm("statement")
+    await shop.place(1)
+    heir = shop.worker()
+    await heir.ready()
+    await shop.place(2)
+    await heir.says("silent_session_ended: ")
+    assert zombie.code is None
+    gap = await until(lambda: _at_head(shop, "projection:OrdersByState"))
+    measured.info("SIGSTOP in a statement: the read model was at the head %.1f s after the session was ended", gap)
+    await zombie.kill()  # what else it holds up, polls that swallow tasks, is not what this is about
+    await check(shop)
+
+
+@SCENARIOS
 async def events_delivered_twice_change_nothing(shop: Shop) -> None:
     """The checkpoint is turned back while a saga runs and others are over, and the worker is another one."""
     first = shop.worker()

@@ -31,6 +31,7 @@ from uno_workflows.config import Settings
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
 from uno_workflows.processing.auditor import Auditor
+from uno_workflows.storage.silent import SilentSessions
 
 log = get_logger("uno_workflows.worker")
 
@@ -88,7 +89,7 @@ async def run_worker(
             alone = partial(projections_part, process)
             thread = in_thread(alone, name="projections", grace=settings.grace, watch=seen.watch)
             watch.append(await stack.enter_async_context(thread))
-        watch.append(await stack.enter_async_context(_auditing(process)))
+        watch.extend(await stack.enter_async_context(_common_work(process)))
         log.info("worker_ready", app=settings.app, role=str(role))
         seen.start()
         ready()
@@ -116,14 +117,18 @@ def _described(process: WorkerProcess, role: Role) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _auditing(process: WorkerProcess) -> AsyncIterator[asyncio.Future[Any]]:
-    """An auditor in every worker, whatever its role: they share the work, and somebody must do it."""
-    auditor = Auditor(process.store.audits, found=process.measures.differed, outages=process.outages)
-    task = asyncio.create_task(auditor.run(), name="auditor of deliveries")
+async def _common_work(process: WorkerProcess) -> AsyncIterator[Sequence[asyncio.Future[Any]]]:
+    """What every worker does, whatever its role: they share it, and somebody must do it."""
+    store, outages = process.store, process.outages
+    auditor = Auditor(store.audits, found=process.measures.differed, outages=outages)
+    tasks = [
+        asyncio.create_task(auditor.run(), name="auditor of deliveries"),
+        asyncio.create_task(SilentSessions(store.database, outages=outages).run(), name="end of silent sessions"),
+    ]
     try:
-        yield task
+        yield tasks
     finally:
-        await cancel([task])
+        await cancel(tasks)
 
 
 async def _until(stop: asyncio.Event, watch: Sequence[asyncio.Future[Any]]) -> None:

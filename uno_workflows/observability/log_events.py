@@ -73,6 +73,12 @@ _ALL: Final = (
         "Postgres gave up on a deadlock, a lock time-out or a conflict; it is tried again",
         "if it comes often, look for long transactions",
     ),
+    LogEvent(
+        "silent_session_ended",
+        "warning",
+        "A client of ours stopped in the middle of a statement; what it had not committed is undone, so that nobody waits for it",
+        "was that process frozen, or its event loop blocked?",
+    ),
     LogEvent("notification_lost", "debug", "A wake-up for other processes could not be sent; they poll"),
     LogEvent(
         "sagas_not_searchable",

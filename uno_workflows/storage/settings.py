@@ -27,6 +27,8 @@ class StoreSettings:
             heartbeat time-out: one that freezes inside a transaction must not hold up its heir.
         step_idle: Seconds that a step may think between two statements of its transaction. What it appended holds all readers
             back until it commits.
+        silent_timeout: Seconds that any other client may be silent in a transaction; and every one in the middle of a
+            statement, where Postgres has no limit of its own (ADR 0021).
     """
 
     pool_size: int = 10
@@ -41,6 +43,7 @@ class StoreSettings:
     lock_timeout: float = 10.0
     pump_timeout: float = 5.0
     step_idle: float = 8.0
+    silent_timeout: float = 30.0
 
     @property
     def pooled(self) -> bool:
@@ -55,7 +58,8 @@ class StoreSettings:
             "application_name": self.application_name,
             "default_transaction_isolation": "read committed",  # the fence is only right there
             "lock_timeout": f"{round(self.lock_timeout * 1000)}ms",
-            "idle_in_transaction_session_timeout": "30s",  # whoever appended and does not commit holds all readers back
+            # whoever appended and does not commit holds all readers back
+            "idle_in_transaction_session_timeout": f"{round(self.silent_timeout * 1000)}ms",
             "tcp_keepalives_idle": "10",  # else a client that was cut off keeps its ticket for two hours
             "tcp_keepalives_interval": "5",
             "tcp_keepalives_count": "3",

@@ -25,11 +25,23 @@ class StillPacking(NotYet):
 
 def crash_point(name: str) -> None:
     """Die as by kill -9, once, if a test has armed this point by a file."""
+    if _armed(name):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def freeze_point(name: str, tx: Transaction) -> None:
+    """Freeze, once, between the two messages of a statement that is executed for the first time, if a test armed this point."""
+    if _armed(name):
+        await (await tx.connection.get_raw_connection()).driver_connection.prepare("select 'frozen here'")
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _armed(name: str) -> bool:
     try:
         os.unlink(f"{os.environ['SHOP_LEDGER']}.crash-{name}")
     except FileNotFoundError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
+        return False
+    return True
 
 
 def ledger(what: str) -> None:
@@ -46,6 +58,7 @@ async def reserve_stock(order: OrderPlaced, tx: Transaction) -> None:
     ledger("reserve")
     await tx.execute("insert into shop_stock (order_id) values (:order_id)", {"order_id": order.order_id})
     await tx.append(f"stock-{order.order_id}", StockReserved(order_id=order.order_id))
+    await freeze_point("statement", tx)
 
 
 @step

@@ -27,7 +27,7 @@ def test_other_schema_names_are_refused(schema):
 def test_every_statement_is_spelt_for_both_drivers():
     for name, statement in statements("user").items():
         assert statement.name == name
-        assert '"user".' in statement.numbered or name in ("notify", "transaction_limits", "audit_holder")
+        assert '"user".' in statement.numbered or name in ("notify", "transaction_limits", "audit_holder", "end_silent")
         assert "{schema}" not in statement.numbered
         for number, parameter in enumerate(statement.parameters, 1):
             assert f"cast(${number} as " in statement.numbered, (name, parameter)

@@ -1,0 +1,82 @@
+"""A client that stops in the middle of a statement: asyncpg's first execution of one is two messages (ADR 0021)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from uno_workflows.events.encoding import to_new_events
+from uno_workflows.events.errors import StoreUnavailable
+from uno_workflows.storage.settings import StoreSettings
+from uno_workflows.storage.silent import SilentSessions
+from uno_workflows.storage.store import PostgresStore
+
+OURS = StoreSettings(application_name="uno of this test", silent_timeout=0.2)
+PREPARE = "select 'stopped here'"
+
+
+async def silent(watcher, *, pid=None, state="active"):
+    """Whether a client has been silent for longer than is borne."""
+    sessions = "select from pg_stat_activity where state = $1 and wait_event = 'ClientRead' and ($2::int is null or pid = $2)"
+    return await watcher.fetch(f"{sessions} and state_change < now() - interval '0.3 s' and pid <> pg_backend_pid()", state, pid)
+
+
+async def stop_in_a_statement(tx):
+    """What a process has done that is frozen between the two messages."""
+    driver = (await tx.connection.get_raw_connection()).driver_connection
+    await driver.prepare(PREPARE)
+    return driver.get_server_pid()
+
+
+async def test_readers_go_on_when_a_client_stops_in_the_middle_of_a_statement(database, write, connect, until, store):
+    """What it appended is undone; the limit on idle transactions, which is as short here, does not see it."""
+    watcher = await connect()
+
+    async def freezes(frozen):
+        async with frozen.transaction() as tx:
+            await frozen.events.append([write("order-1")], tx=tx)
+            pid = await stop_in_a_statement(tx)
+            await store.events.append([write("order-2")])
+            await until(lambda: silent(watcher, pid=pid))
+            assert await store.events.bound() == 0
+            assert await SilentSessions(frozen.database).end() == 1
+            await until(store.events.bound)
+
+    async with PostgresStore.open(database, encode=to_new_events, settings=OURS) as frozen:
+        with pytest.raises(StoreUnavailable):
+            await freezes(frozen)
+    assert [event.stream_id async for event in store.events.read_all()] == ["order-2"]
+
+
+async def test_only_our_own_sessions_that_stopped_in_a_statement_are_ended(database, connect, until):
+    """Not one that thinks in a transaction, within its limit; not a slow copy; not a stranger's; not a busy one."""
+    watcher, copying = await connect(), asyncio.Event()
+    named = {"application_name": OURS.application_name}
+
+    async def lines():
+        await copying.wait()
+        yield b"1\n"
+
+    thinks, copies = [await asyncpg.connect(database, server_settings=named) for _ in range(2)]
+    busy, stranger = await asyncpg.connect(database, server_settings=named), await connect()
+    await stranger.prepare(PREPARE)
+    await thinks.execute("begin; create temp table t (n int)")
+    await copies.execute("create temp table t (n int)")
+    copy = asyncio.create_task(copies.copy_to_table("t", source=lines()))
+    works = asyncio.create_task(busy.fetch("select pg_sleep(60)"))
+    try:
+        await until(lambda: silent(watcher, pid=stranger.get_server_pid()))
+        await until(lambda: silent(watcher, pid=copies.get_server_pid()))
+        await until(lambda: silent(watcher, pid=thinks.get_server_pid(), state="idle in transaction"))
+        async with PostgresStore.open(database, encode=to_new_events, settings=OURS) as store:
+            assert await SilentSessions(store.database).end() == 0
+        copying.set()
+        assert await copy == "COPY 1"
+        assert await thinks.fetchval("select count(*) from t") == 0
+        assert not works.done()
+    finally:
+        works.cancel()
+        for connection in (thinks, copies, busy):
+            connection.terminate()

@@ -1,0 +1,49 @@
+"""Sessions whose client stopped in the middle of a statement: nobody else ends them, and others wait for what they hold."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from uno_workflows.events.errors import UnoError
+from uno_workflows.observability.logs import get_logger
+from uno_workflows.observability.outages import Outages
+from uno_workflows.storage.pool import Database
+
+log = get_logger("uno_workflows.store")
+
+LOOK_SECONDS: Final = 5.0
+
+
+class SilentSessions:
+    """Ends them, for this database and the application name of its store. One in each worker is enough, and does no harm.
+
+    asyncpg prepares a statement with a Flush, and sends the Sync with its first execution. A process that is frozen between the
+    two leaves a session that counts as active: no limit on idle transactions or on statements ends it, and what it holds, a
+    stream's row or its ticket at the fence, it holds for as long as the process is frozen (ADR 0021).
+
+    Args:
+        outages: Where it says that Postgres does not answer.
+    """
+
+    def __init__(self, database: Database, *, outages: Outages | None = None) -> None:
+        self._database = database
+        self._outage = (outages or Outages()).part("silent sessions")
+
+    async def run(self) -> None:
+        """Look every few seconds until cancelled; outages are waited out."""
+        while True:
+            try:
+                await self.end()
+                self._outage.over("postgres")
+            except UnoError as err:
+                self._outage.met(err)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def end(self) -> int:
+        """End those that are silent for too long; returns how many there were."""
+        settings = self._database.settings
+        ended = await self._database.fetch("end_silent", application=settings.application_name, seconds=settings.silent_timeout)
+        for pid, seconds in ended:
+            log.warning("silent_session_ended", pid=pid, seconds=round(seconds, 1))
+        return len(ended)
