@@ -173,11 +173,13 @@ async def a_worker_that_freezes_in_the_middle_of_a_statement_holds_nobody_up_for
     heir = shop.worker()
     await heir.ready()
     await shop.place(2)
+    assert not await _at_head(shop, "projection:OrdersByState")
     await heir.says("silent_session_ended: ")
     assert zombie.code is None
     gap = await until(lambda: _at_head(shop, "projection:OrdersByState"))
     measured.info("SIGSTOP in a statement: the read model was at the head %.1f s after the session was ended", gap)
     await zombie.kill()  # what else it holds up, polls that swallow tasks, is not what this is about
+    await shop.pumped(heir, limit=150)
     await check(shop)
 
 

@@ -118,7 +118,7 @@ def _described(process: WorkerProcess, role: Role) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _common_work(process: WorkerProcess) -> AsyncIterator[Sequence[asyncio.Future[Any]]]:
-    """What every worker does, whatever its role: they share it, and somebody must do it."""
+    """What every worker does, whatever its role, because somebody must."""
     store, outages = process.store, process.outages
     auditor = Auditor(store.audits, found=process.measures.differed, outages=outages)
     tasks = [

@@ -77,7 +77,7 @@ _ALL: Final = (
         "silent_session_ended",
         "warning",
         "A client of ours stopped in the middle of a statement; what it had not committed is undone, so that nobody waits for it",
-        "was that process frozen, or its event loop blocked?",
+        "was the process at `client` frozen, or its event loop blocked?",
     ),
     LogEvent("notification_lost", "debug", "A wake-up for other processes could not be sent; they poll"),
     LogEvent(

@@ -27,8 +27,8 @@ class StoreSettings:
             heartbeat time-out: one that freezes inside a transaction must not hold up its heir.
         step_idle: Seconds that a step may think between two statements of its transaction. What it appended holds all readers
             back until it commits.
-        silent_timeout: Seconds that any other client may be silent in a transaction; and every one in the middle of a
-            statement, where Postgres has no limit of its own (ADR 0021).
+        silent_timeout: Seconds that a session of ours may be silent in a transaction that sets no limit itself; and in the
+            middle of a statement, where Postgres knows none (ADR 0021).
     """
 
     pool_size: int = 10

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from uno_workflows.events.errors import UnoError
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
+from uno_workflows.storage.errors import outage
 from uno_workflows.storage.pool import Database
 
 log = get_logger("uno_workflows.store")
@@ -16,11 +16,11 @@ LOOK_SECONDS: Final = 5.0
 
 
 class SilentSessions:
-    """Ends them, for this database and the application name of its store. One in each worker is enough, and does no harm.
+    """Ends those of its store's role, database and application name. One live worker is enough; more do no harm.
 
-    asyncpg prepares a statement with a Flush, and sends the Sync with its first execution. A process that is frozen between the
-    two leaves a session that counts as active: no limit on idle transactions or on statements ends it, and what it holds, a
-    stream's row or its ticket at the fence, it holds for as long as the process is frozen (ADR 0021).
+    asyncpg prepares a statement with a Flush, and sends the Sync when it executes it. A process that is frozen between the two
+    leaves a session that counts as active: no limit on idle transactions or on statements ends it, and what it holds, a stream's
+    row or its ticket at the fence, it holds for as long as the process is frozen (ADR 0021).
 
     Args:
         outages: Where it says that Postgres does not answer.
@@ -36,14 +36,16 @@ class SilentSessions:
             try:
                 await self.end()
                 self._outage.over("postgres")
-            except UnoError as err:
-                self._outage.met(err)
+            except Exception as error:
+                if (ours := outage(error, schema=self._database.schema)) is None:
+                    raise
+                self._outage.met(ours)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def end(self) -> int:
         """End those that are silent for too long; returns how many there were."""
         settings = self._database.settings
         ended = await self._database.fetch("end_silent", application=settings.application_name, seconds=settings.silent_timeout)
-        for pid, seconds in ended:
-            log.warning("silent_session_ended", pid=pid, seconds=round(seconds, 1))
+        for client, seconds in ended:
+            log.warning("silent_session_ended", client=client, seconds=round(seconds, 1))
         return len(ended)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 
 import asyncpg
 import pytest
 
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import StoreUnavailable
+from uno_workflows.observability.outages import Outages
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.silent import SilentSessions
 from uno_workflows.storage.store import PostgresStore
@@ -31,16 +35,18 @@ async def stop_in_a_statement(tx):
 
 
 async def test_readers_go_on_when_a_client_stops_in_the_middle_of_a_statement(database, write, connect, until, store):
-    """What it appended is undone; the limit on idle transactions, which is as short here, does not see it."""
+    """What it appended is undone; a limit on idle transactions, which is as short here, does not see it."""
     watcher = await connect()
 
     async def freezes(frozen):
         async with frozen.transaction() as tx:
+            await tx.execute("set local idle_in_transaction_session_timeout = '200ms'")
             await frozen.events.append([write("order-1")], tx=tx)
             pid = await stop_in_a_statement(tx)
             await store.events.append([write("order-2")])
             await until(lambda: silent(watcher, pid=pid))
             assert await store.events.bound() == 0
+            assert await SilentSessions(store.database).end() == 0  # it has another name, and more patience
             assert await SilentSessions(frozen.database).end() == 1
             await until(store.events.bound)
 
@@ -51,32 +57,50 @@ async def test_readers_go_on_when_a_client_stops_in_the_middle_of_a_statement(da
 
 
 async def test_only_our_own_sessions_that_stopped_in_a_statement_are_ended(database, connect, until):
-    """Not one that thinks in a transaction, within its limit; not a slow copy; not a stranger's; not a busy one."""
+    """Not one that thinks in a transaction, within its limit; not a slow copy, a stranger's, a busy one; and none too soon."""
     watcher, copying = await connect(), asyncio.Event()
-    named = {"application_name": OURS.application_name}
 
     async def lines():
         await copying.wait()
         yield b"1\n"
 
-    thinks, copies = [await asyncpg.connect(database, server_settings=named) for _ in range(2)]
-    busy, stranger = await asyncpg.connect(database, server_settings=named), await connect()
-    await stranger.prepare(PREPARE)
-    await thinks.execute("begin; create temp table t (n int)")
-    await copies.execute("create temp table t (n int)")
-    copy = asyncio.create_task(copies.copy_to_table("t", source=lines()))
-    works = asyncio.create_task(busy.fetch("select pg_sleep(60)"))
-    try:
-        await until(lambda: silent(watcher, pid=stranger.get_server_pid()))
-        await until(lambda: silent(watcher, pid=copies.get_server_pid()))
-        await until(lambda: silent(watcher, pid=thinks.get_server_pid(), state="idle in transaction"))
-        async with PostgresStore.open(database, encode=to_new_events, settings=OURS) as store:
+    async with AsyncExitStack() as stack:
+
+        async def one_of_ours():
+            connection = await asyncpg.connect(database, server_settings={"application_name": OURS.application_name})
+            stack.callback(connection.terminate)
+            return connection
+
+        thinks, copies, busy, fresh, stranger = *[await one_of_ours() for _ in range(4)], await connect()
+        await stranger.prepare(PREPARE)
+        await thinks.execute("begin; create temp table t (n int)")
+        await copies.execute("create temp table t (n int)")
+        copy = asyncio.create_task(copies.copy_to_table("t", source=lines()))
+        works = asyncio.create_task(busy.fetch("select pg_sleep(60)"))
+        stack.callback(works.cancel)
+        for session, state in ((stranger, "active"), (copies, "active"), (thinks, "idle in transaction")):
+            await until(partial(silent, watcher, pid=session.get_server_pid(), state=state))
+        async with PostgresStore.open(database, encode=to_new_events, settings=replace(OURS, silent_timeout=30)) as store:
+            await fresh.prepare(PREPARE)
             assert await SilentSessions(store.database).end() == 0
+        async with PostgresStore.open(database, encode=to_new_events, settings=OURS) as store:
+            await until(partial(silent, watcher, pid=fresh.get_server_pid()))
+            assert await SilentSessions(store.database).end() == 1
         copying.set()
         assert await copy == "COPY 1"
         assert await thinks.fetchval("select count(*) from t") == 0
+        assert await stranger.fetchval("select 1") == 1
         assert not works.done()
-    finally:
-        works.cancel()
-        for connection in (thinks, copies, busy):
-            connection.terminate()
+        await until(fresh.is_closed)
+
+
+async def test_whatever_postgres_says_it_looks_again(database, until):
+    """A worker does not end because of it."""
+    outages = Outages()
+    async with PostgresStore.open(database, encode=to_new_events) as store:
+        store.database.settings = replace(OURS, silent_timeout=1e300)  # no interval is so long
+        looking = asyncio.create_task(SilentSessions(store.database, outages=outages).run())
+        await until(lambda: outages.any or looking.done())
+        assert not looking.done()
+        looking.cancel()
+        await asyncio.wait([looking])
