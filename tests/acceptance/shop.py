@@ -229,7 +229,7 @@ class Shop:
             raise
 
     async def _told_by_the_servers(self) -> str:
-        """What Postgres and Temporal say of the subscriptions, for a failure that is seldom."""
+        """What Postgres, Temporal and all workers say of the subscriptions, for a failure that is seldom."""
         lines = [str(status) for status in await self.uno.store.subscriptions.statuses()]
         async with self.sql() as connection:
             sessions = "select pid, state, wait_event, xact_start, query from pg_stat_activity where datname = current_database()"
@@ -239,6 +239,7 @@ class Shop:
             if found.id.startswith(f"uno/{self.environment['UNO_APP']}/"):
                 described = (await client.get_workflow_handle(found.id).describe()).raw_description
                 lines.append(f"{found.id}: {described.pending_activities} {described.pending_workflow_task}")
+        lines += [f"{process.pid}:\n{process.words}" for process in self.processes]
         return "\n".join(lines)
 
     async def states(self) -> dict[str, str]:
