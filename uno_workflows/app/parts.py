@@ -155,7 +155,14 @@ async def _pumps(process: WorkerProcess, part: str, tail: Tail, consumers: Seque
         graceful_shutdown_timeout=settings.grace,
         **_times(profile),
     )
-    keeper = keep_subscriptions(process.client, app=settings.app, task_queue=queue, names=pumps, outages=process.outages)
+    keeper = keep_subscriptions(
+        process.client,
+        app=settings.app,
+        task_queue=queue,
+        names=pumps,
+        task_timeout=profile.workflow_task,
+        outages=process.outages,
+    )
     keeping = asyncio.create_task(keeper, name=f"subscriptions of {queue}")
     try:
         async with running_worker(worker, process.stop) as running:

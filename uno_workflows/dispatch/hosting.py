@@ -113,13 +113,19 @@ async def _lend(pump: Pump, name: str, leaving: asyncio.Event, *, last_term: int
     return pump.leaving.is_set()
 
 
-async def keep_subscriptions(client: Client, *, app: str, task_queue: str, names: Iterable[str], outages: Outages) -> None:
-    """Start the subscriptions' workflows, and look every minute that nobody has closed them. Runs until cancelled."""
+async def keep_subscriptions(
+    client: Client, *, app: str, task_queue: str, names: Iterable[str], task_timeout: timedelta, outages: Outages
+) -> None:
+    """Start the subscriptions' workflows, and look every minute that nobody has closed them. Runs until cancelled.
+
+    Args:
+        task_timeout: After how long a workflow task of one counts as lost with its worker; holds for what is started now.
+    """
     names, outage = list(names), outages.part(f"start of the subscriptions of {task_queue}")
     while True:
         try:
             for name in names:
-                await ensure_subscription(client, app=app, task_queue=task_queue, name=name)
+                await ensure_subscription(client, app=app, task_queue=task_queue, name=name, task_timeout=task_timeout)
             outage.over("temporal")
             pause = ENSURE_SECONDS
         except RPCError as err:
@@ -128,13 +134,14 @@ async def keep_subscriptions(client: Client, *, app: str, task_queue: str, names
         await asyncio.sleep(pause)
 
 
-async def ensure_subscription(client: Client, *, app: str, task_queue: str, name: str) -> None:
+async def ensure_subscription(client: Client, *, app: str, task_queue: str, name: str, task_timeout: timedelta) -> None:
     """Start one subscription's workflow unless it runs."""
     await client.start_workflow(
         SubscriptionWorkflow.run,
         SubscriptionInput(name=name),
         id=f"uno/{app}/{name}",
         task_queue=task_queue,
+        task_timeout=task_timeout,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         static_summary=f"reads the log for {name}",
     )

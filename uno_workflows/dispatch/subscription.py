@@ -14,13 +14,15 @@ from datetime import timedelta
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
-from temporalio import workflow
+from temporalio import exceptions, workflow
 from temporalio.common import RetryPolicy
 
 SUBSCRIPTION: Final = "uno.subscription"
 PUMP: Final = "uno.pump"
 LEASES_A_RUN: Final = 400  # six history events a lease: far from every limit; a new run about every 33 hours
 LEASE_LIMIT: Final = timedelta(minutes=10)
+START_LIMIT: Final = timedelta(seconds=30)
+"""After how long a lease that no worker was given is offered anew: what the server lost on its way to them has no other end."""
 
 
 class PumpTimes(BaseModel):
@@ -55,14 +57,24 @@ class SubscriptionWorkflow:
         workflow.set_current_details(f"Reads the log for **{subscription.name}**, one lease after another.")
         times = subscription.times
         for _ in range(LEASES_A_RUN):
-            told = await workflow.execute_activity(
-                PUMP,
-                subscription,
-                summary=subscription.name,
-                start_to_close_timeout=LEASE_LIMIT,
-                heartbeat_timeout=times.heartbeat,
-                retry_policy=RetryPolicy(initial_interval=times.retry, backoff_coefficient=1.0),
-            )
+            try:
+                told = await workflow.execute_activity(
+                    PUMP,
+                    subscription,
+                    summary=subscription.name,
+                    schedule_to_start_timeout=START_LIMIT,
+                    start_to_close_timeout=LEASE_LIMIT,
+                    heartbeat_timeout=times.heartbeat,
+                    retry_policy=RetryPolicy(initial_interval=times.retry, backoff_coefficient=1.0),
+                )
+            except exceptions.ActivityError as err:
+                if not _never_started(err.cause):
+                    raise
+                continue
             if isinstance(told, dict):  # a pump of older code tells nothing
                 times = PumpTimes.model_validate(told)
         workflow.continue_as_new(subscription.model_copy(update={"times": times}))
+
+
+def _never_started(error: BaseException | None) -> bool:
+    return isinstance(error, exceptions.TimeoutError) and error.type == exceptions.TimeoutType.SCHEDULE_TO_START

@@ -1,0 +1,65 @@
+"""The workflow of a subscription on a real server, with workers that the test can take its activities from."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from apps.running import until
+from temporalio import activity
+from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from uno_workflows.devstack.temporal import TemporalServer
+from uno_workflows.dispatch import subscription
+from uno_workflows.dispatch.hosting import ensure_subscription
+from uno_workflows.dispatch.subscription import PUMP, SubscriptionInput, SubscriptionWorkflow
+
+
+@pytest.mark.parametrize("failed", [False, True])
+async def test_a_lease_that_no_worker_was_given_is_offered_anew(
+    temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch, failed: bool
+):
+    """As when the server loses it on its way, at the first attempt or a later one: no other time-out would end it then."""
+    monkeypatch.setattr(subscription, "START_LIMIT", timedelta(seconds=0.5))
+    client, app = await Client.connect(temporal.address), f"app-{secrets.token_hex(4)}"
+    pumped, broken = asyncio.Event(), asyncio.Event()
+
+    @activity.defn(name=PUMP)
+    async def pump(_: SubscriptionInput) -> None:
+        pumped.set()
+        await asyncio.Event().wait()
+
+    @activity.defn(name=PUMP)
+    async def fail(_: SubscriptionInput) -> None:
+        broken.set()
+        raise ApplicationError("of the test", next_retry_delay=timedelta(seconds=0.5))
+
+    def worker(**options: Any) -> Worker:
+        return Worker(
+            client,
+            task_queue=app,
+            workflows=[SubscriptionWorkflow],
+            workflow_runner=UnsandboxedWorkflowRunner(),  # in the sandbox the module would be loaded anew, with its own limit
+            max_cached_workflows=0,  # else its workflow task would wait for the worker before
+            **options,
+        )
+
+    await ensure_subscription(client, app=app, task_queue=app, name="saga:Order", task_timeout=timedelta(seconds=5))
+    workflow = client.get_workflow_handle(f"uno/{app}/saga:Order")
+    if failed:
+        async with worker(activities=[fail]):
+            await asyncio.wait_for(broken.wait(), 20)
+    async with worker():  # takes no activities
+        await until(lambda: _has(workflow, "ACTIVITY_TASK_TIMED_OUT", times=2))
+    async with worker(activities=[pump]):
+        await asyncio.wait_for(pumped.wait(), 20)
+    await workflow.terminate()
+
+
+async def _has(workflow: WorkflowHandle[Any, Any], event: str, *, times: int) -> bool:
+    return (await workflow.fetch_history()).to_json().count(event) >= times
