@@ -61,6 +61,8 @@ async def recorded(run_app: Callable[..., AbstractAsyncContextManager[App]]) -> 
                 await _write(app, f"Golden/{name}", name)
             await app.ended("timed-golden/done")
             await _write(app, "timed-golden/done", "deadline")
+        async with run_app(["apps.golden"], lease=timedelta(seconds=1)) as app:
+            await _write_leases(app, f"uno/{app.settings.app}/saga:Golden", "subscription")
 
 
 async def _write(app: App, workflow_id: str, name: str) -> None:
@@ -68,6 +70,18 @@ async def _write(app: App, workflow_id: str, name: str) -> None:
         return (await app.handle(workflow_id).describe()).close_time is not None
 
     await until(closed)
+    await _write_history(app, workflow_id, name)
+
+
+async def _write_leases(app: App, workflow_id: str, name: str) -> None:
+    async def returned_twice() -> bool:
+        return (await app.handle(workflow_id).fetch_history()).to_json().count("ACTIVITY_TASK_COMPLETED") >= 2
+
+    await until(returned_twice)
+    await _write_history(app, workflow_id, name)
+
+
+async def _write_history(app: App, workflow_id: str, name: str) -> None:
     found = json.loads((await app.handle(workflow_id).fetch_history()).to_json())
     (HISTORIES / f"{name}.json").write_text(json.dumps(_without_the_place(found), indent=1) + "\n")
 

@@ -16,11 +16,14 @@ from temporalio.workflow import NondeterminismError
 from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.sandbox import workflow_runner
 from uno_workflows.app.tracing import worker_interceptors
+from uno_workflows.dispatch.subscription import SubscriptionWorkflow
 from uno_workflows.sagas.calls import Calls
 from uno_workflows.sagas.converter import data_converter
 
 PROCESS = re.compile(r"\d+@")
-NAMES = [*RUNS, "deadline"]
+SAGAS = [*RUNS, "deadline"]
+NAMES = [*SAGAS, "subscription"]
+IDS = {"deadline": "timed-golden/done", "subscription": "uno/app/saga:Golden"}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def catalogue() -> Catalogue:
 
 async def replay(catalogue: Catalogue, histories: Path, name: str, *, sandbox: bool = True) -> None:
     replayer = Replayer(
-        workflows=[*catalogue.sagas.values()],
+        workflows=[*catalogue.sagas.values(), SubscriptionWorkflow],
         workflow_runner=workflow_runner(catalogue, sandbox=sandbox),
         data_converter=data_converter,
         interceptors=worker_interceptors(),
@@ -39,8 +42,7 @@ async def replay(catalogue: Catalogue, histories: Path, name: str, *, sandbox: b
 
 
 def read(histories: Path, name: str) -> WorkflowHistory:
-    workflow_id = "timed-golden/done" if name == "deadline" else f"Golden/{name}"
-    return WorkflowHistory.from_json(workflow_id, (histories / f"{name}.json").read_text())
+    return WorkflowHistory.from_json(IDS.get(name, f"Golden/{name}"), (histories / f"{name}.json").read_text())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,7 +50,7 @@ async def test_history_replays(catalogue: Catalogue, histories: Path, name: str)
     await replay(catalogue, histories, name)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SAGAS)
 async def test_history_replays_with_traces_and_makes_no_span(catalogue: Catalogue, histories: Path, name: str):
     with traced() as collector:
         await replay(catalogue, histories, name)
@@ -76,6 +78,7 @@ async def test_every_history_is_replayed(histories: Path):
         ("expired", "uno.caught_up#1"),
         ("deadline", "deadline of 0.1s passed"),
         ("cancelled", "EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED"),
+        ("subscription", '"scheduleToStartTimeout": "0s"'),  # recorded before there was one
     ],
 )
 async def test_history_holds_what_it_is_kept_for(histories: Path, name: str, holds: str):

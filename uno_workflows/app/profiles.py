@@ -36,7 +36,8 @@ class Profile:
         sticky: How long a workflow task waits for the worker that has its run cached. Too short, and a busy worker loses tasks
             to one that must read the whole history first. The server takes a second at least: half a one measured the same.
         workflow_task: After how long a workflow task counts as lost with its worker. A task that needs longer, because of a long
-            history or a loaded machine, is begun anew for ever. Holds for runs that start from now on.
+            history or a loaded machine, is begun anew for ever. Holds for runs that start from now on, and for a
+            subscription's next.
         longest_pause: The longest wait between attempts while Postgres or Temporal is away: what may be added to an outage.
     """
 
@@ -53,7 +54,7 @@ class Profile:
     @property
     def pump_times(self) -> PumpTimes:
         """What a pump tells its workflow."""
-        return PumpTimes(heartbeat=self.pump_heartbeat, retry=self.pump_retry)
+        return PumpTimes(heartbeat=self.pump_heartbeat, retry=self.pump_retry, task=self.workflow_task)
 
 
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(

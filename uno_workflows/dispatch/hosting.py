@@ -119,7 +119,8 @@ async def keep_subscriptions(
     """Start the subscriptions' workflows, and look every minute that nobody has closed them. Runs until cancelled.
 
     Args:
-        task_timeout: After how long a workflow task of one counts as lost with its worker; holds for what is started now.
+        task_timeout: After how long a workflow task of one counts as lost with its worker; those that run are told
+            by their pumps.
     """
     names, outage = list(names), outages.part(f"start of the subscriptions of {task_queue}")
     while True:

@@ -22,7 +22,8 @@ PUMP: Final = "uno.pump"
 LEASES_A_RUN: Final = 400  # six history events a lease: far from every limit; a new run about every 33 hours
 LEASE_LIMIT: Final = timedelta(minutes=10)
 START_LIMIT: Final = timedelta(seconds=30)
-"""After how long a lease that no worker was given is offered anew: what the server lost on its way to them has no other end."""
+"""After how long an attempt that no worker was given is offered anew: what the server lost on its way to them has no other end.
+Each attempt has it from the moment that it is due (`UpdateActivityInfoForRetries` in the server; ADR 0022)."""
 
 
 class PumpTimes(BaseModel):
@@ -31,12 +32,14 @@ class PumpTimes(BaseModel):
     Attributes:
         heartbeat: After how long of silence the pump counts as dead.
         retry: How long after that another takes over.
+        task: After how long a workflow task of the next run counts as lost with its worker.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     heartbeat: timedelta = timedelta(seconds=8)
     retry: timedelta = timedelta(seconds=1)
+    task: timedelta = timedelta(seconds=5)
 
 
 class SubscriptionInput(BaseModel):
@@ -70,10 +73,10 @@ class SubscriptionWorkflow:
             except exceptions.ActivityError as err:
                 if not _never_started(err.cause):
                     raise
-                continue
+                break  # into a new run: older code, after a rollback, could not replay one that went on
             if isinstance(told, dict):  # a pump of older code tells nothing
                 times = PumpTimes.model_validate(told)
-        workflow.continue_as_new(subscription.model_copy(update={"times": times}))
+        workflow.continue_as_new(subscription.model_copy(update={"times": times}), task_timeout=times.task)
 
 
 def _never_started(error: BaseException | None) -> bool:
