@@ -91,6 +91,11 @@ class Process:
         return self._process.poll()
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether it was stopped, by a SIGSTOP of its own or of somebody else."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    @property
     def words(self) -> str:
         """What it said on stderr."""
         return self.log.read_text()

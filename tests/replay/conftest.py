@@ -61,8 +61,9 @@ async def recorded(run_app: Callable[..., AbstractAsyncContextManager[App]]) -> 
                 await _write(app, f"Golden/{name}", name)
             await app.ended("timed-golden/done")
             await _write(app, "timed-golden/done", "deadline")
-        async with run_app(["apps.golden"], lease=timedelta(seconds=1)) as app:
-            await _write_leases(app, f"uno/{app.settings.app}/saga:Golden", "subscription")
+        if not (HISTORIES / "subscription.json").exists():  # it is kept: it was recorded before its time-outs changed (ADR 0022)
+            async with run_app(["apps.golden"], lease=timedelta(seconds=1)) as app:
+                await _write_leases(app, f"uno/{app.settings.app}/saga:Golden", "subscription")
 
 
 async def _write(app: App, workflow_id: str, name: str) -> None:

@@ -14,8 +14,9 @@ from datetime import timedelta
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
-from temporalio import exceptions, workflow
+from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType
 
 SUBSCRIPTION: Final = "uno.subscription"
 PUMP: Final = "uno.pump"
@@ -32,14 +33,14 @@ class PumpTimes(BaseModel):
     Attributes:
         heartbeat: After how long of silence the pump counts as dead.
         retry: How long after that another takes over.
-        task: After how long a workflow task of the next run counts as lost with its worker.
+        task: After how long a workflow task of the next run counts as lost with its worker; `None` is as in this run.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     heartbeat: timedelta = timedelta(seconds=8)
     retry: timedelta = timedelta(seconds=1)
-    task: timedelta = timedelta(seconds=5)
+    task: timedelta | None = None
 
 
 class SubscriptionInput(BaseModel):
@@ -70,7 +71,7 @@ class SubscriptionWorkflow:
                     heartbeat_timeout=times.heartbeat,
                     retry_policy=RetryPolicy(initial_interval=times.retry, backoff_coefficient=1.0),
                 )
-            except exceptions.ActivityError as err:
+            except ActivityError as err:
                 if not _never_started(err.cause):
                     raise
                 break  # into a new run: older code, after a rollback, could not replay one that went on
@@ -80,4 +81,4 @@ class SubscriptionWorkflow:
 
 
 def _never_started(error: BaseException | None) -> bool:
-    return isinstance(error, exceptions.TimeoutError) and error.type == exceptions.TimeoutType.SCHEDULE_TO_START
+    return isinstance(error, TimeoutError) and error.type == TimeoutType.SCHEDULE_TO_START

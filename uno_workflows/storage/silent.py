@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Final
 
 from uno_workflows.observability.logs import get_logger
@@ -29,6 +30,7 @@ class SilentSessions:
     def __init__(self, database: Database, *, outages: Outages | None = None) -> None:
         self._database = database
         self._outage = (outages or Outages()).part("silent sessions")
+        self._found: list[tuple[int, datetime]] = []  # by the last look: server process, and when its state changed
 
     async def run(self) -> None:
         """Look every few seconds until cancelled; outages are waited out."""
@@ -43,9 +45,20 @@ class SilentSessions:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def end(self) -> int:
-        """End those that are silent for too long; returns how many there were."""
+        """End those that are silent for too long, and were found so the last time; returns how many it ended.
+
+        Two looks, since the first may meet the moment between the parts of something that is long and well.
+        """
         settings = self._database.settings
-        ended = await self._database.fetch("end_silent", application=settings.application_name, seconds=settings.silent_timeout)
+        rows = await self._database.fetch(
+            "end_silent",
+            application=settings.application_name,
+            seconds=settings.silent_timeout,
+            pids=[pid for pid, _ in self._found],
+            changes=[changed for _, changed in self._found],
+        )
+        self._found = [(pid, changed) for pid, changed, _, _, _ in rows]
+        ended = [(client, seconds) for _, _, client, seconds, is_ended in rows if is_ended]
         for client, seconds in ended:
             log.warning("silent_session_ended", client=client, seconds=round(seconds, 1))
         return len(ended)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from apps.running import until
 from temporalio import activity
+from temporalio.api.enums.v1 import EventType, TimeoutType
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -19,6 +20,8 @@ from uno_workflows.dispatch import subscription
 from uno_workflows.dispatch.hosting import ensure_subscription
 from uno_workflows.dispatch.subscription import PUMP, SubscriptionInput, SubscriptionWorkflow
 from uno_workflows.sagas.converter import data_converter
+
+SCHEDULED, TIMED_OUT = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT
 
 
 @pytest.mark.parametrize("failed", [False, True])
@@ -38,7 +41,7 @@ async def test_a_lease_that_no_worker_was_given_is_offered_anew(
     @activity.defn(name=PUMP)
     async def fail(_: SubscriptionInput) -> None:
         broken.set()
-        raise ApplicationError("of the test", next_retry_delay=timedelta(seconds=0.5))
+        raise ApplicationError("of the test", next_retry_delay=timedelta(seconds=2))
 
     def worker(**options: Any) -> Worker:
         return Worker(
@@ -65,6 +68,10 @@ async def test_a_lease_that_no_worker_was_given_is_offered_anew(
     async with worker(activities=[pump]):
         await asyncio.wait_for(pumped.wait(), 20)
     await workflow.terminate()
-    ended = (await client.get_workflow_handle(f"uno/{app}/saga:Order", run_id=last).fetch_history()).to_json()
-    assert "TIMEOUT_TYPE_SCHEDULE_TO_START" in ended
-    assert ended.count("EVENT_TYPE_ACTIVITY_TASK_SCHEDULED") == 1
+    ended = await client.get_workflow_handle(f"uno/{app}/saga:Order", run_id=last).fetch_history()
+    scheduled, timed_out = (next(event for event in ended.events if event.event_type == kind) for kind in (SCHEDULED, TIMED_OUT))
+    failure = timed_out.activity_task_timed_out_event_attributes.failure
+    assert failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START
+    assert ("of the test" in str(failure)) is failed
+    lasted = timed_out.event_time.ToDatetime() - scheduled.event_time.ToDatetime()
+    assert lasted >= timedelta(seconds=3 if failed else 1)  # the second attempt has its limit from when it is due

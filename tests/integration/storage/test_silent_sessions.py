@@ -13,6 +13,7 @@ import pytest
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.observability.outages import Outages
+from uno_workflows.storage import silent
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.silent import SilentSessions
 from uno_workflows.storage.store import PostgresStore
@@ -21,7 +22,7 @@ OURS = StoreSettings(application_name="uno of this test", silent_timeout=0.2)
 PREPARE = "select 'stopped here'"
 
 
-async def silent(watcher, *, pid=None, state="active"):
+async def is_silent(watcher, *, pid=None, state="active"):
     """Whether a client has been silent for longer than is borne."""
     sessions = "select from pg_stat_activity where state = $1 and wait_event = 'ClientRead' and ($2::int is null or pid = $2)"
     return await watcher.fetch(f"{sessions} and state_change < now() - interval '0.3 s' and pid <> pg_backend_pid()", state, pid)
@@ -44,10 +45,10 @@ async def test_readers_go_on_when_a_client_stops_in_the_middle_of_a_statement(da
             await frozen.events.append([write("order-1")], tx=tx)
             pid = await stop_in_a_statement(tx)
             await store.events.append([write("order-2")])
-            await until(lambda: silent(watcher, pid=pid))
+            await until(lambda: is_silent(watcher, pid=pid))
             assert await store.events.bound() == 0
-            assert await SilentSessions(store.database).end() == 0  # it has another name, and more patience
-            assert await SilentSessions(frozen.database).end() == 1
+            looks = SilentSessions(frozen.database)
+            assert [await looks.end() for _ in range(2)] == [0, 1]
             await until(store.events.bound)
 
     async with PostgresStore.open(database, encode=to_new_events, settings=OURS) as frozen:
@@ -79,13 +80,19 @@ async def test_only_our_own_sessions_that_stopped_in_a_statement_are_ended(datab
         works = asyncio.create_task(busy.fetch("select pg_sleep(60)"))
         stack.callback(works.cancel)
         for session, state in ((stranger, "active"), (copies, "active"), (thinks, "idle in transaction")):
-            await until(partial(silent, watcher, pid=session.get_server_pid(), state=state))
+            await until(partial(is_silent, watcher, pid=session.get_server_pid(), state=state))
         async with PostgresStore.open(database, encode=to_new_events, settings=replace(OURS, silent_timeout=30)) as store:
             await fresh.prepare(PREPARE)
-            assert await SilentSessions(store.database).end() == 0
+            looks = SilentSessions(store.database)
+            assert [await looks.end() for _ in range(2)] == [0, 0]
         async with PostgresStore.open(database, encode=to_new_events, settings=OURS) as store:
-            await until(partial(silent, watcher, pid=fresh.get_server_pid()))
-            assert await SilentSessions(store.database).end() == 1
+            await until(partial(is_silent, watcher, pid=fresh.get_server_pid()))
+            looks = SilentSessions(store.database)
+            assert await looks.end() == 0
+            assert await fresh.fetchval(PREPARE) == "stopped here"  # it only was slow
+            await fresh.prepare("select 'and stopped again'")
+            await until(partial(is_silent, watcher, pid=fresh.get_server_pid()))
+            assert [await looks.end() for _ in range(2)] == [0, 1]
         copying.set()
         assert await copy == "COPY 1"
         assert await thinks.fetchval("select count(*) from t") == 0
@@ -94,13 +101,16 @@ async def test_only_our_own_sessions_that_stopped_in_a_statement_are_ended(datab
         await until(fresh.is_closed)
 
 
-async def test_whatever_postgres_says_it_looks_again(database, until):
+async def test_whatever_postgres_says_it_looks_again(database, until, monkeypatch):
     """A worker does not end because of it."""
+    monkeypatch.setattr(silent, "LOOK_SECONDS", 0.02)
     outages = Outages()
     async with PostgresStore.open(database, encode=to_new_events) as store:
         store.database.settings = replace(OURS, silent_timeout=1e300)  # no interval is so long
         looking = asyncio.create_task(SilentSessions(store.database, outages=outages).run())
         await until(lambda: outages.any or looking.done())
+        store.database.settings = OURS
+        await until(lambda: looking.done() or not outages.any)
         assert not looking.done()
         looking.cancel()
         await asyncio.wait([looking])

@@ -51,7 +51,7 @@ def test_the_time_outs_after_a_kill_leave_room_in_the_time_aimed_at(name: Profil
 
 def test_what_is_taken_when_no_worker_says_is_the_default_profile() -> None:
     default = PROFILES[ProfileName.DEFAULT]
-    assert default.pump_times == PumpTimes()
+    assert default.pump_times == PumpTimes(task=default.workflow_task)
     assert default.step_heartbeat == HEARTBEAT
     assert default.longest_pause == PumpSettings().longest_pause == DispatchSettings().longest_pause
     store = StoreSettings()
