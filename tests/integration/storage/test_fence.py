@@ -245,6 +245,21 @@ async def test_a_tail_wakes_for_appends_here_and_elsewhere(database, write):
         assert await waiting == 3
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_program_that_ends_right_after_its_append_wakes_others(database, write, fails):
+    async def program() -> None:
+        async with PostgresStore.open(database, encode=to_new_events) as ends:
+            await ends.events.append([write("order-1")])
+            if fails:
+                raise ValueError("of the test")
+
+    never = StoreSettings(poll=60)
+    async with PostgresStore.open(database, encode=to_new_events, settings=never) as here, here.tail() as tail:
+        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=10))
+        await asyncio.gather(program(), return_exceptions=True)
+        assert await waiting == 1
+
+
 async def test_a_tail_that_nothing_wakes_polls(store, write, connect):
     async with store.tail() as tail:
         connection = await connect()
