@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from uno_workflows.events.ids import new_event_id
-from uno_workflows.events.names import EventType, StreamId
+from uno_workflows.events.names import TENANT_BYTES, EventType, StreamId
 from uno_workflows.events.recorded import NewEvent, StreamAppend
 from uno_workflows.storage import reading
 
@@ -82,7 +82,7 @@ names = (
 
 @given(
     stream=names,
-    tenant=names | st.just(""),
+    tenant=names.filter(lambda name: len(name.encode()) <= TENANT_BYTES) | st.just(""),
     bodies=st.lists(
         st.tuples(st.binary(max_size=300), st.binary(max_size=60), st.integers(1, 32767), names), min_size=1, max_size=8
     ),
