@@ -24,6 +24,7 @@ from temporalio.client import Client
 from uno_workflows import Event, Uno
 from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.config import Settings
+from uno_workflows.devstack.processes import stat_of
 from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import new_event_id
 
@@ -93,7 +94,7 @@ class Process:
     @property
     def is_frozen(self) -> bool:
         """Whether it was stopped, by a SIGSTOP of its own or of somebody else."""
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        return stat_of(self.pid)[0] == "T"
 
     @property
     def words(self) -> str:

@@ -29,7 +29,7 @@ from uno_workflows.devstack.errors import (
     WrongPostgresVersion,
 )
 from uno_workflows.devstack.postgres import PostgresServer
-from uno_workflows.devstack.processes import started_at
+from uno_workflows.devstack.processes import started_at, stat_of
 from uno_workflows.devstack.stack import DevStack
 from uno_workflows.devstack.temporal import TemporalServer
 
@@ -90,7 +90,7 @@ def is_gone(pid: int) -> bool:
 
 
 def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return int(stat_of(pid)[1])
 
 
 def replace_in(file: Path, old: str, new: str) -> None:

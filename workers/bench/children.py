@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from uno_workflows.devstack.processes import stat_of
 from workers.children import inherited_environment, stop
 
 GRACE: Final = 10.0
@@ -59,11 +60,6 @@ class Child:
     async def stop(self) -> None:
         """Ask it to stop, and insist."""
         await stop(self._process, grace=GRACE)
-
-
-def stat_of(pid: int | str) -> list[str]:
-    """The fields of `stat` by proc(5), from the state on: 1 is the parent, 11 to 14 ticks used, two by ended children."""
-    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 @asynccontextmanager

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from workers.bench.children import TICK, stat_of
+from uno_workflows.devstack.processes import stat_of
+from workers.bench.children import TICK
 from workers.bench.measuring import Result, Sample, Table, interleave
 from workers.bench.subjects import Ours, ours
 from workers.bench.surroundings import Surroundings, connected
@@ -67,7 +68,7 @@ def cpu_seconds(folder: Path) -> float:
     parents, used, roots = {}, {}, set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            fields = stat_of(process.name)
+            fields = stat_of(int(process.name))
             if str(folder).encode() in (process / "cmdline").read_bytes():
                 roots.add(process.name)
         except OSError:  # it has just ended

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from uno_workflows.devstack.processes import stat_of
 from workers.bank.chaos.clock import Clock, find_library
 from workers.bank.chaos.processes import LEASH, Kept, frozen
 
@@ -63,8 +64,7 @@ async def test_one_that_is_frozen_says_nothing_until_it_is_over_and_can_be_let_g
     keeping = asyncio.create_task(process.keep())
     await until(lambda: process.log.exists() and process.log.stat().st_size)
     with frozen([process.pid, None]):
-        state = Path(f"/proc/{process.pid}/stat")
-        await until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+        await until(lambda: stat_of(process.pid)[0] == "T")
         said = process.log.stat().st_size
     await until(lambda: process.log.stat().st_size > said)
     process.signal(signal.SIGSTOP)
