@@ -14,6 +14,7 @@ import pytest
 
 from docs.blocks import Block, blocks_of
 from uno_workflows.config import variables
+from uno_workflows.events import limits
 from uno_workflows.observability.catalogue import CATALOGUE, Kind, Metric
 from uno_workflows.observability.log_events import rows
 
@@ -138,6 +139,12 @@ def test_the_page_of_settings_says_what_the_code_says() -> None:
 def test_the_page_of_logs_says_what_the_code_says() -> None:
     """Made of the code; if this fails, put the rows of `log_events.rows()` into docs/logs.md."""
     assert "\n".join(rows()) + "\n" in (ROOT / "docs" / "logs.md").read_text()
+
+
+def test_the_page_of_limits_says_what_the_code_says() -> None:
+    """Made of the code; if this fails, put the rows of `limits.rows()` into docs/limits.md."""
+    page = (ROOT / "docs" / "limits.md").read_text()
+    assert [row for row in limits.rows() if row not in page] == []
 
 
 def test_the_page_of_metrics_says_what_the_code_measures() -> None:

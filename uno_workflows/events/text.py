@@ -1,0 +1,89 @@
+"""Text on its way out: to Temporal, Postgres, a log or a terminal. One home for what makes it storable, bounded and safe.
+
+It needs nothing but the standard library, so that sagas may use it. What of an error is told stands in `telling`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Final
+
+from uno_workflows.events.limits import FIELD, MESSAGE, Limit, Unit
+
+HASH_LENGTH: Final = 16
+"""Hexadecimal digits of the hash that closes a label: two labels that begin alike stay two."""
+
+
+def shown(value: object) -> str:
+    """A value as text, whatever its own `__str__` does: a line that tells of a failure must not be the next one."""
+    try:
+        text = str(value)
+    except BaseException as err:  # user code: it may raise SystemExit, too
+        return f"({type_name(value)}, whose text cannot be had: {type_name(err)})"
+    return str.__str__(text)  # a subclass could lie about its length
+
+
+def type_name(value: object) -> str:
+    """The name of a value's type; any text can be the name of a class that was made by a call of `type`."""
+    return plain(str.__str__(type.__dict__["__name__"].__get__(type(value))), 200) or "object"
+
+
+def storable(text: str, most: int | Limit = MESSAGE) -> str:
+    """Text as every server can keep it: NUL and lone surrogates are spelt out, and what is too long is cut.
+
+    Args:
+        most: Characters of the result, the note of how many more there were not counted.
+    """
+    return cut(_spelt_out(text), most)
+
+
+def plain(text: str, most: int | Limit = FIELD) -> str:
+    """Storable text on one line: runs of white space become one blank, other control and invisible characters are escaped."""
+    return cut(printable(" ".join(_spelt_out(text).split())), most)
+
+
+def printable(text: str) -> str:
+    """Text in which newlines, ESC, marks of direction and other invisible characters are escaped, and all else is as it was."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def cut(text: str, most: int | Limit = FIELD) -> str:
+    """Text that is not too long, with a note of how much is missing."""
+    length = most if isinstance(most, int) else most.most
+    return text if len(text) <= length else f"{text[:length]}… ({len(text) - length} more)"
+
+
+def labelled(text: str, limit: Limit) -> str:
+    """A label for a server that counts bytes: as it is if it fits, else cut and closed by a hash of the whole."""
+    made = printable(_spelt_out(text))
+    if (size := _size(limit.unit))(made) <= limit.most:
+        return made
+    mark = f"…{digest(text, HASH_LENGTH)}"
+    low, high = 0, limit.most
+    while low < high:  # the longest beginning that leaves room for the hash
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if size(made[:middle] + mark) <= limit.most else (low, middle - 1)
+    return made[:low] + mark
+
+
+def digest(text: str, length: int) -> str:
+    """So many hexadecimal digits of a hash of the text, at most 64; lone surrogates are part of it."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:length]
+
+
+def _spelt_out(text: str) -> str:
+    if text.isascii() and "\x00" not in text:  # nearly all is
+        return text
+    return text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", errors="backslashreplace").decode()
+
+
+def _size(unit: Unit) -> Callable[[str], int]:
+    if unit == "JSON bytes":
+        return lambda text: len(json.dumps(text, ensure_ascii=False).encode())
+    return len if unit == "characters" else lambda text: len(text.encode())
