@@ -7,7 +7,7 @@ from typing import Any
 
 import pydantic_core
 
-from uno_workflows.events.encoding import decode
+from uno_workflows.events.encoding import decode, encode
 from uno_workflows.events.errors import InvalidKey, UndecodableEvent
 from uno_workflows.events.names import workflow_id
 from uno_workflows.events.recorded import StoredEvent
@@ -19,7 +19,8 @@ def run_keys(saga: SagaDefinition, event: StoredEvent) -> list[RunKey]:
     """The runs of a saga that an event names: one, several, or none if a key function says so.
 
     Raises:
-        InvalidKey: the field is missing or null, the key function fails, or the key cannot be part of a workflow id.
+        InvalidKey: the field is null, or missing without a default; the key function fails; or the key cannot be part of a
+            workflow id.
         UndecodableEvent: the event cannot be read; it was not written by `append`.
     """
     rule = saga.keys[event.type]
@@ -49,7 +50,19 @@ def _field(saga: SagaDefinition, event: StoredEvent, field: str) -> str:
         found = pydantic_core.from_json(event.payload)
     except ValueError as err:
         raise UndecodableEvent(event.type, position=event.position, reason=str(err)) from err
+    if isinstance(found, dict) and field not in found and _has_default(saga, event, field):
+        decoded = decode(saga.events[event.type], event.payload, schema_version=event.schema_version)
+        found = pydantic_core.from_json(encode(decoded))  # as an event that is made today would be stored
     value: Any = found.get(field) if isinstance(found, dict) else None
     if value is None or isinstance(value, (dict, list, float)):
         raise InvalidKey(saga.name, f"field {field!r} of {event.type} is {'missing or null' if value is None else 'no key'}")
     return str(value)
+
+
+def _has_default(saga: SagaDefinition, event: StoredEvent, field: str) -> bool:
+    """Whether an event that was stored before its class had the field gets one value for it, and so one key, at each reading.
+
+    A default that a function makes may be another at each reading.
+    """
+    declared = saga.events[event.type].model_fields[field]
+    return declared.default_factory is None and not declared.is_required()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Generic, TypeVar, overload
 
+from uno_workflows.events.annotations import annotation_of, names_around, place_of, spelt, takes_batch, takes_transaction
+from uno_workflows.events.annotations import takes as accepts
 from uno_workflows.events.base import Event
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.protocols import Transaction
@@ -37,8 +39,8 @@ class On(Generic[E]):
         self, handler: Callable[[S, Sequence[Recorded[E]], Transaction], Coroutine[Any, Any, None]], /
     ) -> Callable[[S, Sequence[Recorded[E]], Transaction], Coroutine[Any, Any, None]]: ...
     def __call__(self, handler: Any, /) -> Any:
-        if not callable(handler):
-            raise DeclarationError("@on(…) stands on a method")
+        if not inspect.isfunction(handler):
+            raise DeclarationError(f"@on(…) stands on a method, not on {handler!r}: put it above an async def")
         marked = getattr(handler, _MARK, ())
         setattr(handler, _MARK, (*marked, *(event for event in self._events if event not in marked)))
         return handler
@@ -85,7 +87,8 @@ def handlers_of(cls: type, *, takes: int | None = None) -> dict[str, tuple[type[
         takes: How many arguments a handler has besides `self`: 1 in a saga, 2 in a projection; `None` allows both.
 
     Raises:
-        DeclarationError: two handlers of one class for one type, a handler that is not async, or with other parameters.
+        DeclarationError: two handlers of one class for one type, a handler that is not async, or with other parameters, or
+            annotated to take something else than it will be given.
     """
     found: dict[str, tuple[type[Event], str]] = {}
     for owner in reversed(cls.__mro__):
@@ -102,8 +105,11 @@ def handlers_of(cls: type, *, takes: int | None = None) -> dict[str, tuple[type[
                 here[event.event_type] = attribute
                 found[event.event_type] = (event, attribute)
     found = {name: handler for name, handler in found.items() if getattr(cls, handler[1], None) is not None}
-    for _, attribute in found.values():
+    names = names_around()
+    for event, attribute in found.values():
         _check_handler(cls, attribute, takes)
+        if takes is not None:
+            _check_annotations(cls, attribute, event, batch=takes == 2, names=names)
     return found
 
 
@@ -124,3 +130,21 @@ def _check_handler(cls: type, attribute: str, takes: int | None) -> None:
     if any(parameter.kind not in positional for parameter in parameters) or count not in allowed:
         wanted = " or ".join(allowed.values())
         raise DeclarationError(f"{name} must take {wanted}")
+
+
+def _check_annotations(cls: type, attribute: str, event: type[Event], *, batch: bool, names: Mapping[str, Any]) -> None:
+    handler: Any = inspect.getattr_static(cls, attribute)
+    _, given, *rest = inspect.signature(handler).parameters
+    name, annotation = f"{cls.__qualname__}.{attribute}", annotation_of(handler, given, names)
+    if not (takes_batch if batch else accepts)(annotation, event):
+        wanted = f"Sequence[Recorded[{event.__name__}]]" if batch else event.__name__
+        what = f"a batch of {event.__name__}" if batch else event.__name__
+        raise DeclarationError(
+            f"{place_of(handler)}: {name} is given {what}, but its parameter {given!r} is annotated as {spelt(annotation)}; "
+            f"annotate it as {wanted}"
+        )
+    if rest and not takes_transaction(annotation := annotation_of(handler, rest[0], names)):
+        raise DeclarationError(
+            f"{place_of(handler)}: {name} is given a Transaction, but its parameter {rest[0]!r} is annotated as "
+            f"{spelt(annotation)}; annotate it as Transaction"
+        )

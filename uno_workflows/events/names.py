@@ -58,7 +58,7 @@ def check_name(name: str, what: str) -> str:
     Raises:
         DeclarationError: unless it is 1–128 letters, digits, `_`, `.` or `-`, and begins with a letter.
     """
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise DeclarationError(f"{what} {name!r}: a name is 1-128 letters, digits, '_', '.' or '-' and begins with a letter")
     return name
 

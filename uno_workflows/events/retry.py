@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
+from typing import Final
 
 from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
+
+MOST_ATTEMPTS: Final = 2**31 - 1
+"""Temporal counts attempts in 32 bits (temporal.api.common.v1.RetryPolicy)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +37,22 @@ class Retry:
     maximum: Duration = timedelta(minutes=1)
 
     def __post_init__(self) -> None:
-        if self.attempts < 0:
-            raise DeclarationError(f"Retry(attempts={self.attempts}): must be 0 (without limit) or more")
-        if not 1.0 <= self.factor < math.inf:
-            raise DeclarationError(f"Retry(factor={self.factor}): must be at least 1.0, and finite")
+        if type(self.attempts) is not int or not 0 <= self.attempts <= MOST_ATTEMPTS:
+            raise DeclarationError(f"Retry(attempts={self.attempts!r}): must be a whole number, 0 (without limit) or more")
+        if type(self.factor) not in (int, float) or not 1.0 <= self.factor <= sys.float_info.max:
+            raise DeclarationError(f"Retry(factor={self.factor!r}): must be a number, at least 1.0, and finite")
         first, longest = (
             duration(self.initial, what="Retry(initial=…)"),
             duration(self.maximum, what="Retry(maximum=…)"),
         )
         if not timedelta(0) < first <= longest:
             raise DeclarationError(f"Retry(initial={self.initial!r}, maximum={self.maximum!r}): needs 0 < initial <= maximum")
+
+
+def check_retry(retry: object, what: str) -> None:
+    """Raise DeclarationError unless it is a `Retry`."""
+    if not isinstance(retry, Retry):
+        raise DeclarationError(f"{what}: retry= takes a Retry, such as Retry(attempts=5), not {retry!r}")
 
 
 def waits(retry: Retry) -> Iterator[float]:

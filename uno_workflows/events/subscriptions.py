@@ -8,11 +8,18 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.recorded import StoredEvent
 
 Start = Literal["beginning", "now"] | datetime
 """Where a new subscription begins: the first event, after the last one, or the first one recorded at or after a time."""
+
+
+def check_since(since: object, what: str) -> None:
+    """Raise DeclarationError unless it is `None` or a time with its zone."""
+    if since is not None and not (isinstance(since, datetime) and since.utcoffset() is not None):
+        raise DeclarationError(f"{what}: since= needs a time zone, such as datetime(2026, 1, 31, tzinfo=UTC); it is {since!r}")
 
 
 @dataclass(frozen=True, slots=True)

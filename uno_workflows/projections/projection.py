@@ -11,8 +11,8 @@ from uno_workflows.events.base import Event
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.handlers import handlers_of
 from uno_workflows.events.names import check_name
-from uno_workflows.events.retry import Retry, waits
-from uno_workflows.events.subscriptions import Start
+from uno_workflows.events.retry import Retry, check_retry, waits
+from uno_workflows.events.subscriptions import Start, check_since
 
 DEFAULT_RETRY: Final = Retry(attempts=3, initial="400ms")
 MOST_ATTEMPTS: Final = 20
@@ -83,19 +83,19 @@ class Projection:
         cls.__uno_projection__ = None
         if abstract:
             return
-        if not 1 <= batch <= 10_000:
-            raise DeclarationError(f"projection {cls.__name__}: batch must be 1 to 10,000, not {batch}")
-        if since is not None and since.tzinfo is None:
-            raise DeclarationError(f"projection {cls.__name__}: since= needs a time zone, such as datetime(…, tzinfo=UTC)")
+        if type(batch) is not int or not 1 <= batch <= 10_000:
+            raise DeclarationError(f"projection {cls.__name__}: batch must be 1 to 10,000, not {batch!r}")
+        check_since(since, f"projection {cls.__name__}")
         _check_retry(cls.__name__, retry)
         handlers = handlers_of(cls, takes=2)
         if not handlers:
             raise DeclarationError(f"projection {cls.__name__} has no @on handler; give it one, or say abstract=True")
-        stored = check_name(name or cls.__name__, "projection")
+        stored = check_name(cls.__name__ if name is None else name, "projection")
         cls.__uno_projection__ = ProjectionDefinition(stored, handlers, since or "beginning", batch, retry)
 
 
 def _check_retry(projection: str, retry: Retry) -> None:
+    check_retry(retry, f"projection {projection}")
     if not 1 <= retry.attempts <= MOST_ATTEMPTS:
         raise DeclarationError(
             f"projection {projection}: retry=Retry(attempts={retry.attempts}) must be 1 to {MOST_ATTEMPTS}: after the last one "

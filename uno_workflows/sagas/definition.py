@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
+from uno_workflows.events.annotations import annotation_of, names_around, place_of, spelt, takes
 from uno_workflows.events.base import Event
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.names import check_name
@@ -18,6 +19,7 @@ KeyOf = str | Callable[[Any], str | Sequence[str]]
 """How an event names its saga: a field's name, or a function that returns a key or several."""
 Key = KeyOf | Mapping[type[Event], KeyOf]
 EventTypes = type[Event] | types.UnionType | tuple[type[Event], ...]
+_USUAL: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +57,25 @@ def event_types(declared: object, *, where: str) -> dict[str, type[Event]]:
     """
     if declared is None:
         return {}
-    members: Iterable[Any] = declared if isinstance(declared, tuple) else typing.get_args(declared) or (declared,)
-    for member in (members := tuple(members)):
+    union = isinstance(declared, types.UnionType) or typing.get_origin(declared) is typing.Union
+    members: tuple[Any, ...] = typing.get_args(declared) if union else declared if isinstance(declared, tuple) else (declared,)
+    for member in members:
         if not (isinstance(member, type) and issubclass(member, Event)):
             raise DeclarationError(f"{where}: {member!r} is not an Event class")
         if not member.event_type:
             raise DeclarationError(f"{where}: {member.__name__} is a base for events; name the events themselves")
-    return {member.event_type: member for member in members}
+    found: dict[str, type[Event]] = {}
+    for member in members:
+        if found.setdefault(member.event_type, member) is not member:
+            raise DeclarationError(f"{where}: two different classes are stored as {member.event_type!r}; name one of them")
+    return found
 
 
 def key_rules(saga: str, key: Key | None, events: Mapping[str, type[Event]]) -> dict[str, KeyOf]:
     """How each event type names its saga.
 
     Raises:
-        DeclarationError: there is no rule for a declared type, or it lacks the named field.
+        DeclarationError: there is no rule for a declared type, or it lacks the named field, or it is no rule at all.
     """
     if key is None:
         raise DeclarationError(f"saga {saga} needs key=: the name of the field that tells which saga an event belongs to")
@@ -81,19 +88,37 @@ def key_rules(saga: str, key: Key | None, events: Mapping[str, type[Event]]) -> 
             raise DeclarationError(
                 f"saga {saga}: {name} has no field {rule!r}; every declared event needs it, or give key={{{name}: …}}"
             )
+        if not isinstance(rule, str) and (not callable(rule) or inspect.iscoroutinefunction(rule)):
+            raise DeclarationError(
+                f"saga {saga}: key= is the name of a field, a plain function of the event, or a mapping from event classes to "
+                f"either; for {name} it is {rule!r}"
+            )
         rules[name] = rule
     return rules
 
 
-def check_run(cls: type) -> None:
-    """Raise DeclarationError unless `run` is `async def run(self, event)`."""
-    run = getattr(cls, "run", None)
-    if run is None or not inspect.iscoroutinefunction(run):
+def check_run(cls: type, starts_on: Mapping[str, type[Event]]) -> None:
+    """Judge the method `run` of a saga.
+
+    Raises:
+        DeclarationError: it is not `async def run(self, event)`, or is annotated to take another event than starts it.
+    """
+    run = inspect.getattr_static(cls, "run", None)
+    if not inspect.isfunction(run) or not inspect.iscoroutinefunction(run):
         raise DeclarationError(f"saga {cls.__name__} needs `async def run(self, event: …) -> None`")
-    if len(inspect.signature(run).parameters) != 2:
+    _, *parameters = inspect.signature(run).parameters.values()
+    if len(parameters) != 1 or parameters[0].kind not in (inspect.Parameter.POSITIONAL_ONLY, _USUAL):
         raise DeclarationError(f"saga {cls.__name__}: run takes the event that started it, and nothing else")
+    annotation = annotation_of(run, parameters[0].name, names_around())
+    for event in starts_on.values():
+        if not takes(annotation, event):
+            raise DeclarationError(
+                f"{place_of(run)}: {cls.__qualname__}.run is given {event.__name__}, which starts the saga, but its parameter "
+                f"{parameters[0].name!r} is annotated as {spelt(annotation)}; annotate it as "
+                f"{' | '.join(one.__name__ for one in starts_on.values())}"
+            )
 
 
 def saga_name(cls: type, name: str | None) -> str:
     """The stored name of a saga class."""
-    return check_name(name or cls.__name__, "saga")
+    return check_name(cls.__name__ if name is None else name, "saga")

@@ -16,11 +16,13 @@ from uno_workflows.events.base import Event
 from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.handlers import handlers_of
+from uno_workflows.events.subscriptions import check_since
 from uno_workflows.sagas.definition import EventTypes, Key, SagaDefinition, check_run, event_types, key_rules, saga_name
 from uno_workflows.sagas.driver import Driver
 from uno_workflows.sagas.envelope import SIGNAL, STATE_QUERY
 from uno_workflows.sagas.settling import in_parallel
 from uno_workflows.sagas.steps import Step
+from uno_workflows.sagas.words import check_awaitables, check_event, check_event_type, check_step
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -112,6 +114,7 @@ class Saga:
         Raises:
             StepFailed: it was refused, or is out of attempts. Uncaught, the saga is undone.
         """
+        check_step(step, undo)
         return await self._uno.step(step, argument, undo)
 
     async def expect(self, event_type: type[E], *, within: Duration | None = None) -> E:
@@ -125,6 +128,7 @@ class Saga:
         Raises:
             Expired: it did not come. Uncaught, the saga is undone.
         """
+        check_event_type(event_type)
         return await self._uno.expect(event_type, None if within is None else duration(within, what="within"))
 
     async def emit(self, event: Event, *, stream: str | None = None) -> None:
@@ -134,6 +138,7 @@ class Saga:
             event: The event.
             stream: Where to; by default the stream of the event that started this saga.
         """
+        check_event(event)
         await self._uno.emit(event, stream)
 
     @overload
@@ -146,6 +151,7 @@ class Saga:
     ) -> tuple[T1, T2, T3, T4]: ...
     async def parallel(self, *awaitables: Awaitable[Any]) -> tuple[Any, ...]:
         """Run up to four at once, all of them or none: when one fails, the others are cancelled and settle before any undo."""
+        check_awaitables(awaitables)
         return await in_parallel(awaitables)
 
     def abort(self, reason: str) -> NoReturn:
@@ -154,12 +160,11 @@ class Saga:
 
 
 def _define(cls: type[Saga], starts_on: EventTypes, name: str | None, since: datetime | None) -> SagaDefinition:
-    check_run(cls)
     stored, starts = saga_name(cls, name), event_types(starts_on, where=f"{cls.__name__}, starts_on=")
     if not starts:
         raise DeclarationError(f"saga {cls.__name__}: starts_on= names no event; leave it out for a base class")
-    if since is not None and since.tzinfo is None:
-        raise DeclarationError(f"saga {cls.__name__}: since= needs a time zone, such as datetime(…, tzinfo=UTC)")
+    check_run(cls, starts)
+    check_since(since, f"saga {cls.__name__}")
     handlers = handlers_of(cls, takes=1)
     events = {**starts, **cls._inherited_expects, **{n: event for n, (event, _) in handlers.items()}}
     return SagaDefinition(

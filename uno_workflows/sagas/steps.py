@@ -17,7 +17,7 @@ from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.names import check_name
 from uno_workflows.events.protocols import Transaction
-from uno_workflows.events.retry import Retry
+from uno_workflows.events.retry import Retry, check_retry
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -147,12 +147,13 @@ def step(
     Raises:
         DeclarationError: it is not async, takes something else, lacks annotations, or may take no time.
     """
+    check_retry(retry, "@step")
     beat = None if heartbeat is None else _positive(heartbeat, "heartbeat")
     options = StepOptions(_positive(timeout, "timeout"), beat, retry)
 
     def declare(f: Callable[..., Coroutine[Any, Any, Any]]) -> Step[Any, Any]:
         _check(f)
-        return Step(f, name or f.__name__, options)
+        return Step(f, f.__name__ if name is None else name, options)
 
     return declare if function is None else declare(function)
 
@@ -177,9 +178,11 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def _check(function: Callable[..., Any]) -> None:
     name = getattr(function, "__name__", repr(function))
-    if not inspect.iscoroutinefunction(function):
+    if not (inspect.isfunction(function) or inspect.ismethod(function)) or not inspect.iscoroutinefunction(function):
         raise DeclarationError(f"step {name} must be an `async def` function")
     parameters = _parameters(function)
+    if parameters and parameters[0].name == "self":
+        raise DeclarationError(f"step {name} must be a function, not a method in a class, for which no instance would be there")
     if not 1 <= len(parameters) <= 2 or any(p.kind not in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY) for p in parameters):
         raise DeclarationError(f"step {name} must take one argument, and a `tx: Transaction` as the second if it needs one")
     if len(parameters) == 2 and not _is_transaction(parameters[1].annotation):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from uno_workflows import Event
 from uno_workflows.dispatch.routing import run_keys
@@ -19,6 +20,10 @@ from uno_workflows.sagas.definition import KeyOf, SagaDefinition
 
 class Placed(Event):
     order_id: str
+    region: str = "eu"
+    day: date = date(2026, 1, 31)
+    made: str = Field(default_factory=lambda: "made")
+    none: str | None = None
     number: int = 0
     share: float = 0
     orders: tuple[str, ...] = ()
@@ -47,6 +52,18 @@ def keys(rule: KeyOf, payload: bytes = b'{"order_id":"a"}', *, tenant: str = "")
 )
 def test_field_names_the_key(payload: bytes, key: str):
     assert keys("order_id", payload) == [key]
+
+
+@pytest.mark.parametrize(("field", "key"), [("region", "eu"), ("number", "0"), ("day", "2026-01-31")])
+def test_field_that_an_old_event_lacks_has_its_default_as_a_function_would_see_it(field: str, key: str):
+    assert keys(field) == keys(lambda event: str(getattr(event, field))) == [key]
+    assert keys(field, b'{"order_id":"a","region":"us","number":7,"day":"2026-02-01"}') != [key]
+
+
+@pytest.mark.parametrize("field", ["made", "none"])
+def test_field_whose_default_is_no_key_or_another_at_each_reading_is_refused(field: str):
+    with pytest.raises(InvalidKey, match="missing or null"):
+        keys(field)
 
 
 @pytest.mark.parametrize(

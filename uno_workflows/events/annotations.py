@@ -1,0 +1,129 @@
+"""Whether the annotation of a method's parameter contradicts what the method will be given.
+
+Only what is certainly wrong is refused: no annotation, `Any`, a base class, a union that covers, and whatever cannot be
+resolved are accepted.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from uno_workflows.events.protocols import Transaction
+from uno_workflows.events.recorded import Recorded
+
+UNKNOWN: Final = inspect.Parameter.empty
+"""There is no annotation, or it names something that does not exist (yet, or outside of TYPE_CHECKING)."""
+_ROOMS: Final = tuple(f"{__package__.partition('.')[0]}.{room}" for room in ("events", "sagas", "projections"))
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Where a function stands, as `file:line`; empty for one that was not written in Python."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if isinstance(code, types.CodeType) else ""
+
+
+def names_around() -> dict[str, Any]:
+    """The local names where a class of the user's is being made; annotations that are text may name them."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(_ROOMS):
+        frame = frame.f_back
+    return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
+
+
+def annotation_of(function: Callable[..., Any], parameter: str, names: Mapping[str, Any]) -> Any:
+    """What a parameter is annotated with, text resolved; `UNKNOWN` if that cannot be."""
+    written = inspect.unwrap(function)
+    try:
+        raw = _annotations(written)[parameter]
+        holder: Any = types.SimpleNamespace(__annotations__={parameter: raw})
+        return typing.get_type_hints(holder, getattr(written, "__globals__", {}), dict(names))[parameter]
+    except Exception:  # evaluating it runs the user's code, and a name may be there for type checkers alone
+        return UNKNOWN
+
+
+def _annotations(function: Any) -> Mapping[str, Any]:
+    if sys.version_info >= (3, 14):  # annotations are lazy there, and a TYPE_CHECKING name must not raise
+        import annotationlib
+
+        return annotationlib.get_annotations(function, format=annotationlib.Format.FORWARDREF)
+    return inspect.get_annotations(function)
+
+
+def takes(annotation: Any, cls: type) -> bool:
+    """Whether a parameter with this annotation takes an instance of a class."""
+    if (inner := _inner(annotation)) is not None:
+        return any(takes(one, cls) for one in inner)
+    origin = typing.get_origin(annotation) or annotation
+    return not isinstance(origin, type) or _is_a(cls, origin)
+
+
+def takes_batch(annotation: Any, cls: type) -> bool:
+    """Whether a parameter with this annotation takes a sequence of recorded events of a class."""
+    if (inner := _inner(annotation)) is not None:
+        return any(takes_batch(one, cls) for one in inner)
+    origin, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
+    if not isinstance(origin, type):
+        return True
+    if not (_is_a(list, origin) or _is_a(tuple, origin)):
+        return False
+    return not arguments or _takes_recorded(arguments[0], cls)
+
+
+def takes_transaction(annotation: Any) -> bool:
+    """Whether a parameter with this annotation takes a `Transaction`; a protocol of the user's own may ask for less."""
+    if (inner := _inner(annotation)) is not None:
+        return any(takes_transaction(one) for one in inner)
+    origin = typing.get_origin(annotation) or annotation
+    if not isinstance(origin, type) or origin is object or getattr(origin, "_is_protocol", False):
+        return True
+    return all(hasattr(origin, name) for name in ("execute", "append")) or _is_a(Transaction, origin)
+
+
+def _takes_recorded(annotation: Any, cls: type) -> bool:
+    if (inner := _inner(annotation)) is not None:
+        return any(_takes_recorded(one, cls) for one in inner)
+    origin, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
+    if not isinstance(origin, type):
+        return True
+    if not _is_a(Recorded, origin):
+        return False
+    return origin is not Recorded or not arguments or takes(arguments[0], cls)
+
+
+def _inner(annotation: Any) -> Iterable[Any] | None:
+    """What an annotation stands for, if it is a union, an alias, a `NewType` or a type variable; else `None`."""
+    if annotation is UNKNOWN or annotation is Any:
+        return (object(),)  # no class, so anything
+    if typing.get_origin(annotation) is typing.Union or isinstance(annotation, types.UnionType):
+        return typing.get_args(annotation)
+    if isinstance(annotation, typing.TypeVar):
+        return annotation.__constraints__ or (annotation.__bound__ or object(),)
+    for name in ("__value__", "__supertype__"):  # `type Alias = …` of Python 3.12; NewType
+        if (meant := getattr(annotation, name, None)) is not None and not isinstance(annotation, type):
+            return (meant,)
+    return None
+
+
+def _is_a(cls: type, wanted: type) -> bool:
+    """Whether a class is another or derives from it. By name, too: a saga's module has its own classes in the sandbox."""
+    try:
+        if issubclass(cls, wanted):
+            return True
+    except TypeError:  # a protocol that cannot be asked
+        return True
+    return (wanted.__module__, wanted.__qualname__) in {(one.__module__, one.__qualname__) for one in cls.__mro__}
+
+
+def spelt(annotation: Any) -> str:
+    """An annotation as its author would write it, without modules."""
+    if arguments := typing.get_args(annotation):
+        union = typing.get_origin(annotation) is typing.Union or isinstance(annotation, types.UnionType)
+        if union:
+            return " | ".join(map(spelt, arguments))
+        return f"{spelt(typing.get_origin(annotation))}[{', '.join(map(spelt, arguments))}]"
+    return "None" if annotation is type(None) else getattr(annotation, "__name__", None) or str(annotation)
