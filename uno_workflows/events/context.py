@@ -7,8 +7,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from uno_workflows.events.names import check_tenant
+
+
+def _check_text(field: str, value: object, *, optional: bool = False) -> None:
+    if isinstance(value, str) or (optional and value is None):
+        return
+    hint = f"; write str(…) if this {type(value).__name__} is meant" if isinstance(value, (int, UUID)) else ""
+    raise TypeError(f"{field} must be a str{' or None' if optional else ''}, not {type(value).__name__}{hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +25,10 @@ class Principal:
 
     id: str
     kind: str = "user"
+
+    def __post_init__(self) -> None:
+        _check_text("Principal.id", self.id)
+        _check_text("Principal.kind", self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,15 @@ class EventContext:
     tenant: str = ""
     traceparent: str | None = None
 
+    def __post_init__(self) -> None:
+        """Judge the types here, where the mistake is: once stored, a wrong one could be read by no subscription."""
+        _check_text("correlation_id", self.correlation_id, optional=True)
+        _check_text("causation_id", self.causation_id, optional=True)
+        _check_text("tenant", self.tenant)
+        _check_text("traceparent", self.traceparent, optional=True)
+        if self.principal is not None and not isinstance(self.principal, Principal):
+            raise TypeError(f"principal must be a Principal, such as Principal('u-7'), not {type(self.principal).__name__}")
+
 
 _current: ContextVar[EventContext] = ContextVar("uno_event_context", default=EventContext())  # noqa: B039 (frozen)
 
@@ -52,6 +73,10 @@ def event_context(**changes: Any) -> Iterator[EventContext]:
 
     Args:
         changes: Fields of `EventContext`; the others stay as they are around this block.
+
+    Raises:
+        TypeError: one of them has another type than `EventContext` declares, or is no field of it.
+        InvalidStreamId: the tenant breaks the naming rules.
     """
     made = replace(_current.get(), **changes)
     check_tenant(made.tenant)

@@ -119,11 +119,15 @@ def metadata_bytes(context: EventContext) -> bytes:
         raise ValueError(f"metadata: {error}") from None
     if len(written) > METADATA_BYTES:
         raise ValueError(f"metadata is {len(written)} bytes; at most {METADATA_BYTES}")
+    if parse_metadata(written) != Metadata(*(getattr(context, name) for name in Metadata._fields)):
+        raise ValueError("metadata would come back as something else")
     return written
 
 
 def parse_metadata(stored: bytes) -> Metadata:
     """Read what `metadata_bytes` wrote; fields of later versions are ignored.
+
+    Numbers are taken for text in what earlier versions stored without a look at its type, such as `Principal(42)`.
 
     Raises:
         ValueError: it is not such metadata.
@@ -132,8 +136,8 @@ def parse_metadata(stored: bytes) -> Metadata:
     principal = None if found.get("principal") is None else _object(found["principal"], "metadata.principal")
     return Metadata(
         correlation_id=_text(found, "correlation_id"),
-        causation_id=_text(found, "causation_id") if found.get("causation_id") is not None else None,
-        principal=Principal(_text(principal, "id"), _text(principal, "kind")) if principal else None,
+        causation_id=_loose(found, "causation_id") if found.get("causation_id") is not None else None,
+        principal=Principal(_loose(principal, "id"), _loose(principal, "kind")) if principal else None,
         traceparent=_text(found, "traceparent") if found.get("traceparent") is not None else None,
     )
 
@@ -226,3 +230,8 @@ def _text(found: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"metadata.{name} is not text")  # noqa: TRY004 (stored data, not an argument)
     return value
+
+
+def _loose(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    return str(value) if isinstance(value, (int, float)) else _text(found, name)

@@ -1,6 +1,7 @@
 """The context that events inherit."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -37,3 +38,34 @@ async def test_tasks_do_not_see_each_others_context():
             return current_context().tenant
 
     assert await asyncio.gather(work("a"), work("b")) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        (lambda: Principal(42), r"Principal\.id must be a str, not int; write str\(…\)"),
+        (lambda: Principal(None), r"Principal\.id must be a str, not NoneType"),
+        (lambda: Principal(b"u-7"), r"Principal\.id"),
+        (lambda: Principal("u-7", kind=None), r"Principal\.kind must be a str"),
+        (lambda: EventContext(correlation_id=5), r"correlation_id must be a str or None, not int"),
+        (lambda: EventContext(correlation_id=UUID(int=1)), r"correlation_id .* write str\(…\) if this UUID"),
+        (lambda: EventContext(causation_id=5), r"causation_id"),
+        (lambda: EventContext(causation_id=["e"]), r"causation_id"),
+        (lambda: EventContext(tenant=None), r"tenant must be a str, not NoneType"),
+        (lambda: EventContext(tenant=7), r"tenant"),
+        (lambda: EventContext(traceparent=b"00-"), r"traceparent"),
+        (lambda: EventContext(principal="u-7"), r"principal must be a Principal, .* not str"),
+        (lambda: EventContext(principal={"id": "u-7"}), r"principal"),
+    ],
+    ids=range(13),
+)
+def test_a_context_of_wrong_types_is_refused_when_it_is_made_with_the_name_of_its_field(wrong, field):
+    with pytest.raises(TypeError, match=field):
+        wrong()
+
+
+@pytest.mark.parametrize("field", ["correlation_id", "causation_id", "principal", "tenant", "traceparent"])
+def test_a_block_refuses_wrong_types_and_leaves_the_context_as_it_was(field):
+    with pytest.raises(TypeError, match=field), event_context(**{field: 5}):
+        raise AssertionError("the block ran")
+    assert current_context() == EventContext()

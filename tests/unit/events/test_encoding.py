@@ -67,6 +67,24 @@ def test_metadata_comes_back_whole():
     assert parse_metadata(metadata_bytes(WHOLE)) == Metadata("c-1", "e-0", Principal("u-7", "service"), WHOLE.traceparent)
 
 
+@pytest.mark.parametrize(
+    ("stored_before", "read"),
+    [
+        (b'{"correlation_id":"c","principal":{"id":42,"kind":"user"}}', Metadata("c", None, Principal("42"))),
+        (b'{"correlation_id":"c","causation_id":5}', Metadata("c", "5")),
+    ],
+)
+def test_metadata_that_an_earlier_version_stored_with_numbers_is_read(stored_before, read):
+    assert parse_metadata(stored_before) == read
+
+
+def test_metadata_is_read_back_before_it_is_stored():
+    context = EventContext("c-1", causation_id="e-0")
+    object.__setattr__(context, "causation_id", 5)
+    with pytest.raises(ValueError, match="come back as something else"):
+        metadata_bytes(context)
+
+
 def test_metadata_of_a_later_version_is_read():
     assert parse_metadata(b'{"correlation_id":"c","new":{"a":1}}') == Metadata("c")
 
