@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 import sys
-import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
-import temporalio
-
+from uno_workflows.app.importing import with_submodules
+from uno_workflows.app.instances import Instances, activity_name
 from uno_workflows.events.base import Event
-from uno_workflows.events.errors import ConfigurationError, DeclarationError, UnoError
+from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.registry import EventRegistry
 from uno_workflows.projections.projection import Projection
 from uno_workflows.sagas.envelope import FRAMEWORK_STEPS
 from uno_workflows.sagas.saga import Saga
 from uno_workflows.sagas.steps import Step
-
-OURS: Final = str(Path(__file__).parents[1])
-SDK: Final = str(Path(temporalio.__file__).parent)
 
 
 @dataclass(slots=True)
@@ -34,7 +27,8 @@ class Catalogue:
     Attributes:
         modules: The modules that were looked through, submodules included.
         workflows: Plain `@workflow.defn` classes.
-        activities: Plain `@activity.defn` functions.
+        activities: Plain `@activity.defn` functions, and methods of instances that stand in a module.
+        missed: What is declared and will not be run here, in sentences.
     """
 
     modules: list[ModuleType] = field(default_factory=list)
@@ -44,6 +38,8 @@ class Catalogue:
     projections: dict[str, type[Projection]] = field(default_factory=dict)
     workflows: dict[str, type] = field(default_factory=dict)
     activities: dict[str, Any] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
+    instances: Instances = field(default_factory=Instances, repr=False)
 
     def summary(self) -> str:
         """What was found, in words."""
@@ -69,45 +65,21 @@ def discover(modules: Iterable[str | ModuleType]) -> Catalogue:
     Raises:
         ConfigurationError: a module cannot be imported; says which and why.
         DeclarationError: two things share a stored name, or a saga cannot be found by its module's name.
+        TypeError: `modules` is not a collection of them.
     """
+    if isinstance(modules, (str, ModuleType)) or not isinstance(modules, Iterable):
+        raise TypeError("modules= takes a list of modules or of their names, such as ['shop'], and not one alone")
     found = Catalogue()
     for name in modules:
-        for module in _with_submodules(_import(name) if isinstance(name, str) else name):
+        for module in with_submodules(name):
             found.modules.append(module)
             for value in list(vars(module).values()):
                 _collect(found, value)
+    for name, activity in found.instances.activities():
+        _add(found.activities, name, activity, "activity")
+    found.missed += found.instances.missed({module.__name__ for module in found.modules})
     _check_step_names(found)
     return found
-
-
-def _import(name: str) -> ModuleType:
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # as `python -m` does: the user's own folder comes first
-    try:
-        return importlib.import_module(name)
-    except DeclarationError as err:
-        raise DeclarationError(f"{where(err)}{err}") from err
-    except UnoError:
-        raise
-    except (Exception, SystemExit) as err:  # a module that exits when it is imported would take us along, without a word
-        reason = err.msg if isinstance(err, SyntaxError) else err
-        raise ConfigurationError([f"module {name!r} does not import: {where(err)}{type(err).__name__}: {reason}"]) from err
-
-
-def where(error: BaseException) -> str:
-    """The user's line that raised; the last one that is neither ours, nor the SDK's, nor the import machinery's."""
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: "
-    frames = traceback.extract_tb(error.__traceback__)
-    user = [f for f in frames if not f.filename.startswith(("<", OURS, SDK)) and "importlib" not in f.filename]
-    return f"{user[-1].filename}:{user[-1].lineno}: " if user else ""
-
-
-def _with_submodules(module: ModuleType) -> Iterator[ModuleType]:
-    yield module
-    for info in pkgutil.walk_packages(getattr(module, "__path__", ()), module.__name__ + "."):
-        if not info.name.rpartition(".")[2].startswith("__"):
-            yield _import(info.name)
 
 
 def _collect(found: Catalogue, value: object) -> None:
@@ -115,8 +87,10 @@ def _collect(found: Catalogue, value: object) -> None:
         _add(found.steps, value.name, value, "step")
     elif isinstance(value, type):
         _collect_class(found, value)
-    elif name := _activity_name(value):
+    elif name := activity_name(value):
         _add(found.activities, name, value, "activity")
+    elif not isinstance(value, ModuleType):
+        found.instances.look_at(value)
 
 
 def _collect_class(found: Catalogue, cls: type) -> None:
@@ -138,16 +112,17 @@ def _collect_class(found: Catalogue, cls: type) -> None:
         definition := getattr(cls, "__temporal_workflow_definition", None)
     ) is not None and "__temporal_workflow_definition" in vars(cls):
         _add(found.workflows, definition.name or "", cls, "workflow")
-
-
-def _activity_name(value: object) -> str | None:
-    definition = getattr(value, "__temporal_activity_definition", None) if inspect.isfunction(value) else None
-    return getattr(definition, "name", None)
+    else:
+        found.instances.look_at(cls)
+    for inner in list(vars(cls).values()):
+        if isinstance(inner, Step) or (isinstance(inner, type) and inner.__qualname__.startswith(f"{cls.__qualname__}.")):
+            _collect(found, inner)
 
 
 def _add(table: dict[str, Any], name: str, value: Any, what: str) -> None:
     known = table.setdefault(name, value)
-    if known is not value:
+    same = known is value or (inspect.ismethod(known) and inspect.ismethod(value) and known == value)
+    if not same:
         raise DeclarationError(
             f"two different things are {what} {name!r}: {_place(known)} and {_place(value)}; give one of them another name=…"
         )

@@ -17,8 +17,9 @@ from typing import Any, Final
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker, WorkflowInboundInterceptor, WorkflowInterceptorClassInput
 
-from uno_workflows.app.catalogue import Catalogue, where
+from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import short
+from uno_workflows.app.importing import where
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.sagas.calls import HEARTBEAT_FUNCTION
 
@@ -35,9 +36,13 @@ makes it later still. Enough that a core is busy while others talk with a server
 
 def threads_for(catalogue: Catalogue, number: int) -> ThreadPoolExecutor | None:
     """Where plain activities run that are not async; `None` if there are none."""
-    if all(inspect.iscoroutinefunction(activity) for activity in catalogue.activities.values()):
+    if all(_is_async(activity) for activity in catalogue.activities.values()):
         return None
     return ThreadPoolExecutor(number, thread_name_prefix="activity")
+
+
+def _is_async(activity: Any) -> bool:
+    return inspect.iscoroutinefunction(activity) or inspect.iscoroutinefunction(getattr(activity, "__call__", None))  # noqa: B004
 
 
 def make_worker(catalogue: Catalogue, client: Client, **options: Any) -> Worker:

@@ -79,6 +79,8 @@ async def run_worker(
             seen=seen,
         )
         log.info("worker_started", **_described(process, role))
+        for sentence in catalogue.missed:
+            log.warning("declared_and_not_run", reason=sentence)
         await register_subscriptions(store, catalogue)
         watch: list[asyncio.Future[Any]] = [*await stack.enter_async_context(observing(seen, store, process.client))]
         if role in (Role.ALL, Role.SAGAS):

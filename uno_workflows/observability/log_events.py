@@ -36,6 +36,12 @@ _ALL: Final = (
     LogEvent("worker_started", "info", "A worker has reached its servers and begins"),
     LogEvent("worker_ready", "info", "Everything polls"),
     LogEvent(
+        "declared_and_not_run",
+        "warning",
+        "A module declares an activity or a Nexus handler that this worker does not run",
+        "do what `reason` says, or run it on a worker of your own",
+    ),
+    LogEvent(
         "worker_stopping", "info", "Told to stop: what is at hand is finished or handed over; a second signal stops at once"
     ),
     LogEvent("worker_stopped", "info", "A worker has stopped, and holds nothing any more"),

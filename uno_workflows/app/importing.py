@@ -1,0 +1,134 @@
+"""Importing the user's modules, so that whatever goes wrong is one sentence that names the file."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import temporalio
+
+from uno_workflows.events.errors import ConfigurationError, DeclarationError, UnoError
+
+OURS: Final = str(Path(__file__).parents[1])
+SDK: Final = str(Path(temporalio.__file__).parent)
+
+
+def with_submodules(module: ModuleType | str) -> Iterator[ModuleType]:
+    """A module, imported if it is a name, and all that are below it; none is called `__main__`.
+
+    Raises:
+        ConfigurationError: one cannot be imported, is not the user's, or what is given is no module's name.
+        DeclarationError: one declares something that cannot work.
+    """
+    found = _named(module) if isinstance(module, str) else module
+    if not isinstance(found, ModuleType):
+        raise ConfigurationError([f"{found!r} is not a module, nor the name of one: give shop, or shop.sagas"])
+    yield found
+    for info in pkgutil.walk_packages(getattr(found, "__path__", ()), found.__name__ + "."):
+        if not info.name.rpartition(".")[2].startswith("__"):
+            yield _import(info.name)
+
+
+def where(error: BaseException) -> str:
+    """The user's line that raised; the last one that is neither ours, nor the SDK's, nor the import machinery's."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: "
+    frames = traceback.extract_tb(error.__traceback__)
+    user = [f for f in frames if not f.filename.startswith(("<", OURS, SDK)) and "importlib" not in f.filename]
+    return f"{user[-1].filename}:{user[-1].lineno}: " if user else ""
+
+
+def hijacked() -> str:
+    """What to say of loaded modules that have a name of Python's own library, and are not it; empty if there is none."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name in sys.stdlib_module_names and "." not in name and file and not _is_python_own(module):
+            return f"{file} was imported in place of Python's own module {name!r}: rename it"
+    return ""
+
+
+def _named(name: str) -> ModuleType:
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: the user's own folder comes first
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError([f"{name!r} is not the name of a module{_meant(name)}"])
+    module = _import(name)
+    _check_owner(name)
+    return module
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except DeclarationError as err:
+        place = where(err)
+        # an error that names a line itself knows it better: the method's, and not that of its class
+        raise DeclarationError(str(err) if place and str(err).startswith(place.split(":")[0]) else f"{place}{err}") from err
+    except UnoError:
+        raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException as err:  # a module that exits when it is imported would take us along, without a word
+        reason = err.msg if isinstance(err, SyntaxError) else err
+        hint = _meant(name) if isinstance(err, ModuleNotFoundError) and name.endswith(".py") else _shadows()
+        raise ConfigurationError(
+            [f"module {name!r} does not import: {where(err)}{type(err).__name__}: {reason}{hint}"]
+        ) from err
+
+
+def _meant(name: str) -> str:
+    """Which module a file's name stands for."""
+    path = name.removesuffix("/").removesuffix(".py").removesuffix("/__init__").removeprefix("./")
+    meant = path.replace("/", ".").replace(os.sep, ".")
+    if meant == name or not all(part.isidentifier() for part in meant.split(".")):
+        return ": give it as Python would import it, such as shop or shop.sagas"
+    return f": it names a file; give the module, {meant}"
+
+
+def _check_owner(name: str) -> None:
+    """Refuse what has the user's name and is not the user's: Python imports each name once, and its own come first."""
+    top = name.partition(".")[0]
+    module, own = sys.modules[top], _own_file(top)
+    if own is not None and not _is_same(module, own):
+        raise ConfigurationError([f"module {top!r} is {_file(module)}, not your {own}: another name is needed, rename yours"])
+    if top in sys.stdlib_module_names and _is_python_own(module):
+        raise ConfigurationError([f"module {top!r} is Python's own ({_file(module)}): rename yours"])
+
+
+def _shadows() -> str:
+    """What may be the root of a failed import: a file of the user's that has a name of Python's own."""
+    if found := hijacked():
+        return f"; {found}"
+    for name in sorted(sys.stdlib_module_names & sys.modules.keys()):
+        if (own := _own_file(name)) is not None and not _is_same(sys.modules[name], own):
+            return f"; {_file(sys.modules[name])} was imported as {name!r}, not your {own}: rename yours"
+    return ""
+
+
+def _own_file(name: str) -> Path | None:
+    """The file in the current folder that a module would be."""
+    candidates = (Path(f"{name}.py"), Path(name, "__init__.py"))
+    return next((path.resolve() for path in candidates if path.is_file()), None)
+
+
+def _is_same(module: ModuleType, file: Path) -> bool:
+    found = getattr(module, "__file__", None)
+    return found is not None and Path(found).resolve() == file
+
+
+def _is_python_own(module: ModuleType) -> bool:
+    found = getattr(module, "__file__", None)
+    folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+    return found is None or any(Path(found).is_relative_to(folder) for folder in folders)
+
+
+def _file(module: ModuleType) -> str:
+    return getattr(module, "__file__", None) or "built into Python"
