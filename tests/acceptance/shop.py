@@ -19,6 +19,7 @@ from typing import Any
 
 import asyncpg
 from apps.shop.events import OrderPlaced, OrderShipped
+from patience import LIMIT
 from temporalio.client import Client
 
 from uno_workflows import Event, Uno
@@ -32,7 +33,6 @@ measured = logging.getLogger("acceptance")  # pytest --log-cli-level=INFO shows 
 TESTS = Path(__file__).parents[1]
 CLI = (sys.executable, "-m", "uno_workflows.tooling.cli")
 MODULES = ("apps.shop", "apps.trouble")
-LIMIT = 60.0  # seconds within which each awaited thing must come about
 TABLES = """
 create table shop_stock (order_id text primary key);
 create table shop_orders (state text primary key, n int);

@@ -8,6 +8,7 @@ from typing import Any
 
 from acceptance.shop import Said, Shop, measured, until
 from apps.shop.events import OrderFulfilled, OrderShipped
+from patience import LIMIT
 
 PROJECTION = "projection:OrdersByState"
 WRITERS, ROUNDS = 8, 15
@@ -114,7 +115,7 @@ async def _audited(shop: Shop, *more: str) -> Said:
 
 async def _until_audited(shop: Shop) -> Said:
     """The server gathers statistics now and then, in transactions for which a page waits, too."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LIMIT):
         while True:
             said = await _audited(shop)
             if not any(row["waiting"]["pages"] for row in said.json):

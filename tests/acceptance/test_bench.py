@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import LIMIT
+
 from workers.bench.reporting import BEGIN, END
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +20,7 @@ def test_append_is_measured_beside_its_rivals_and_the_page_gets_the_report(tmp_p
     page = tmp_path / "benchmarks.md"
     page.write_text(f"# Figures\n{BEGIN}\n{END}\n")
     words = [*BENCH, "--only", "append", "--json", "--markdown", str(page)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=2 * LIMIT, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     (append,) = report["benchmarks"]
@@ -44,7 +46,7 @@ def test_it_stops_when_told_to_and_leaves_nothing(tmp_path: Path) -> None:
         assert bench.stderr is not None
         assert any("starting Postgres" in line for line in bench.stderr)
         bench.send_signal(signal.SIGINT)
-        out, err = bench.communicate(timeout=60)
+        out, err = bench.communicate(timeout=LIMIT)
     assert bench.returncode == 130, err
     assert out == ""
     assert "Traceback" not in err
@@ -53,7 +55,7 @@ def test_it_stops_when_told_to_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_it_costs_to_be_seen_is_measured_beside_a_worker_that_is_not() -> None:
     words = [*BENCH, "--only", "seen", "--json"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=2 * LIMIT, check=False)
     assert done.returncode == 0, done.stderr
     (seen,) = json.loads(done.stdout)["benchmarks"]
     (row,) = seen["tables"][0]["rows"]

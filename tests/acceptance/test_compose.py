@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 import yaml
 from acceptance.shop import CLI, Process, clean_environment, until
+from patience import LIMIT
 
 from uno_workflows.devstack.ports import free_port
 from uno_workflows.devstack.postgres import PostgresServer
@@ -63,7 +64,7 @@ async def test_its_jobs_prepare_a_database_on_which_its_worker_is_healthy_and_st
 
 
 def _run(argv: list[str], environment: dict[str, str]) -> None:
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
 
 

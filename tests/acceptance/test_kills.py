@@ -13,6 +13,7 @@ from acceptance.scenarios import Scenarios
 from acceptance.shop import Shop, measured, until
 from apps.shop.events import OrderPlaced, OrderShipped
 from apps.trouble.events import Stumbled
+from patience import LIMIT
 
 from uno_workflows.devstack.temporal import TemporalServer
 
@@ -123,7 +124,7 @@ async def a_worker_that_is_told_to_stop_hands_over_at_once(shop: Shop) -> None:
     began = time.monotonic()
     first.send(signal.SIGTERM)
     await shop.place(1)
-    gap = await until(lambda: _is(shop, "FulfilOrder", "1", "done"), limit=30)
+    gap = await until(lambda: _is(shop, "FulfilOrder", "1", "done"))
     assert await first.ended() == 0
     measured.info("hand-over: an order placed at SIGTERM was done after %.2f s, exit after %.2f", gap, time.monotonic() - began)
     await shop.pumped(second)
@@ -151,7 +152,7 @@ async def a_frozen_worker_that_wakes_up_moves_nothing(shop: Shop) -> None:
     await shop.place(2)
     gap = await until(lambda: _at_head(shop, "projection:OrdersByState"))
     measured.info("SIGSTOP: the read model was at the head again after %.1f s", gap)
-    await shop.pumped(heir, limit=150)  # each poll that the frozen one has out may swallow a task, which then has to time out
+    await shop.pumped(heir, limit=2 * LIMIT)  # each poll of the frozen one may swallow a task, which then times out
     await shop.settled()
     terms = {status.name: status.term for status in await shop.uno.store.subscriptions.statuses()}
     zombie.send(signal.SIGCONT)
@@ -181,7 +182,7 @@ async def a_worker_that_freezes_in_the_middle_of_a_statement_holds_nobody_up_for
     gap = await until(lambda: _at_head(shop, "projection:OrdersByState"))
     measured.info("SIGSTOP in a statement: the read model was at the head %.1f s after the session was ended", gap)
     await zombie.kill()  # what else it holds up, polls that swallow tasks, is not what this is about
-    await shop.pumped(heir, limit=150)
+    await shop.pumped(heir, limit=2 * LIMIT)
     await check(shop)
 
 

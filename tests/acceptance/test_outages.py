@@ -106,7 +106,7 @@ async def test_a_worker_can_be_stopped_while_temporal_is_away(own_shop: Shop, st
         await stack.temporal.kill()
         await holding.rollback()
         await until(lambda: connection.fetchval("select exists (select from shop_stock)"))
-    measured.info("a worker with a grace of 2 s stopped without Temporal in %.1f s", await worker.stop(limit=40))
+    measured.info("a worker with a grace of 2 s stopped without Temporal in %.1f s", await worker.stop())
     await stack.temporal.start()
     await shop.pumped(shop.worker())
     await check(shop, late=None)

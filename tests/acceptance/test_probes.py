@@ -15,6 +15,7 @@ from typing import Any
 from acceptance.checker import check
 from acceptance.shop import Process, Shop, until
 from apps.trouble.events import Complained, Stumbled
+from patience import LIMIT
 
 from uno_workflows.devstack.stack import DevStack
 from uno_workflows.observability.joined import free_port
@@ -46,7 +47,7 @@ class Probed:
         return answer
 
     def _ask(self, path: str) -> tuple[int, dict[str, Any]]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

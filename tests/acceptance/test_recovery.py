@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from patience import LIMIT
+
 ROOT = Path(__file__).parents[2]
 
 
 def recovery(*arguments: str) -> Any:
     command = [sys.executable, "-m", "workers.recovery", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=4 * LIMIT, check=False)
 
 
 def test_one_round_of_a_rolling_restart_loses_nothing_and_does_nothing_twice() -> None:

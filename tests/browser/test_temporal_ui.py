@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from apps.seen import FulfilOrder, OrderPlaced, OrderShipped
+from patience import LIMIT
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from uno_workflows import Uno
@@ -34,7 +35,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-LIMIT = 30_000  # milliseconds
+MILLISECONDS = 1_000 * LIMIT
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ async def ui(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
             for order_id, total in (("1", "9.90"), ("2", "2000"), ("3", "5")):
                 await uno.append(f"order-{order_id}", OrderPlaced(order_id=order_id, total=Decimal(total)))
             await uno.append("order-1", OrderShipped(order_id="1"))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(LIMIT):
                 while sum(run.state in FINAL_STATES for run in await uno.store.runs.find()) < 2:
                     await asyncio.sleep(0.05)
             assert stack.ui_url is not None
@@ -74,7 +75,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def page(browser: Browser) -> AsyncIterator[Page]:
     made = await browser.new_page(viewport={"width": 1400, "height": 1100})
-    made.set_default_timeout(LIMIT)
+    made.set_default_timeout(MILLISECONDS)
     yield made
     await made.close()
 
@@ -82,20 +83,20 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 async def test_the_list_shows_sagas_by_their_names_and_readable_ids(ui: str, page: Page) -> None:
     await page.goto(f"{ui}/namespaces/default/workflows")
     for order_id in ("1", "2", "3"):
-        await expect(page.get_by_text(f"{FulfilOrder.__name__}/{order_id}", exact=True)).to_be_visible(timeout=LIMIT)
+        await expect(page.get_by_text(f"{FulfilOrder.__name__}/{order_id}", exact=True)).to_be_visible(timeout=MILLISECONDS)
 
 
 async def test_compensated_orders_are_found_by_their_state(ui: str, page: Page) -> None:
     query = quote('`UnoState`="compensated"')
     await page.goto(f"{ui}/namespaces/default/workflows?query={query}")
-    await expect(page.get_by_text("FulfilOrder/2", exact=True)).to_be_visible(timeout=LIMIT)
+    await expect(page.get_by_text("FulfilOrder/2", exact=True)).to_be_visible(timeout=MILLISECONDS)
     await expect(page.get_by_text("FulfilOrder/1", exact=True)).to_have_count(0)
 
 
 async def test_the_timeline_of_a_compensated_order_tells_what_was_done_and_undone(ui: str, page: Page) -> None:
     await page.goto(f"{ui}/namespaces/default/workflows/{quote('FulfilOrder/2', safe='')}")
     for words in ("Set the goods aside", "Charge the card", "undo: Put the goods back"):
-        await expect(page.get_by_text(words).first).to_be_visible(timeout=LIMIT)
+        await expect(page.get_by_text(words).first).to_be_visible(timeout=MILLISECONDS)
     await _picture(page, "compensated-timeline", clip={"x": 280, "y": 660, "width": 1110, "height": 420})
 
 
@@ -103,14 +104,14 @@ async def test_the_details_of_a_compensated_order_read_as_a_story(ui: str, page:
     await _open_details(ui, page, "FulfilOrder/2")
     frame = page.frame_locator("iframe").last
     for words in ("compensated", "more than the card allows", "release_stock"):
-        await expect(frame.get_by_text(words).first).to_be_visible(timeout=LIMIT)
+        await expect(frame.get_by_text(words).first).to_be_visible(timeout=MILLISECONDS)
     await _picture(page, "compensated-details", clip={"x": 250, "y": 60, "width": 1150, "height": 590})
 
 
 async def test_the_details_of_an_open_order_say_what_it_waits_for(ui: str, page: Page) -> None:
     await _open_details(ui, page, "FulfilOrder/3")
     frame = page.frame_locator("iframe").last
-    await expect(frame.get_by_text("expect OrderShipped").first).to_be_visible(timeout=LIMIT)
+    await expect(frame.get_by_text("expect OrderShipped").first).to_be_visible(timeout=MILLISECONDS)
 
 
 async def _open_details(ui: str, page: Page, workflow_id: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import LIMIT
 
 from docs.blocks import Block, blocks_of
 from uno_workflows.config import variables
@@ -58,15 +59,17 @@ class Runner:
         for process in self.running:
             process.send_signal(signal.SIGINT)
         for process in self.running:
-            process.wait(timeout=60)
+            process.wait(timeout=LIMIT)
         for listener in self.listeners:
-            listener.join(timeout=60)
+            listener.join(timeout=LIMIT)
         for process in self.running:
             if process.stdout:
                 process.stdout.close()
 
     def _call(self, command: list[str]) -> None:
-        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=2 * LIMIT, check=False
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
     def _start(self, code: str, words: str) -> None:

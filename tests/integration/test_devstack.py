@@ -15,6 +15,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from patience import LIMIT
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 
@@ -34,7 +35,6 @@ from uno_workflows.devstack.stack import DevStack
 from uno_workflows.devstack.temporal import TemporalServer
 
 PROJECT = Path(__file__).parents[2]
-LIMIT = 30.0  # seconds within which each awaited thing must come about
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="about root")
 
 OWNER = """

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from patience import LIMIT
 
 from uno_workflows import (
     NO_STREAM,
@@ -125,11 +126,11 @@ async def test_a_follower_reads_up_to_the_bound_that_it_waited_for(uno: Uno, dat
         # a statement that inserts nothing takes its ticket, and draws no position
         await appender.execute("insert into uno.events (tenant) select '' where false")
         second = await uno.append("counter-2", Counted(n=1))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             assert (await anext(following)).position == second.positions[0]
         assert await uno.store.events.bound() < second.positions[0]
         third = await uno.append("counter-3", Counted(n=2), tx=appender)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         assert (await anext(following)).position == third.positions[0]
     await following.aclose()  # type: ignore[attr-defined]  (it is a generator)
     await appender.close()
@@ -153,7 +154,7 @@ async def test_a_follower_under_load_sees_every_event_once_and_in_order(uno: Uno
     following = asyncio.create_task(follow())
     await asyncio.gather(*(append(writer) for writer in range(8)))
     expected = 8 * sum(1 + n % 3 for n in range(60))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT):
         while len(seen) < expected and not following.done():
             await asyncio.sleep(0.01)
     following.cancel()

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 from apps.running import App
 from apps.shop.events import OrderPlaced
+from patience import LIMIT
 
 from uno_workflows.observability.joined import free_port
 
@@ -36,7 +37,7 @@ async def test_a_workers_page_is_as_prometheus_wants_it(run_app: Callable[..., A
     port = free_port()
 
     def fetch() -> str:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=LIMIT) as answer:
             return answer.read().decode()
 
     async with run_app(["apps.shop"], monitor=("127.0.0.1", port)) as app:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import LIMIT
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -45,7 +46,7 @@ def test_mypy_strict_without_plugins(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file", nothing, "--no-error-summary", "--hide-error-context",
          "--no-pretty", "--follow-imports", "silent", *(str(path.relative_to(ROOT)) for path in FILES)],
-        cwd=ROOT, capture_output=True, text=True, timeout=170, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=4 * LIMIT, check=False,
     )  # fmt: skip
     assert run.returncode in (0, 1), run.stderr or run.stdout
     found: dict[str, set[int]] = {}
@@ -75,7 +76,7 @@ def test_pyright_strict(tmp_path):
     try:
         run = subprocess.run(
             [pyright, "--outputjson", "--pythonpath", sys.executable, "-p", settings],
-            cwd=ROOT, capture_output=True, text=True, timeout=170, check=False,
+            cwd=ROOT, capture_output=True, text=True, timeout=4 * LIMIT, check=False,
         )  # fmt: skip
         report = json.loads(run.stdout)
     except (subprocess.TimeoutExpired, ValueError):

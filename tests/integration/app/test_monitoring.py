@@ -13,6 +13,7 @@ import pytest
 from apps.running import App, until
 from apps.shop.events import OrderPlaced, OrderShipped
 from apps.telling import Asked
+from patience import LIMIT
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -57,7 +58,7 @@ async def scrape(app: App) -> Page:
     host, port = app.settings.monitor
 
     def fetch() -> str:
-        with urlopen(f"http://{host}:{port}/metrics", timeout=10) as answer:
+        with urlopen(f"http://{host}:{port}/metrics", timeout=LIMIT) as answer:
             return answer.read().decode()
 
     return Page(list(text_string_to_metric_families(await asyncio.to_thread(fetch))))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from apps.running import until
+from patience import LIMIT
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType, TimeoutType
 from temporalio.client import Client
@@ -57,7 +58,7 @@ async def test_a_lease_that_no_worker_was_given_is_offered_anew(
     workflow = client.get_workflow_handle(f"uno/{app}/saga:Order")
     if failed:
         async with worker(activities=[fail]):
-            await asyncio.wait_for(broken.wait(), 20)
+            await asyncio.wait_for(broken.wait(), LIMIT)
     last = (await workflow.describe()).run_id
 
     async def goes_on() -> bool:
@@ -66,7 +67,7 @@ async def test_a_lease_that_no_worker_was_given_is_offered_anew(
     async with worker():  # takes no activities
         await until(goes_on)
     async with worker(activities=[pump]):
-        await asyncio.wait_for(pumped.wait(), 20)
+        await asyncio.wait_for(pumped.wait(), LIMIT)
     await workflow.terminate()
     ended = await client.get_workflow_handle(f"uno/{app}/saga:Order", run_id=last).fetch_history()
     scheduled, timed_out = (next(event for event in ended.events if event.event_type == kind) for kind in (SCHEDULED, TIMED_OUT))

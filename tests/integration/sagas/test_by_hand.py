@@ -12,6 +12,7 @@ from apps.trials.events import Begun, Nudged, Reported
 from apps.trials.sagas import PlainWorkflow
 from apps.trials.starting import begin, new_key
 from apps.trials.steps import gate
+from patience import LIMIT
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.parametrize("app", ["sandboxed"], indirect=True, scope=
 async def test_saga_started_by_hand_fails_and_says_how_it_is_started(app: App, given: list[Any]):
     handle = await app.client.start_workflow("Trial", args=given, id=f"Trial/{new_key('hand')}", task_queue=app.settings.app)
     with pytest.raises(WorkflowFailureError) as failed:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             await handle.result()
     assert "appending one of its starts_on events" in str(failed.value.cause)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from apps.running import App, until
 from apps.trials.starting import begin, poke
+from patience import LIMIT
 
 from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import new_event_id
@@ -35,7 +36,7 @@ async def test_the_table_of_runs_follows_a_run_whose_end_was_done_again(run_app:
     async with run_app(["apps.trials"]) as app:
         await app.sql("create table trial_effects (word text primary key)")
         key, run = await begin(app, "quick")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT):
             await written.wait()
         assert await app.ended(run) == ("done", "")
         await poke(app, key, "abort")
@@ -74,7 +75,7 @@ async def test_an_event_that_comes_while_the_end_cannot_be_written_is_late(
     async with run_app(["apps.trials"]) as app:
         await app.sql("create table trial_effects (word text primary key)")
         key, run = await begin(app, "quick")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT):
             await away.wait()
         await until(lambda: has_timer(app, run))
         await poke(app, key, "abort")

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from patience import LIMIT
 
 from uno_workflows.events.errors import LostLease
 from uno_workflows.events.subscriptions import Delivered
@@ -461,7 +462,7 @@ async def test_an_auditor_at_work_holds_no_pump_up(store, reader, write, connect
     await store.events.append([write("order-1", 2)])
     await reader.page(1)
     other = await connect()
-    async with other.transaction(), asyncio.timeout(5):
+    async with other.transaction(), asyncio.timeout(LIMIT):
         await other.execute("update uno.delivery_audits set page = page + 1")
         await other.execute("delete from uno.delivered_pages")
         await reader.take_over()

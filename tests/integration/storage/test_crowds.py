@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from patience import LIMIT
 
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.encoding import to_new_events
@@ -67,7 +68,7 @@ async def test_steps_wait_for_a_connection_as_long_as_it_takes(crowd):
     assert crowd.busy == 2
     assert not any(task.done() for task in crowd.tasks)
     crowd.go.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT):
         assert await asyncio.gather(*crowd.tasks) == [b"done"] * 20
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from patience import LIMIT
 
 from uno_workflows.devstack.postgres import PostgresServer
 from uno_workflows.events.ids import new_event_id
@@ -187,7 +188,7 @@ class Attack:
         for (gid,) in await connection.fetch("select gid from pg_prepared_xacts"):
             await connection.execute(f"rollback prepared '{gid}'")
         self.settled.set()
-        await asyncio.wait_for(reader, 60)
+        await asyncio.wait_for(reader, LIMIT)
         self.stored = {row[0] for row in await connection.fetch("select position from uno.events")}
         await connection.close()
 

@@ -7,6 +7,7 @@ import logging
 
 import asyncpg
 import pytest
+from patience import LIMIT
 
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import ConfigurationError, StoreUnavailable, UnoError
@@ -120,6 +121,6 @@ async def test_who_waits_for_a_tail_that_died_is_told(store, write, monkeypatch,
     if broken == "listener":
         monkeypatch.setattr("uno_workflows.storage.tail.connect", mistake)
     with pytest.raises(UnoError, match=r"no longer watched.*a bug") as caught:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             await waits()
     assert isinstance(caught.value.__cause__, KeyError)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from patience import LIMIT
 
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import (
@@ -51,7 +52,7 @@ async def test_registering_again_does_not_wait_for_whoever_moves_the_checkpoint(
     holding = other.transaction()
     await holding.start()
     await other.execute("delete from uno.subscriptions where name = $1", NAME)  # holds the row as firmly as can be
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         await subscriptions.register(NAME, start="beginning")
     await holding.rollback()
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from patience import LIMIT
 
 from workers.bank.chaos.breaker import Breaker
 from workers.bank.chaos.plan import Fault, Kind, Plan
@@ -17,7 +18,6 @@ from workers.bank.chaos.system import Actor, System
 from workers.bank.chaos.watch import Watch
 from workers.bank.checker.findings import Finding
 
-LIMIT = 20
 FINDING = Finding("I1", "account-1", "an acknowledged event", "nothing")
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from patience import LIMIT
 
 from uno_workflows.devstack.processes import stat_of
 from workers.bank.chaos.clock import Clock, find_library
 from workers.bank.chaos.processes import LEASH, Kept, frozen
 
-LIMIT = 30
 LIVES = "import sys, time; print('at work', flush=True); time.sleep(600)"
 SAYS_WHEN = "import sys, time\nwhile True: print(round(time.time()), round(time.monotonic()), flush=True); time.sleep(0.1)"
 

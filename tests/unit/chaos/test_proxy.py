@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from patience import LIMIT
 
 from workers.bank.chaos.proxy import Proxy, Trouble
-
-LIMIT = 10
 
 
 class Echo:

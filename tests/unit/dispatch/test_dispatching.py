@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from patience import LIMIT
 
 from uno_workflows import Event, Saga
 from uno_workflows.dispatch import dispatcher as module
@@ -154,7 +155,7 @@ async def test_a_page_is_held_back_once_and_then_goes_on_however_many_runs_are_o
     temporal.answers.set()
     subscriptions.heard.set()
     dispatching = dispatcher(temporal, runs, subscriptions, max_open=10, patience=timedelta(milliseconds=150))
-    async with asyncio.timeout(10), dispatching.open(LEASE, asyncio.Event()) as session:
+    async with asyncio.timeout(LIMIT), dispatching.open(LEASE, asyncio.Event()) as session:
         await session.take(page(20))
     assert subscriptions.position == 20
     assert 1 < runs.looks < 20  # some for the page, not some for each event
@@ -164,7 +165,7 @@ async def test_stopping_waits_until_a_checkpoint_that_is_committed_is_known() ->
     """Cut off in between, the session would move the checkpoint from where it no longer is, and call its lease lost."""
     temporal, subscriptions = Temporal(), Subscriptions()
     temporal.answers.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         async with dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
             await session.take(page(1))
             await subscriptions.committed.wait()
@@ -176,8 +177,9 @@ async def test_a_lost_lease_is_noticed_while_every_place_in_the_window_is_taken(
     """While Temporal is away nothing is finished, and nothing else would look."""
     monkeypatch.setattr(module, "LOOK_AT_LEASE", 0.01)
     temporal, subscriptions = Temporal(), Subscriptions(lost=True)
+    one_by_one = dispatcher(temporal, Runs(), subscriptions, window=1)
     with pytest.raises(LostLease, match="taken over"):
-        async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions, window=1).open(LEASE, asyncio.Event()) as one:
+        async with asyncio.timeout(LIMIT), one_by_one.open(LEASE, asyncio.Event()) as one:
             await one.take(page(2))
 
 
@@ -190,7 +192,7 @@ async def test_an_event_that_append_did_not_write_halts_by_name_and_is_not_passe
     subscriptions.heard.set()
     events = [_event(1), _event(2)._replace(**broken), _event(3)]
     with pytest.raises(SubscriptionHalted, match=f"(?s)Wanted in order-2: .* at position 2 cannot be decoded: .*{reason}"):
-        async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
+        async with asyncio.timeout(LIMIT), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
             await session.take(Page(events, GlobalPosition(3)))
     assert subscriptions.position <= 1
 
@@ -205,7 +207,8 @@ async def test_a_start_that_fails_for_a_while_is_made_again_ever_more_patiently(
     temporal.refusals = [TemporalUnavailable("nobody there")] * 4
     settings = {"longest_pause": timedelta(seconds=0.05), "measures": measures}
     paused: list[tuple[float, bool]] = []
-    async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions, **settings).open(LEASE, asyncio.Event()) as one:
+    patient = dispatcher(temporal, Runs(), subscriptions, **settings)
+    async with asyncio.timeout(LIMIT), patient.open(LEASE, asyncio.Event()) as one:
         rest = one._rest
 
         async def noted(seconds: float) -> None:
@@ -227,7 +230,7 @@ async def test_nothing_overtakes_an_event_of_the_same_key_that_halted() -> None:
     subscriptions.heard.set()
     events = [_event(1, key=7), _event(2, key=7), _event(3)]
     with pytest.raises(SubscriptionHalted, match=r"(?s)order-1.*never"):
-        async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
+        async with asyncio.timeout(LIMIT), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
             await session.take(Page(events, GlobalPosition(3)))
     assert [made for made in temporal.started if "/7" in made] == []
     assert subscriptions.position == 0
@@ -238,7 +241,7 @@ async def test_a_checkpoint_that_fails_for_a_while_is_written_again_and_said_onc
     temporal, subscriptions = Temporal(), Subscriptions(away=3)
     temporal.answers.set()
     subscriptions.heard.set()
-    async with asyncio.timeout(10), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
+    async with asyncio.timeout(LIMIT), dispatcher(temporal, Runs(), subscriptions).open(LEASE, asyncio.Event()) as session:
         await session.take(page(1))
         await subscriptions.committed.wait()
         while session.lease.position < 1:
@@ -261,7 +264,7 @@ async def test_a_session_that_ends_in_an_outage_waits_for_nobody(monkeypatch: py
                 await asyncio.sleep(0)
 
     with pytest.raises(StoreUnavailable):
-        await asyncio.wait_for(until_the_outage_is_known(), 10)
+        await asyncio.wait_for(until_the_outage_is_known(), LIMIT)
     assert subscriptions.told.any
     subscriptions.told.part("somebody").over("postgres")
     assert not subscriptions.told.any

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from apps.traced import request, traced
 from opentelemetry import trace
+from patience import LIMIT
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -37,7 +38,7 @@ def host(leaving: asyncio.Event) -> PumpHost:
 async def hosted(leaving: asyncio.Event, name: str = "saga:Order", heartbeat: timedelta = timedelta(seconds=3)) -> Any:
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, heartbeat_timeout=heartbeat)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         return await environment.run(host(leaving).pump, SubscriptionInput(name=name))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from patience import LIMIT
 from prometheus_client import CollectorRegistry
 
 from uno_workflows.dispatch import dispatcher as module
@@ -94,7 +95,7 @@ def moves(session: DispatchSession) -> list[tuple[int, list[int]]]:
 
 
 async def recorded(session: DispatchSession, number: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         while len(session._record) < number:
             await asyncio.sleep(0)
 

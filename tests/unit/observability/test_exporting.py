@@ -14,6 +14,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.util._once import Once
+from patience import LIMIT
 
 from uno_workflows.events.errors import ConfigurationError
 from uno_workflows.observability import exporting
@@ -99,7 +100,7 @@ async def test_the_span_of_a_run_that_python_closes_after_its_worker_is_left_out
 async def test_an_exporter_that_hangs_holds_the_end_up_for_a_moment_only(exporter: Taken, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exporting, "FLUSH_SECONDS", 0.05)
     exporter.open.clear()
-    async with asyncio.timeout(20), exported_traces(wanted=True, service="shop"):
+    async with asyncio.timeout(LIMIT), exported_traces(wanted=True, service="shop"):
         trace.get_tracer("test").start_span("one").end()
     assert not exporter.spans
     exporter.open.set()

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPResponse
 
 import pytest
+from patience import LIMIT
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -46,7 +47,7 @@ async def port(health: Health, registry: CollectorRegistry) -> AsyncIterator[int
 
 
 def ask(port: int, path: str, *, method: str = "GET", **headers: str) -> tuple[int, HTTPResponse, str]:
-    connection = HTTPConnection(HOST, port, timeout=10)
+    connection = HTTPConnection(HOST, port, timeout=LIMIT)
     try:
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
@@ -104,7 +105,7 @@ async def test_a_client_that_drips_is_cut_at_its_limit(port: int, monkeypatch: p
     monkeypatch.setattr(module, "LIMIT_SECONDS", 0.5)
     with socket.create_connection((HOST, port)) as client:
         client.settimeout(0.05)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT):
             while not await asyncio.to_thread(_was_cut, client):
                 pass
 

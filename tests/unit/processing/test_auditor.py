@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from patience import LIMIT
 
 from uno_workflows.events.audits import AuditTurn
 from uno_workflows.processing import auditor
@@ -32,7 +33,7 @@ async def test_an_auditor_that_is_behind_goes_on_before_the_next_interval(monkey
     monkeypatch.setattr(auditor, "BEHIND", timedelta(0))
     backlog = Backlog(3 * BATCHES + 1)
     running = asyncio.create_task(Auditor(backlog).run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         while backlog.asked < 3 * BATCHES + 2:
             await asyncio.sleep(0)
     for _ in range(100):  # and rests once nothing is left

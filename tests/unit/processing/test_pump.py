@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from apps.running import until
+from patience import LIMIT
 
 from uno_workflows.events.errors import LostLease, StoreUnavailable, SubscriptionHalted
 from uno_workflows.events.names import GlobalPosition
@@ -95,7 +96,7 @@ async def test_a_pause_that_came_while_it_waited_holds_before_the_next_page() ->
     made: tuple[Any, Any, Any] = (subscriptions, tail, consumer)
     pump = Pump(*made, owner="one", settings=PumpSettings(poll=timedelta(milliseconds=1)))
     running = asyncio.create_task(pump.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         await tail.waiting.wait()
         subscriptions.paused = True
         subscriptions.looked.clear()

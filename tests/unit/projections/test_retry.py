@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from apps.running import until
+from patience import LIMIT
 
 from uno_workflows import Event, Projection, Recorded, Retry, Transaction, on
 from uno_workflows.events.errors import LostLease, StoreUnavailable, SubscriptionHalted
@@ -104,7 +105,7 @@ async def folding(
     registry.add(Cancelled)
     made = ProjectionFolder(projection, registry, cast("Subscriptions", checkpoints))
     lease = Lease("projection:Revenue", GlobalPosition(0), 1, UUID(int=0))
-    async with asyncio.timeout(10), made.open(lease, leaving or asyncio.Event()) as session:
+    async with asyncio.timeout(LIMIT), made.open(lease, leaving or asyncio.Event()) as session:
         yield session
 
 

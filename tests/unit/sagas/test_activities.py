@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from patience import LIMIT
 from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -137,7 +138,7 @@ async def test_long_step_beats_well_within_its_time_out_and_a_short_one_never(he
     async def charge(order: Placed) -> None:
         await enough.wait()
 
-    await asyncio.wait_for(environment.run(wrapped(charge), Placed(order_id="1"), CALL), 5)
+    await asyncio.wait_for(environment.run(wrapped(charge), Placed(order_id="1"), CALL), LIMIT)
     assert count == beats
     assert timedelta(seconds=activities.BEAT_SECONDS) * 3 <= HEARTBEAT  # two beats in a row may be lost
 
@@ -315,6 +316,6 @@ async def test_last_look_keeps_its_bound_in_every_beat() -> None:
     environment.on_heartbeat = beat
     store = cast("Any", Store())
     looking = activities.FrameworkActivities(store, cast("Any", None), store)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         await environment.run(looking.caught_up, LookRequest(subscription="saga:Order"))
     assert beats == [(7,)] * 3
