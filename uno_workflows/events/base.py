@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import PrivateAttr
-from pydantic_core import SchemaSerializer
 
-from uno_workflows.events.building import build
+from uno_workflows.events.codec import Codec
 from uno_workflows.events.declaration import strict_schema
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.names import check_name
@@ -44,6 +43,8 @@ class Event(BaseModel, metaclass=_EventClass):
 
     Types are taken as written: no text for a number, no float for a Decimal, no naive datetime (aware ones are turned to UTC).
     Errors never show values. Fields that this code does not know are refused when made, and kept when read.
+    Validators and constraints judge an event when it is made and when it is appended. Reading runs none of them (ADR 0031): what
+    was accepted stays readable.
 
     Attributes:
         event_type: The name it is stored under; empty for a base.
@@ -66,8 +67,8 @@ class Event(BaseModel, metaclass=_EventClass):
 
     event_type: ClassVar[str] = ""
     schema_version: ClassVar[int] = 1
-    __uno_serializer__: ClassVar[SchemaSerializer]
-    """How `encoding.encode` writes it: field names, base64, no computed fields, whatever nested models say."""
+    __uno_codec__: ClassVar[Codec[Any]]
+    """How `encoding` writes and reads it: field names, base64, no computed fields, whatever nested models say."""
 
     def __init_subclass__(cls, *, type: str | None = None, schema_version: int = 1, **config: Any) -> None:
         super().__init_subclass__(**config)
@@ -138,7 +139,8 @@ def _make_strict(cls: type[Event]) -> None:
     """Replace what pydantic validates the class by; its own schema stays, for JSON Schema and for outer models."""
     if not cls.__pydantic_generic_metadata__["parameters"]:
         schema, models = strict_schema(cls, cls.__pydantic_core_schema__)
-        cls.__pydantic_validator__, cls.__uno_serializer__ = build(schema, models, title=cls.__name__)
+        cls.__uno_codec__ = Codec(schema, models, title=cls.__name__)
+        cls.__pydantic_validator__ = cls.__uno_codec__.judge
 
 
 def _own_annotations(cls: type) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import SchemaSerializer, SchemaValidator
@@ -17,15 +17,31 @@ _OPAQUE: Final = frozenset({"metadata", "default", "expected", "members", "seria
 _lock = threading.Lock()
 
 
-def build(schema: CoreSchema, models: Collection[type[BaseModel]], *, title: str) -> tuple[SchemaValidator, SchemaSerializer]:
-    """Validator and serializer of exactly this schema.
+class Built(NamedTuple):
+    """What was made of a strict schema.
+
+    Attributes:
+        judge: Validates what is made.
+        serializer: Writes it.
+        reader: Validates what was written; the judge itself where both schemas are the same.
+    """
+
+    judge: SchemaValidator
+    serializer: SchemaSerializer
+    reader: SchemaValidator
+
+
+def build(schema: CoreSchema, models: Collection[type[BaseModel]], *, reading: CoreSchema | None, title: str) -> Built:
+    """Validators and serializer of exactly these schemas.
 
     pydantic-core would put each nested model's own, tolerant validator in place of the strict one ("prebuilt"). Since 2.13 it
     can be told not to; before, it looks whether the class is complete.
     """
     config: Any = {**CONFIG, "title": title}
     with nullcontext() if _CAN_BE_TOLD else _seen_as_incomplete(models):
-        return SchemaValidator(schema, config, **_AS_WRITTEN), SchemaSerializer(_keeping(schema), config, **_AS_WRITTEN)
+        judge = SchemaValidator(schema, config, **_AS_WRITTEN)
+        reader = judge if reading is None else SchemaValidator(reading, config, **_AS_WRITTEN)
+        return Built(judge, SchemaSerializer(_keeping(schema), config, **_AS_WRITTEN), reader)
 
 
 def _keeping(node: Any) -> Any:

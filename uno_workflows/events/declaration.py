@@ -9,12 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from operator import attrgetter
 from typing import Any, Final
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from pydantic_core.core_schema import CoreSchema
 
 from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.moments import moment_fault
 from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, strict_leaf
 
 _SECRETS: Final = (Secret, SecretStr, SecretBytes)
@@ -73,6 +75,8 @@ class _Walk:
     def copy(self, node: Mapping[str, Any], path: str) -> CoreSchema:
         """The strict copy of a node."""
         kind = node["type"]
+        if fault := moment_fault(node):
+            raise DeclarationError(f"{path} {fault}")
         if kind in _REFUSED:
             raise DeclarationError(f"{path} {_REFUSED[kind]}")
         if kind in _KEEP:
@@ -80,8 +84,6 @@ class _Walk:
         if (method := getattr(self, "_" + kind.replace("-", "_"), None)) is not None:
             made: CoreSchema = method(node, path)
             return made
-        if kind == "datetime" and node.get("tz_constraint") == "naive":
-            raise DeclarationError(f"{path} is a NaiveDatetime, a different moment on each machine; use datetime")
         if (leaf := strict_leaf(node)) is None:
             raise DeclarationError(f"{path} has a type (core schema {kind!r}) that is not known to be read back unchanged")
         strict: CoreSchema = _moved(node, leaf)
@@ -195,7 +197,15 @@ class _Walk:
     def _inside(self, node: dict[str, Any], path: str) -> Any:
         return {**node, "schema": self.copy(node["schema"], path)}
 
-    _default = _function_before = _function_after = _function_wrap = _inside
+    _default = _function_before = _function_wrap = _inside
+
+    def _function_after(self, node: dict[str, Any], path: str) -> Any:
+        if isinstance(node["function"]["function"], attrgetter) and self._resolve(node["schema"])["type"] == "enum":
+            raise DeclarationError(
+                f"{path} is an enum under use_enum_values, so it is made as a value and read back as a member; "
+                "remove use_enum_values, and write .value where the value is needed"
+            )
+        return self._inside(node, path)
 
     def _chain(self, node: dict[str, Any], path: str) -> Any:
         return {**node, "steps": [self.copy(step, path) for step in node["steps"]]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -12,19 +11,17 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from uno_workflows.events.base import Event, complete
+from uno_workflows.events.codec import Codec, Fault, bytes_fault, fault_of
 from uno_workflows.events.context import EventContext, Principal
 from uno_workflows.events.errors import DeclarationError, InvalidEvent, UndecodableEvent
 from uno_workflows.events.names import EventType
 from uno_workflows.events.recorded import Metadata, NewEvent
-from uno_workflows.events.strictness import DEPTH, check_json
+from uno_workflows.events.strictness import check_json
 
 E = TypeVar("E", bound=Event)
 
 PAYLOAD_BYTES: Final = 1024 * 1024
 METADATA_BYTES: Final = 16 * 1024
-
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BY_NAME: Final[dict[str, Any]] = {"by_alias": False, "by_name": True}
 
 
 def encode(event: Event) -> bytes:
@@ -35,27 +32,18 @@ def encode(event: Event) -> bytes:
     Raises:
         InvalidEvent: something in it cannot be stored and read back unchanged; `path` says where.
     """
-    cls = type(event)
-    try:
-        complete(cls)
-    except DeclarationError as error:
-        raise InvalidEvent(cls.event_type or cls.__name__, "", str(error)) from None
-    checked, unknown = _revalidated(cls, event)
-    try:
-        payload = cls.__uno_serializer__.to_json(checked, by_alias=False, warnings="error")
-    except (PydanticSerializationError, ValueError) as error:
-        raise InvalidEvent(cls.event_type, "", f"cannot be written: {error}") from None
-    if fault := _bytes_fault(payload):
-        raise InvalidEvent(cls.event_type, "", fault)
-    try:
-        again = _read(cls, payload)
-    except ValidationError as error:
-        path, reason = _first(error)
-        raise InvalidEvent(cls.event_type, path, f"would not be read back: {reason}") from None
-    if again != event:
-        path, reason = unknown or (_difference(event, again), "would come back as something else")
-        raise InvalidEvent(cls.event_type, path, reason)
-    return payload
+    return _written(event, judged=True)
+
+
+def carry(event: Event) -> bytes:
+    """The same bytes for an event on its way, such as from a saga to a step.
+
+    Its types are judged, and nothing else: one that was accepted may not satisfy its validators any more (ADR 0031).
+
+    Raises:
+        InvalidEvent: something in it cannot be read back unchanged; `path` says where.
+    """
+    return _written(event, judged=False)
 
 
 def decode(cls: type[E], payload: bytes, *, schema_version: int) -> E:
@@ -64,13 +52,14 @@ def decode(cls: type[E], payload: bytes, *, schema_version: int) -> E:
     Raises:
         UndecodableEvent: the payload does not fit the class, or has another schema version; `position` is `None`.
     """
-    reason = _version_fault(schema_version, cls.schema_version) or _bytes_fault(payload)
+    reason = _version_fault(schema_version, cls.schema_version) or bytes_fault(payload, PAYLOAD_BYTES)
     if reason is None:
         try:
-            complete(cls)
-            return _read(cls, payload)
+            codec: Codec[E] = complete(cls).__uno_codec__
+            return codec.read(payload)
         except ValidationError as error:
-            reason = ": ".join(part for part in _first(error) if part)
+            fault = fault_of(error)
+            reason = ": ".join(part for part in (fault.path, fault.reason) if part)
     raise UndecodableEvent(cls.event_type, position=None, reason=reason)
 
 
@@ -142,54 +131,14 @@ def parse_metadata(stored: bytes) -> Metadata:
     )
 
 
-def _read(cls: type[E], payload: bytes) -> E:
-    """The fast way forbids unknown fields, so that an event comes back equal to the one made; else they are kept."""
-    validator = cls.__pydantic_validator__
+def _written(event: Event, *, judged: bool) -> bytes:
+    cls = type(event)
     try:
-        event: E = validator.validate_json(payload, **_BY_NAME)
-    except ValidationError as error:
-        if not _has_unknown_fields(error):
-            raise
-        event = validator.validate_json(payload, extra="allow", **_BY_NAME)
-    return event
-
-
-def _revalidated(cls: type[E], event: E) -> tuple[E, tuple[str, str] | None]:
-    """A checked copy. Unknown fields (the first is named) are taken only as they were kept by a read: as JSON values."""
-    validator = cls.__pydantic_validator__
-    try:
-        try:
-            return validator.validate_python(event, **_BY_NAME), None
-        except ValidationError as error:
-            if not _has_unknown_fields(error):
-                raise
-            unknown = _first(error)
-        checked: E = validator.validate_python(event, extra="allow", **_BY_NAME)
-        check_json(from_json(cls.__uno_serializer__.to_json(checked, by_alias=False)))
-    except ValidationError as error:
-        path, reason = _first(error)
-        raise InvalidEvent(cls.event_type, path, reason) from None
-    except (PydanticSerializationError, ValueError) as error:
-        raise InvalidEvent(cls.event_type, "", str(error)) from None
-    return checked, unknown
-
-
-def _has_unknown_fields(error: ValidationError) -> bool:
-    return any(
-        fault["type"] == "extra_forbidden"
-        for fault in error.errors(include_input=False, include_url=False, include_context=False)
-    )
-
-
-def _first(error: ValidationError) -> tuple[str, str]:
-    """Path and reason of the first fault, never the value."""
-    faults = error.errors(include_input=False, include_url=False)
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return ".".join(str(part) for part in faults[0]["loc"]), faults[0]["msg"] + more
-
-
-def _difference(event: Event, again: Event) -> str:
-    return next((name for name in type(event).model_fields if getattr(event, name, None) != getattr(again, name, None)), "")
+        return complete(cls).__uno_codec__.write(event, most=PAYLOAD_BYTES, judged=judged)
+    except DeclarationError as error:
+        raise InvalidEvent(cls.event_type or cls.__name__, "", str(error)) from None
+    except Fault as fault:
+        raise InvalidEvent(cls.event_type, fault.path, fault.reason, wrong_type=fault.wrong_type) from None
 
 
 def _version_fault(stored: int, known: int) -> str | None:
@@ -198,25 +147,6 @@ def _version_fault(stored: int, known: int) -> str | None:
     if stored > known:
         return f"it was written by newer code, as schema version {stored}; this code knows up to {known}: deploy the newer code"
     return f"it was written as schema version {stored}, the class is at {known}: an upcaster from {stored} to {known} is needed"
-
-
-def _bytes_fault(payload: bytes) -> str | None:
-    if len(payload) > PAYLOAD_BYTES:
-        return f"it is {len(payload)} bytes; at most {PAYLOAD_BYTES} (store large things elsewhere, and a reference here)"
-    if payload.count(b"{") + payload.count(b"[") > DEPTH and _depth(payload) > DEPTH:
-        return f"it is nested deeper than {DEPTH}"
-    return None
-
-
-def _depth(payload: bytes) -> int:
-    deepest = depth = 0
-    for character in _STRING.sub(b"", payload):
-        if character in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in b"}]":
-            depth -= 1
-    return deepest
 
 
 def _object(value: object, name: str) -> dict[str, Any]:

@@ -43,10 +43,14 @@ class ConfigurationError(UnoError):
 
 
 class InvalidEvent(UnoError, ValueError):
-    """An event holds something that cannot be stored and read back unchanged."""
+    """An event holds something that cannot be stored and read back unchanged.
 
-    def __init__(self, event_type: str, path: str, reason: str) -> None:
-        self.event_type, self.path, self.reason = event_type, path, reason
+    Attributes:
+        wrong_type: Whether it holds something of another type than declared: a mistake in the code, whatever the data.
+    """
+
+    def __init__(self, event_type: str, path: str, reason: str, *, wrong_type: bool = False) -> None:
+        self.event_type, self.path, self.reason, self.wrong_type = event_type, path, reason, wrong_type
         super().__init__(f"{event_type}{'.' + path if path else ''}: {reason}")
 
 

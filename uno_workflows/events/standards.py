@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.context import EventContext, Principal
-from uno_workflows.events.encoding import decode, encode
+from uno_workflows.events.encoding import carry, decode
 from uno_workflows.events.errors import InvalidEvent, InvalidStreamId, UndecodableEvent
 from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import check_tenant
@@ -79,7 +79,7 @@ def to_cloudevent(recorded: Recorded[Event], *, source: str) -> dict[str, Any]:
         "schemaversion": recorded.schema_version,
         "correlationid": metadata.correlation_id,
         **{name: value for name, value in optional.items() if value is not None},
-        "data": from_json(encode(recorded.event)),
+        "data": from_json(carry(recorded.event)),
     }
 
 

@@ -13,7 +13,7 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, Pydan
 from temporalio.converter import CompositePayloadConverter
 
 from uno_workflows.events.base import Event
-from uno_workflows.events.encoding import decode, encode
+from uno_workflows.events.encoding import carry, decode
 
 
 class EventJSONConverter(PydanticJSONPlainPayloadConverter):
@@ -22,7 +22,7 @@ class EventJSONConverter(PydanticJSONPlainPayloadConverter):
     def to_payload(self, value: Any) -> Payload | None:
         """Encode a value."""
         if isinstance(value, Event):
-            return Payload(metadata={"encoding": self.encoding.encode()}, data=encode(value))
+            return Payload(metadata={"encoding": self.encoding.encode()}, data=carry(value))
         return super().to_payload(value)
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:

@@ -6,6 +6,7 @@ import collections.abc
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import ipaddress
 import pathlib
 import uuid
@@ -31,7 +32,7 @@ from pydantic import (
 )
 
 from uno_workflows.events.base import Event
-from uno_workflows.events.encoding import decode, encode
+from uno_workflows.events.encoding import carry, decode, encode
 from uno_workflows.events.errors import DeclarationError
 
 T = TypeVar("T")
@@ -101,6 +102,11 @@ class Excluded(BaseModel):
     a: int = Field(1, exclude=True)
 
 
+class ValueOfEnum(BaseModel):
+    model_config = ConfigDict(use_enum_values=True)
+    colour: Colour
+
+
 class Generic1(BaseModel, Generic[T]):
     x: T
 
@@ -155,6 +161,8 @@ def event_with(annotation: Any) -> type[Event]:
         (Made, r"own __init__"),
         (Excluded, r"Made\.f\.a has exclude"),
         (RootModel[list[Any]], r"Any"),
+        (ValueOfEnum, r"Made\.f\.colour is an enum under use_enum_values.*remove use_enum_values"),
+        (list[ValueOfEnum | None], r"Made\.f\[\]\.colour is an enum under use_enum_values"),
     ],
     ids=str,
 )
@@ -262,3 +270,52 @@ def test_settings_of_a_nested_model_do_not_loosen_the_event():
     assert decode(Holds, encode(event), schema_version=1) == event
     with pytest.raises(ValueError, match="finite"):
         Holds(loose=Loose(data=b"", x=float("nan")))
+
+
+def test_values_of_enums_are_refused_in_the_event_itself_too():
+    with pytest.raises(DeclarationError, match=r"Painted\.colours\[\] is an enum under use_enum_values"):
+
+        class Painted(Event):
+            model_config = ConfigDict(use_enum_values=True)
+            colours: list[Colour]
+
+    class Plain(Event):
+        model_config = ConfigDict(use_enum_values=True)  # without an enum it changes nothing
+        colour: str
+
+    assert encode(Plain(colour="r")) == b'{"colour":"r"}'
+
+
+class Line(BaseModel):
+    price: Decimal
+    count: int
+
+    @functools.cached_property
+    def total(self) -> Decimal:
+        return self.price * self.count
+
+
+class Ordered(Event):
+    lines: tuple[Line, ...]
+    by_name: dict[str, list[Line]] = {}
+
+    @functools.cached_property
+    def total(self) -> Decimal:
+        return sum((line.total for line in self.lines), Decimal())
+
+
+def test_cached_properties_that_were_read_are_not_stored_and_do_not_stop_the_event():
+    event = Ordered(lines=(Line(price=Decimal("1.10"), count=2),), by_name={"a": [Line(price=Decimal(1), count=1)]})
+    before = encode(event)
+    assert (event.total, event.by_name["a"][0].total) == (Decimal("2.20"), Decimal(1))
+    assert encode(event) == carry(event) == before
+    again = decode(Ordered, before, schema_version=1)
+    assert again == event
+    assert again.total == Decimal("2.20")
+    assert encode(again) == before
+
+
+def test_fields_of_newer_code_are_kept_beside_a_cached_property_that_was_read():
+    event = decode(Ordered, b'{"lines":[{"price":"1","count":2,"unit":"kg"}],"new":1}', schema_version=1)
+    assert event.total == 2
+    assert encode(event) == b'{"lines":[{"price":"1","count":2,"unit":"kg"}],"by_name":{},"new":1}'

@@ -1,0 +1,171 @@
+"""Writes the values of one type, reads them, and proves of each that it comes back as it was."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaValidator, from_json
+from pydantic_core.core_schema import CoreSchema
+
+from uno_workflows.events.building import build
+from uno_workflows.events.reading import reading_schema
+from uno_workflows.events.sameness import difference, is_same, without_cached
+from uno_workflows.events.strictness import DEPTH, check_json
+
+V = TypeVar("V")
+
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BY_NAME: Final[dict[str, Any]] = {"by_alias": False, "by_name": True}
+_OF_THE_TYPE: Final = frozenset({
+    "text_nul", "text_surrogate", "string_unicode", "finite_number", "datetime_years", "datetime_nanoseconds", "timezone_aware",
+    "decimal_bounds", "json_int", "json_depth", "recursion_loop",
+})  # fmt: skip
+"""Errors about a value of the right type that can nevertheless not be written."""
+
+
+class Fault(Exception):
+    """Why a value cannot be written and read back.
+
+    Attributes:
+        path: Where in it; `""` for the whole.
+        wrong_type: Whether it is no value of the type: a mistake in the code, whatever the data.
+    """
+
+    def __init__(self, path: str, reason: str, *, wrong_type: bool) -> None:
+        super().__init__(reason)
+        self.path, self.reason, self.wrong_type = path, reason, wrong_type
+
+
+class Codec(Generic[V]):
+    """What writes and reads one type.
+
+    Attributes:
+        judge: What validates a value that is made, by validators of the user's too.
+        judged: Whether there are such validators.
+    """
+
+    def __init__(self, schema: CoreSchema, models: set[type[BaseModel]], *types: Any, title: str, exact: bool = False) -> None:
+        """Make one.
+
+        Args:
+            schema: A strict schema, and
+            models: every model in it.
+            types: Annotations that the schema was made of, besides the fields of the models.
+            exact: Whether values may come that were not validated as this type before, so that types must be compared too.
+        """
+        reading = reading_schema(schema, models, *types)
+        self.judge: SchemaValidator
+        self._serializer: SchemaSerializer
+        self._reader: SchemaValidator
+        self.judge, self._serializer, self._reader = build(schema, models, reading=reading.schema, title=title)
+        self.judged = reading.left_out
+        self._exact = exact or self.judged  # a validator may have made another type of it than is read
+
+    def write(self, value: V, *, most: int, judged: bool = False) -> bytes:
+        """The bytes of a value, by the names of fields.
+
+        It is validated again, since lists in it may have changed, then written, read back and compared.
+
+        Args:
+            most: How many bytes it may have.
+            judged: Whether validators of the user's are asked, too.
+
+        Raises:
+            Fault: it would not come back as it is.
+        """
+        checked, unknown = self._revalidated(value, self.judge if judged else self._reader)
+        try:
+            data = self._serializer.to_json(checked, by_alias=False, warnings="error")
+        except (PydanticSerializationError, ValueError) as error:
+            raise Fault("", f"cannot be written: {error}", wrong_type=True) from None
+        if reason := bytes_fault(data, most):
+            raise Fault("", reason, wrong_type=False)
+        try:
+            again = self.read(data)
+        except ValidationError as error:
+            fault = fault_of(error)
+            raise Fault(fault.path, f"would not be read back: {fault.reason}", wrong_type=fault.wrong_type) from None
+        if not (is_same(value, again) if self._exact else again == value):
+            raise unknown or Fault(difference(value, again), "would come back as something else", wrong_type=True)
+        return data
+
+    def read(self, data: bytes) -> V:
+        """The value that was written. Fields that its models do not know are kept, and written again.
+
+        Raises:
+            ValidationError: it is none of the type.
+        """
+        try:
+            value: V = self._reader.validate_json(data, **_BY_NAME)
+        except ValidationError as error:
+            value = self._read_otherwise(data, error)
+        return value
+
+    def _read_otherwise(self, data: bytes, error: ValidationError) -> V:
+        """What the types alone do not fit may be of an older shape, which validators of the user's bring up to date."""
+        ways: list[tuple[SchemaValidator, dict[str, Any]]] = [(self.judge, {})] if self.judged else []
+        if _has_unknown_fields(error):
+            ways += [(validator, {"extra": "allow"}) for validator in (self._reader, self.judge)]
+        for validator, options in ways:
+            try:
+                value: V = validator.validate_json(data, **options, **_BY_NAME)
+            except Exception:
+                continue  # a validator may raise anything; the first fault is the one that is told
+            return value
+        raise error
+
+    def _revalidated(self, value: V, validator: SchemaValidator) -> tuple[V, Fault | None]:
+        """A checked copy. Unknown fields (the first is told) are taken only as they were kept by a read: as JSON values."""
+        try:
+            try:
+                return validator.validate_python(value, **_BY_NAME), None
+            except ValidationError as error:
+                if not _has_unknown_fields(error):
+                    raise
+                unknown = fault_of(error)
+            bare = without_cached(value)
+            checked: V = validator.validate_python(bare, extra="allow", **_BY_NAME)
+            written = self._serializer.to_json(checked, by_alias=False)
+            check_json(from_json(written))
+        except ValidationError as error:
+            raise fault_of(error) from None
+        except (PydanticSerializationError, ValueError) as error:
+            raise Fault("", str(error), wrong_type=True) from None
+        return checked, unknown if bare is value else None
+
+
+def fault_of(error: ValidationError) -> Fault:
+    """Path and reason of the first fault, never the value."""
+    faults = error.errors(include_input=False, include_url=False)
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    path, reason = ".".join(str(part) for part in faults[0]["loc"]), faults[0]["msg"] + more
+    return Fault(path, reason, wrong_type=faults[0]["type"] not in _OF_THE_TYPE)
+
+
+def bytes_fault(data: bytes, most: int) -> str | None:
+    """Why JSON is too large or too deep; `None` if it is neither."""
+    if len(data) > most:
+        return f"it is {len(data)} bytes; at most {most} (store large things elsewhere, and a reference here)"
+    if data.count(b"{") + data.count(b"[") > DEPTH and _depth(data) > DEPTH:
+        return f"it is nested deeper than {DEPTH}"
+    return None
+
+
+def _has_unknown_fields(error: ValidationError) -> bool:
+    return any(
+        fault["type"] == "extra_forbidden"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+
+
+def _depth(data: bytes) -> int:
+    deepest = depth = 0
+    for character in _STRING.sub(b"", data):
+        if character in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in b"}]":
+            depth -= 1
+    return deepest

@@ -1,0 +1,105 @@
+"""Whether a value that was written and read is still the one that was given: equal, and of the same types."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from uno_workflows.events.strictness import to_utc
+
+_PLAIN: Final = frozenset({str, int, bool, type(None), bytes, Decimal, UUID, float})
+_CONTAINERS: Final = frozenset({list, tuple, dict})
+
+
+def is_same(given: Any, again: Any) -> bool:
+    """Whether two values are the same.
+
+    A moment may have moved to another time zone, and an `int` may have become the `float` that was declared. A UUID may be of a
+    driver's own class (asyncpg's is). Classes are compared by name: a sandbox has its own copies of them.
+    """
+    kind = type(given)
+    if kind in _PLAIN and type(again) is kind:
+        return bool(given == again)
+    if kind in _CONTAINERS:
+        return type(again) is kind and len(given) == len(again) and _have_same_items(given, again)
+    if isinstance(given, BaseModel):
+        return _are_same_models(given, again)
+    if isinstance(given, datetime):
+        # never by ==, which says no to a moment in a repeated hour of another zone
+        return isinstance(again, datetime) and to_utc(given) == to_utc(again)
+    if kind is type(again) or (kind is int and type(again) is float):
+        return bool(given == again)
+    if isinstance(given, Enum):
+        return _is_one_class(kind, type(again)) and given.name == again.name
+    return any(isinstance(given, base) and type(again) is base for base in (UUID, float, date)) and bool(given == again)
+
+
+def difference(given: Any, again: Any, path: str = "") -> str:
+    """Where two values that are not the same differ first; `""` for the whole."""
+    parts: Iterable[tuple[object, Any, Any]] = ()
+    if isinstance(given, BaseModel) and isinstance(again, BaseModel):
+        parts = ((name, getattr(given, name, None), getattr(again, name, None)) for name in type(given).model_fields)
+    elif type(given) is type(again) is dict:
+        parts = ((key, value, again.get(key)) for key, value in given.items())
+    elif type(given) is type(again) and isinstance(given, (list, tuple)):
+        parts = ((n, *pair) for n, pair in enumerate(zip(given, again, strict=False)))
+    for name, one, other in parts:
+        if not is_same(one, other):
+            return difference(one, other, f"{path}.{name}" if path else str(name))
+    return path
+
+
+def _have_same_items(given: Any, again: Any) -> bool:
+    if type(given) is dict:
+        pairs = zip(given.items(), again.items(), strict=True)
+        return all(is_same(key, key2) and is_same(value, value2) for (key, value), (key2, value2) in pairs)
+    kinds = [*map(type, given)]
+    if _PLAIN.issuperset(kinds):  # at the speed of C: there may be many
+        return kinds == [*map(type, again)] and bool(given == again)
+    return all(map(is_same, given, again))
+
+
+def _are_same_models(given: BaseModel, again: Any) -> bool:
+    if not _is_one_class(type(given), type(again)):
+        return False
+    ours, theirs = given.__dict__, again.__dict__
+    for name in type(given).__pydantic_fields__:
+        one, other = ours.get(name), theirs.get(name)
+        kind = type(one)
+        if kind in _PLAIN and type(other) is kind:
+            if one != other:
+                return False
+        elif not is_same(one, other):
+            return False
+    return is_same(given.__pydantic_extra__ or {}, again.__pydantic_extra__ or {})
+
+
+def _is_one_class(one: type, other: type) -> bool:
+    return one is other or (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+
+
+def without_cached(value: Any) -> Any:
+    """The same value, its models without what `functools.cached_property` has left in them; itself if there is nothing."""
+    if isinstance(value, BaseModel):
+        kept = {name: without_cached(one) for name, one in vars(value).items() if name in type(value).model_fields}
+        if len(kept) == len(vars(value)) and all(kept[name] is one for name, one in vars(value).items()):
+            return value
+        made = value.__class__.__new__(value.__class__)
+        object.__setattr__(made, "__dict__", kept)
+        for name in ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__"):
+            object.__setattr__(made, name, getattr(value, name))
+        return made
+    if type(value) in (list, tuple):
+        items = [without_cached(one) for one in value]
+        return value if all(map(operator.is_, items, value)) else type(value)(items)
+    if type(value) is dict:
+        pairs = {key: without_cached(one) for key, one in value.items()}
+        return value if all(map(operator.is_, pairs.values(), value.values())) else pairs
+    return value
