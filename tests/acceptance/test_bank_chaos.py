@@ -19,8 +19,8 @@ from workers.bank.chaos.clock import find_library
 PROJECT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "workers.bank.chaos")
 KEYS = [
-    "seed", "ok", "plan", "faults", "not_run", "events", "sagas", "outcomes", "checks", "findings", "worst_recovery_seconds",
-    "settled_seconds", "seconds",
+    "seed", "ok", "plan", "faults", "not_run", "events", "sagas", "outcomes", "checks", "findings", "crashes", "lives",
+    "paths", "most_open", "worst_recovery_seconds", "settled_seconds", "seconds",
 ]  # fmt: skip
 
 

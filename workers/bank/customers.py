@@ -2,15 +2,18 @@
 
 import asyncio
 import random
+from collections import defaultdict
+from contextlib import suppress
 from typing import Final
 
-from uno_workflows import NO_STREAM, STREAM_EXISTS, Uno
+from uno_workflows import NO_STREAM, STREAM_EXISTS, Event, Uno
 from workers.bank.appends import OUTAGES, SettledAppends
 from workers.bank.events import (
     AccountOpened,
     CashPaidIn,
     TransferApproved,
     TransferCancelled,
+    TransferCompleted,
     TransferRequested,
     TransferReversed,
 )
@@ -22,6 +25,9 @@ WITHIN: Final = {Fate.APPROVED: 3600, Fate.APPROVED_AT_ONCE: 1, Fate.UNAPPROVED:
 """Seconds that a large transfer may wait for its approval."""
 UNTIL_REVERSED: Final = 60.0
 """Seconds after which nobody cares any more to approve what was not approved in time."""
+UNTIL_OVER: Final = 120.0
+"""Seconds after which a customer does not wait for the end of a transfer any more."""
+LOOK: Final = 0.3
 Said = TransferRequested | TransferApproved | TransferCancelled
 
 
@@ -47,8 +53,8 @@ class Customers:
         streams = {f"account-{event.account_id}": [event] for event in opened}
         await self._appends.append("open accounts", streams, expected=NO_STREAM)
 
-    async def transfer(self, number: int) -> None:
-        """See one transfer through; done again after a kill, it goes on where it was."""
+    async def transfer(self, number: int) -> str:
+        """Do what is to be done about one transfer; done again after a kill, it goes on where it was. Returns its id."""
         chance, transfer_id = random.Random(f"{self._seed}/{number}"), f"{self._name}-{self._seed}-{number}"
         source, target = chance.sample(range(self._accounts), 2)
         within = WITHIN.get(fate_of(transfer_id), 0)
@@ -63,6 +69,7 @@ class Customers:
             approval_within=within,
         )
         await self._follow(request, chance)
+        return transfer_id
 
     async def _follow(self, request: TransferRequested, chance: random.Random) -> None:
         """Request it, and do what its fate wants the others to do."""
@@ -76,6 +83,8 @@ class Customers:
             await self._appends.append(f"request {transfer_id}", {_stream(request): [request, approval]}, expected=NO_STREAM)
         else:
             await self._say(request, expected=NO_STREAM)
+            if draw(transfer_id, "pressed twice", 15) == 0:  # and is refused, for the transfer is there
+                await self._appends.append(f"request {transfer_id} again", {_stream(request): [request]}, expected=NO_STREAM)
             await self._rest(chance, times=5 if fate is Fate.RACED else 1)
         if fate is Fate.APPROVED:
             await self._say(approval, expected=STREAM_EXISTS)
@@ -117,6 +126,41 @@ class Customers:
 
     async def _rest(self, chance: random.Random, *, times: int = 1) -> None:
         await asyncio.sleep(chance.random() * self._pause * times)
+
+
+class Ends:
+    """Which transfers have come to their end, read from the log.
+
+    Args:
+        leaving: Set when nothing is to be waited for any more.
+    """
+
+    def __init__(self, uno: Uno, *, leaving: asyncio.Event) -> None:
+        self._uno, self._leaving = uno, leaving
+        self._over: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._position = 0
+
+    async def watch(self) -> None:
+        """Look now and then, until cancelled."""
+        types: list[type[Event]] = [TransferCompleted, TransferReversed]
+        while True:
+            try:
+                async for recorded in self._uno.read_all(after=self._position, types=types):
+                    assert isinstance(recorded.event, (TransferCompleted, TransferReversed))
+                    self._over[recorded.event.transfer_id].set()
+                    self._position = recorded.position
+            except OUTAGES:
+                pass
+            if self._leaving.is_set():
+                for over in self._over.values():
+                    over.set()
+            await asyncio.sleep(LOOK)
+
+    async def seen(self, transfer_id: str) -> None:
+        """Wait for the end of a transfer, but not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UNTIL_OVER):
+                await self._over[transfer_id].wait()
 
 
 def _stream(event: Said) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from uno_workflows import Uno
 from uno_workflows.events.errors import StoreUnavailable
 from workers.bank.appends import PAUSE, SettledAppends
-from workers.bank.customers import Customers
+from workers.bank.customers import Customers, Ends
 from workers.bank.ledger import Ledger
 
 
@@ -48,17 +48,23 @@ async def _act(uno: Uno, ledger: Ledger, given: argparse.Namespace, stop: asynci
     await appends.settle_noted()
     await customers.open_accounts()
     print(f"writer {given.name} ready", file=sys.stderr, flush=True)
+    ends = Ends(uno, leaving=stop)
     numbers = _numbers(ledger, given.transfers, stop)
 
     async def customer() -> None:
         for number in numbers:
             ledger.note("began", transfer=number)
-            await customers.transfer(number)
+            transfer_id = await customers.transfer(number)
+            if given.see_through:
+                await ends.seen(transfer_id)
             ledger.note("finished", transfer=number)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(given.customers):
-            group.create_task(customer())
+        watching = group.create_task(ends.watch()) if given.see_through else None
+        acting = [group.create_task(customer()) for _ in range(given.customers)]
+        await asyncio.wait(acting)
+        if watching is not None:
+            watching.cancel()
 
 
 def _numbers(ledger: Ledger, transfers: int, stop: asyncio.Event) -> Iterator[int]:
@@ -81,6 +87,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--transfers", type=int, default=0, metavar="N", help="stop after so many; 0 goes on until SIGTERM")
     parser.add_argument("--accounts", type=int, default=20, metavar="N", help="how many accounts there are, for all writers")
     parser.add_argument("--customers", type=int, default=4, metavar="N", help="how many act at a time")
+    parser.add_argument("--see-through", action="store_true", help="a customer waits for the end of one transfer before the next")
     parser.add_argument("--pause", type=float, default=0.2, metavar="S", help="the longest rest of a customer between two acts")
     parser.add_argument("--open", type=float, default=0.05, metavar="S", help="the longest that an own transaction stays open")
     return parser.parse_args(given)

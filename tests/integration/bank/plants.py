@@ -44,6 +44,13 @@ select 'projection:Balances', epoch, 'difference', 1, 0, 5, array['AccountOpened
 )
 
 
+TWICE = """
+alter table uno.events drop constraint events_event_id_key;
+insert into uno.events (version, event_id, schema_version, bucket, tenant, stream_id, type, correlation_id, payload, metadata)
+select version + 100, event_id, schema_version, bucket, tenant, stream_id, type, correlation_id, payload, metadata
+  from uno.events where type = 'CashPaidIn' limit 1"""
+
+
 def transfer(column: str, of: str) -> str:
     """SQL: this column, or this column of a payload, names this transfer."""
     return f"{column} = '{of}'" if column != "payload" else f"convert_from(payload, 'UTF8')::json->>'transfer_id' = '{of}'"
@@ -92,6 +99,7 @@ PLANTS: list[Plant] = [
             }
         ),
     ),
+    ("ids_are_unique", "I1", TWICE),
     ("tries_are_settled", "I1", lambda lines: lines.remove(line(lines, "ok", intent=f"TransferRequested {SETTLED}"))),
     (
         "versions_have_no_holes",
@@ -127,6 +135,19 @@ PLANTS: list[Plant] = [
         "late_events_are_of_the_log",
         "I11",
         f"insert into uno.saga_late values ('Transfer', '', '{SETTLED}', 0, 3, '{uuid4()}', 'TransferApproved', 'late')",
+    ),
+    (
+        "late_events_were_not_read",
+        "I11",
+        "insert into uno.saga_late"
+        f" values ('Transfer', '', '{SETTLED}', 0, 1, '{uuid4()}', 'TransferCancelled', 'the saga was over')",
+    ),
+    (
+        "late_events_were_not_read",
+        "I5",
+        "insert into uno.saga_late select 'Transfer', '', convert_from(payload, 'UTF8')::json->>'transfer_id', 0, position,"
+        " event_id, type, 'arrived, and was not taken before the end' from uno.events"
+        f" where type = 'TransferApproved' and {transfer('payload', APPROVED)}",
     ),
     ("halts_have_a_name", "I11", "update uno.subscriptions set halted_at = now(), halt_reason = ' '"),
     ("checkpoints_are_of_this_log", "I4", "update uno.log set epoch = gen_random_uuid()"),
@@ -193,11 +214,24 @@ PLANTS: list[Plant] = [
     ("keys_have_one_effect", "I9", f"delete from clearing.attempts where {transfer('transfer_id', FLAKY)}"),
     ("keys_have_one_effect", "I9", "update clearing.bookings set amount = amount + 1 where kind = 'refund'"),
     (
+        "events_have_the_ids_of_their_step",
+        "I9",
+        f"update uno.events set event_id = '{uuid4()}' where type = 'TransferCompleted' and {transfer('payload', SETTLED)}",
+    ),
+    (
+        "events_have_the_ids_of_their_step",
+        "I9",
+        f"update uno.events set event_id = '{uuid4()}' where type = 'MoneyLeft' and {transfer('payload', SETTLED)}",
+    ),
+    ("ends_come_once", "I6", EVENT % ("TransferReversed", f'{{"transfer_id":"{SETTLED}","amount":0}}')),
+    (
         "undos_wait_for_siblings",
         "I7",
-        "update clearing.attempts r set began_at = s.began_at + (s.ended_at - s.began_at) / 2 from clearing.attempts s"
-        " where r.transfer_id = s.transfer_id and r.request = 'refund' and s.request = 'screen'"
-        f" and r.transfer_id = '{FEE_REFUSED}'",
+        # soon after the debit, whatever time the machine took
+        "update clearing.attempts a set"
+        " began_at = e.recorded_at + case a.request when 'refund' then interval '2 ms' else interval '1 ms' end,"
+        " ended_at = e.recorded_at + interval '3 ms' from uno.events e"
+        f" where a.transfer_id = '{FEE_REFUSED}' and e.type = 'MoneyLeft' and {transfer('payload', FEE_REFUSED)}",
     ),
     # transfers
     ("transfers_ended_as_foretold", "I6", f"update uno.saga_runs set state = 'compensated' where key = '{SETTLED}'"),

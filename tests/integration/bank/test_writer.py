@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from uno_workflows import NO_STREAM, Uno
 from uno_workflows.events.errors import StoreUnavailable
 from workers.bank.appends import SettledAppends
 from workers.bank.checker import check
-from workers.bank.events import AccountOpened, CashPaidIn
+from workers.bank.customers import Customers, Ends
+from workers.bank.events import AccountOpened, CashPaidIn, TransferCompleted, TransferReversed
+from workers.bank.fates import Fate, draw, fate_of
 from workers.bank.ledger import Ledger, read_ledger
 from workers.bank.writer import arguments, write
 
@@ -129,3 +132,33 @@ async def test_two_writers_open_the_same_accounts_once(empty_bank: Bank) -> None
 def _arguments(file: Path, *, transfers: int = 0, name: str = "a", accounts: int = 5) -> Any:
     limits = ["--transfers", str(transfers), "--accounts", str(accounts), "--pause", "0.01"]
     return arguments(["--ledger", str(file), "--seed", "3", "--name", name, *limits])
+
+
+async def test_a_customer_who_sees_a_transfer_through_waits_for_its_own_end(empty_bank: Bank) -> None:
+    async with Uno.connect(database_url=empty_bank.dsn, modules=["workers.bank.events"]) as uno:
+        leaving = asyncio.Event()
+        ends = Ends(uno, leaving=leaving)
+        watching = asyncio.create_task(ends.watch())
+        waiting, patient = (asyncio.create_task(ends.seen(transfer)) for transfer in ("mine", "theirs"))
+        await uno.append("transfer-other", TransferReversed(transfer_id="other", amount=0))
+        await ends.seen("other")
+        assert not waiting.done()
+        await uno.append("transfer-mine", TransferCompleted(transfer_id="mine", amount=1, fee=1))
+        await waiting
+        assert not patient.done()
+        leaving.set()
+        await patient
+        watching.cancel()
+
+
+async def test_a_request_that_is_sent_again_under_new_ids_is_refused(empty_bank: Bank) -> None:
+    """Some customers press the button twice: the second request expects that there is no such stream."""
+    pressed = (n for n in count(1) if draw(f"a-3-{n}", "pressed twice", 15) == 0 and fate_of(f"a-3-{n}") is Fate.SETTLED)
+    async with Uno.connect(database_url=empty_bank.dsn, modules=["workers.bank.events"]) as uno:
+        appends = SettledAppends(uno, Ledger(empty_bank.ledgers / "a.jsonl"), open_for=0)
+        customers = Customers(uno, appends, name="a", seed=3, accounts=5, pause=0, leaving=asyncio.Event())
+        await customers.open_accounts()
+        await customers.transfer(next(pressed))
+    again = [line for line in read_ledger(empty_bank.ledgers / "a.jsonl") if line["intent"].endswith(" again")]
+    assert [(line["did"], line.get("error")) for line in again] == [("try", None), ("refused", "WrongExpectedVersion")]
+    assert await check(empty_bank.dsn, ledgers=empty_bank.ledgers, settled=False) == []

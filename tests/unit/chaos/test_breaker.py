@@ -10,6 +10,7 @@ import pytest
 from patience import LIMIT
 
 from workers.bank.chaos.breaker import Breaker
+from workers.bank.chaos.crashes import Crashes
 from workers.bank.chaos.plan import Fault, Kind, Plan
 from workers.bank.chaos.processes import Kept
 from workers.bank.chaos.proxy import Proxy
@@ -26,7 +27,8 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
     """One writer behind a proxy, with no clock that can be set; nothing runs."""
     async with Proxy.open(9) as proxy:
         kept = Kept("writer-1", [], environment={}, log=tmp_path / "log")
-        yield System(Servers(tmp_path), tmp_path, {"writer-1": Actor(kept, {"postgres": proxy}, None)})
+        crashes = Crashes(1, wanted=0, folder=tmp_path)
+        yield System(Servers(tmp_path), tmp_path, crashes, {"writer-1": Actor(kept, {"postgres": proxy}, None)})
 
 
 def plan(*faults: Fault) -> Plan:

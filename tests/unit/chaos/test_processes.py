@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from patience import LIMIT
@@ -109,3 +110,84 @@ async def test_a_clock_jumps_and_comes_back_while_the_monotonic_one_goes_on(tmp_
     await until(lambda: abs(offset() - before) <= 2)
     await process.let_go()
     await keeping
+
+
+FORKS = """
+import json, os, sys
+from workers.bank.chaos import cradle, leash, points
+os.environ[points.ROLE] = "writer"
+cradle.PRELOAD["writer"] = ()
+points.install = lambda role: None
+leash.tie(os.getppid())
+cradle.main(["life"])
+"""
+LIFE = "import os, sys, time\nprint('at work', os.environ['TURN'], os.getppid(), flush=True)\n"
+
+
+def forked(folder: Path, life: str, **options: Any) -> Kept:
+    """A process whose lives are forks of one that has this module."""
+    (folder / "life.py").write_text(LIFE + life)
+    environment = {"PYTHONPATH": str(folder)}
+    turns = iter(range(1, 100))
+    return Kept(
+        "some",
+        [FORKS],
+        environment=environment,
+        log=folder / "some.log",
+        launcher=("-c",),
+        ready="at work",
+        forked=True,
+        begins=lambda: {"TURN": str(next(turns))},
+        **options,
+    )
+
+
+def said(process: Kept) -> list[list[str]]:
+    return [line.split()[2:] for line in process.log.read_text().splitlines() if line.startswith("at work")]
+
+
+async def test_lives_are_forks_of_one_process_each_with_its_environment(tmp_path: Path) -> None:
+    process = forked(tmp_path, "time.sleep(600)")
+    keeping = asyncio.create_task(process.keep())
+    await until(lambda: process.is_ready)
+    first = process.pid
+    process.kill()
+    await until(lambda: process.is_ready and process.pid != first)
+    turns = said(process)
+    assert [turn for turn, _ in turns] == ["1", "2"]
+    assert turns[0][1] == turns[1][1] == str(parent_of(process.pid))
+    await process.let_go()
+    await keeping
+    assert process.deaths == []
+    assert not Path(f"/proc/{turns[0][1]}").exists()
+
+
+async def test_a_life_that_ends_as_it_was_to_is_no_death_and_another_is(tmp_path: Path) -> None:
+    ends: list[int] = []
+    process = forked(tmp_path, "sys.exit(3)", ended=lambda pid: ends.append(pid) is None and len(ends) == 1)
+    keeping = asyncio.create_task(process.keep())
+    await until(lambda: len(process.deaths) >= 2)
+    await process.let_go()
+    await keeping
+    assert set(process.deaths) == {3}
+    assert len(ends) > len(process.deaths)
+
+
+async def test_a_forked_life_that_has_done_its_work_is_not_followed_by_another(tmp_path: Path) -> None:
+    process = forked(tmp_path, "")
+    await asyncio.wait_for(process.keep(), LIMIT)
+    assert [turn for turn, _ in said(process)] == ["1"]
+
+
+async def test_a_forked_life_that_raises_says_so_and_is_a_death(tmp_path: Path) -> None:
+    process = forked(tmp_path, "raise KeyError('lost')")
+    keeping = asyncio.create_task(process.keep())
+    await until(lambda: process.deaths)
+    await process.let_go()
+    await keeping
+    assert set(process.deaths) == {1}
+    assert "KeyError: 'lost'" in process.log.read_text()
+
+
+def parent_of(pid: int | None) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

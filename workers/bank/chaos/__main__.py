@@ -17,6 +17,8 @@ from workers.bank.chaos.plan import ALL_KINDS, draw
 from workers.bank.chaos.report import markdown, verdict
 from workers.commands import INTERRUPTED, TERMINATED, exit_code
 
+WORKERS = 3
+"""One that starts again must not leave the others alone for long."""
 POSTGRES = "postgres"
 """The folder of its server, in that of a run."""
 
@@ -46,7 +48,15 @@ async def chaos(options: Options, folder: Path) -> int:
     # Here and not above: it takes a second to import, for which nobody should wait to hear of a wrong argument.
     from workers.bank.chaos.run import run
 
-    plan = draw(options.seed, faults=options.faults, seconds=options.seconds, sagas=options.sagas)
+    plan = draw(
+        options.seed,
+        faults=options.faults,
+        seconds=options.seconds,
+        sagas=options.sagas,
+        workers=WORKERS,
+        open=options.open,
+        crashes=options.crashes,
+    )
     if options.faults < len(ALL_KINDS):
         _say(f"{options.faults} faults are fewer than the {len(ALL_KINDS)} kinds: not every kind will come")
     _say(f"seed {options.seed}: {options.faults} faults in {options.seconds:g} s")

@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Final
 
 DEFAULT_SECONDS: Final = 60.0
-SECONDS_A_FAULT: Final = 2.0
+SECONDS_A_FAULT: Final = 1.9
 """Of the time in which faults are begun. Most last longer, so that several overlap at any moment."""
+
+OPEN: Final = 200
+"""Transfers that are kept open where their number is not given."""
+HITS: Final = 10
+"""Of each crash point, in a run of a minute and more."""
 
 EPILOG: Final = """examples:
   scripts/chaos                                  a minute, a new seed
@@ -31,6 +36,8 @@ class Options:
         faults: How many.
         seconds: How long faults are begun.
         seed: Decides the plan, and what the customers want.
+        open: Transfers that are kept open all the time.
+        crashes: How often each crash point is hit.
         json: Print one JSON object as the last line of standard output.
         report: File that gets the report as Markdown.
         keep: Folder for logs, ledgers and the servers' data, kept whatever comes; by default a temporary one, which is kept only
@@ -40,6 +47,8 @@ class Options:
     sagas: int | None
     faults: int
     seconds: float
+    open: int
+    crashes: int
     seed: int
     json: bool
     report: Path | None
@@ -49,7 +58,8 @@ class Options:
     def command(self) -> str:
         """What to run for the same plan."""
         sagas = "" if self.sagas is None else f" --sagas {self.sagas}"
-        return f"scripts/chaos{sagas} --faults {self.faults} --seconds {self.seconds:g} --seed {self.seed}"
+        sizes = f"--faults {self.faults} --seconds {self.seconds:g} --open {self.open} --crashes {self.crashes}"
+        return f"scripts/chaos{sagas} {sizes} --seed {self.seed}"
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> Options:
@@ -61,8 +71,15 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Options:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--sagas", type=_count, metavar="N", help="transfers in all; by default as many as come meanwhile")
-    parser.add_argument("--faults", type=_count, metavar="M", help="faults in all; by default one in two seconds")
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="how long faults are begun; by default two for each, or 60")
+    parser.add_argument("--faults", type=_count, metavar="M", help="faults in all; by default one in 1.9 seconds")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="how long faults are begun; by default 1.9 for each, or 60")
+    parser.add_argument("--open", type=_number, metavar="N", help=f"transfers kept open all the time; by default {OPEN}")
+    parser.add_argument(
+        "--crashes",
+        type=_number,
+        metavar="N",
+        help=f"hits of each crash point, for which the load goes on; by default {HITS}, but none below a minute or with --sagas",
+    )
     parser.add_argument("--seed", type=int, metavar="X", help="decides the plan; by default a new one, which is printed")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line of standard output")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the report into a file, as Markdown")
@@ -79,6 +96,8 @@ def _options(given: argparse.Namespace) -> Options:
         sagas=given.sagas,
         faults=given.faults or max(1, round(seconds / SECONDS_A_FAULT)),
         seconds=seconds,
+        open=(OPEN if given.sagas is None else 0) if given.open is None else given.open,
+        crashes=(HITS if given.sagas is None and seconds >= DEFAULT_SECONDS else 0) if given.crashes is None else given.crashes,
         seed=secrets.randbelow(1_000_000) if given.seed is None else given.seed,
         json=given.json,
         report=given.report,
@@ -89,6 +108,12 @@ def _options(given: argparse.Namespace) -> Options:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
     return int(text)
 
 

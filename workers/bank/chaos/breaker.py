@@ -22,12 +22,13 @@ class Breaker:
         say: Told a line for each fault.
 
     Attributes:
+        system: What it breaks.
         done: Each fault that was done, and when it was over, by the monotonic clock.
         not_run: Why kinds could not be done here, by their names.
     """
 
     def __init__(self, system: System, watch: Watch, say: Say) -> None:
-        self._system, self._watch, self._say = system, watch, say
+        self.system, self._watch, self._say = system, watch, say
         self.done: list[tuple[Fault, float]] = []
         self.not_run: dict[str, str] = {}
 
@@ -47,7 +48,7 @@ class Breaker:
         sagas = f"{self._watch.last.ended} sagas, {self._watch.rate:.1f}/s"
         self._say(f"{time.monotonic() - self._watch.began:6.1f} s  {fault}  |  {sagas}")
         try:
-            await commit(self._system, fault)
+            await commit(self.system, fault)
         except NotRun as reason:
             self.not_run[fault.kind.value] = str(reason)
             self._say(f"NOT RUN: {fault.kind}: {reason}")

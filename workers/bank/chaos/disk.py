@@ -46,8 +46,7 @@ async def fill_disk(system: System, fault: Fault) -> None:
 
 
 async def _limit(servers: Servers) -> None:
-    async with servers.control() as connection:
-        size = await connection.fetchval(SIZES)
+    size = await servers.ask(SIZES)
     limit = min(size + MARGIN, SEGMENT - MARGIN)
     for pid in servers.postgres_pids():
         with suppress(ProcessLookupError):

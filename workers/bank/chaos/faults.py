@@ -105,6 +105,8 @@ DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
         "disk full": fill_disk,
         "kill temporal": outages.crash_temporal,
         "freeze temporal": outages.freeze_temporal,
+        "postgres away": outages.crash_postgres,
+        "temporal away": outages.crash_temporal,
         "cut": _cut,
         "cut after bytes": _tear,
         "delay": _delay,

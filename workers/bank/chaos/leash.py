@@ -1,7 +1,10 @@
-"""Runs a module that must not outlive who started it, even frozen: `python -m workers.bank.chaos.leash MODULE [ARGUMENT …]`.
+"""Runs a module that must not outlive its parent, even frozen: `python -m workers.bank.chaos.leash MODULE [ARGUMENT …]`.
 
 The kernel kills this process when its parent ends (prctl(2), Linux). A process that is stopped by SIGSTOP, as half of those of a
 chaos run are, could do nothing about it itself.
+
+With `CHAOS_NURSERY` set it imports what the module needs once, and forks a life whenever it is told to (`nursery`): a process
+that dies ten times a second cannot load its libraries each time.
 """
 
 import ctypes
@@ -11,18 +14,32 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+NURSERY = "CHAOS_NURSERY"
 
 
 def main() -> None:
     """Tie this process to its parent, and run the module as if it had been started by itself."""
-    parent = os.getppid()
+    tie(os.getppid())
+    if NURSERY in os.environ:
+        from workers.bank.chaos import cradle
+
+        cradle.main(sys.argv[1:])
+    else:
+        run(sys.argv[1:])
+
+
+def tie(parent: int) -> None:
+    """End with this parent."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("the parent ended first")
-    module = sys.argv[1]
-    sys.argv = [module, *sys.argv[2:]]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def run(argv: list[str]) -> None:
+    """Run a module with its arguments."""
+    sys.argv = list(argv)
+    runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

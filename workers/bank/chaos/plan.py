@@ -51,11 +51,17 @@ class Kind(StrEnum):
     HOLE_WORKER_POSTGRES = "black hole worker-postgres"
     HOLE_WRITER_POSTGRES = "black hole writer-postgres"
     HOLE_WORKER_TEMPORAL = "black hole worker-temporal"
+    POSTGRES_AWAY = "postgres away"
+    TEMPORAL_AWAY = "temporal away"
     CLOCK_WORKER = "clock of worker"
     CLOCK_WRITER = "clock of writer"
 
 
 ALL_KINDS: Final = tuple(Kind)
+
+
+LATE: Final = MappingProxyType({Kind.TEMPORAL_AWAY: (0.6, 0.7), Kind.POSTGRES_AWAY: (0.97, 1.0)})
+"""Once in a plan, and when, as parts of its time: sagas must have run before, and one server is away at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,8 @@ class Plan:
     Attributes:
         seconds: How long faults are begun.
         sagas: Transfers that are asked for in all; `None` for as many as come while there are faults.
+        open: Transfers that the writers keep open all the time; 0 for a modest rate instead.
+        crashes: How often each crash point is to be hit; 0 for none.
     """
 
     seed: int
@@ -97,6 +105,8 @@ class Plan:
     workers: int
     writers: int
     faults: tuple[Fault, ...]
+    open: int = 0
+    crashes: int = 0
 
     def to_json(self) -> str:
         """The file that is written before anything starts."""
@@ -111,6 +121,8 @@ class Plan:
             "sagas": self.sagas,
             "workers": self.workers,
             "writers": self.writers,
+            "open": self.open,
+            "crashes": self.crashes,
             "faults": faults,
         }
 
@@ -159,6 +171,9 @@ _RECIPES: Final[Mapping[str, _Recipe]] = MappingProxyType(
         "disk full": _Recipe("postgres", 0.5, 4),
         "kill temporal": _Recipe("temporal", 0, 3),
         "freeze temporal": _Recipe("temporal", 0.5, 6),
+        # Longer than the SDK's client tries again (10 s) and than an append does (15 s).
+        "postgres away": _Recipe("postgres", 18, 24),
+        "temporal away": _Recipe("temporal", 15, 22),
         "cut": _Recipe("", 0, 1, _way),
         "cut after bytes": _Recipe("", 1, 6, _torn),
         "delay": _Recipe("", 1, 8, _delay),
@@ -177,6 +192,8 @@ def draw(
     sagas: int | None = None,
     workers: int = 2,
     writers: int = 2,
+    open: int = 0,
+    crashes: int = 0,
     kinds: Sequence[Kind] = ALL_KINDS,
 ) -> Plan:
     """Draw a plan. Every kind comes at least once when there are at least as many faults as kinds.
@@ -189,12 +206,17 @@ def draw(
     """
     chance = random.Random(seed)
     chosen = chance.sample(kinds, min(faults, len(kinds)))
-    chosen += [chance.choice(kinds) for _ in range(faults - len(chosen))]
+    short = [kind for kind in kinds if kind not in LATE]
+    chosen += [chance.choice(short or kinds) for _ in range(faults - len(chosen))]
     chance.shuffle(chosen)
-    times = sorted(chance.uniform(ROOM, 1.0) * seconds for _ in chosen)
-    sizes = {"worker": workers, "writer": writers}
-    drawn = [_fault(chance, round(at, 2), kind, sizes) for at, kind in zip(times, chosen, strict=True)]
-    return Plan(seed=seed, seconds=seconds, sagas=sagas, workers=workers, writers=writers, faults=tuple(drawn))
+    chosen.sort(key=lambda kind: kind in LATE)
+    times = sorted(chance.uniform(ROOM, 1.0) * seconds for kind in chosen if kind not in LATE)
+    times += [round(chance.uniform(*LATE[kind]) * seconds, 2) for kind in chosen if kind in LATE]
+    victims = {"worker": workers, "writer": writers}
+    drawn = [_fault(chance, round(at, 2), kind, victims) for at, kind in zip(times, chosen, strict=True)]
+    drawn.sort(key=lambda fault: fault.at)
+    sizes = {"workers": workers, "writers": writers, "open": open, "crashes": crashes}
+    return Plan(seed=seed, seconds=seconds, sagas=sagas, faults=tuple(drawn), **sizes)
 
 
 def _fault(chance: random.Random, at: float, kind: Kind, sizes: Mapping[str, int]) -> Fault:

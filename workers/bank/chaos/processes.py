@@ -6,18 +6,37 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+
+from workers.bank.chaos.leash import NURSERY
+from workers.bank.chaos.nursery import Nursery
 
 LEASH: Final = ("-m", "workers.bank.chaos.leash")
 """What runs a module, for `python`: ties it to our own life."""
-PAUSE: Final = 0.3
-"""Seconds between an end and the next start."""
+PAUSE: Final = 0.1
+"""Seconds between an end and the next start, and"""
+REST: Final = 0.5
+"""after a life that never was at work: it found no servers, and the next one will hardly find them sooner."""
 GRACE: Final = 40.0
 """Seconds that a process may take to stop in good order before it is killed; more than a worker's own grace."""
 INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+class Life(Protocol):
+    """One life of a process, as asyncio's own subprocesses are."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def send_signal(self, signal: int) -> None: ...
+
+    async def wait(self) -> int: ...
 
 
 class Kept:
@@ -28,6 +47,9 @@ class Kept:
         argv: A module and its arguments.
         launcher: What runs a module, for `python`.
         ready: Words of its log that say that it is at work; empty if it says nothing.
+        forked: Whether its lives are forks of a process that has imported everything (`nursery`).
+        begins: Gives the environment of each life, besides what all have.
+        ended: Told of each life that ended unasked, with its process id; whether it was to end so.
 
     Attributes:
         log: What all its lives had to say.
@@ -43,13 +65,18 @@ class Kept:
         log: Path,
         launcher: Sequence[str] = LEASH,
         ready: str = "",
+        forked: bool = False,
+        begins: Callable[[], Mapping[str, str]] = dict,
+        ended: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self.name, self.log = name, log
         self.deaths: list[int] = []
         self._command = [sys.executable, *launcher, *argv]
         self._environment = {**_inherited(), **environment}
         self._ready = ready
-        self._process: asyncio.subprocess.Process | None = None
+        self._begins, self._ended = begins, ended
+        self._nursery = Nursery(self._command, {**self._environment, NURSERY: "1"}, log) if forked else None
+        self._process: Life | None = None
         self._wanted = True
         self._told = False
         self._since = 0
@@ -68,31 +95,38 @@ class Kept:
                 code = await self._live()
                 if code == 0 and not self._told:
                     break
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(PAUSE if self._has_begun() else REST)
         finally:
+            if self._nursery is not None:
+                await self._nursery.close()
             self.done.set()
 
     async def _live(self) -> int:
         self._told = False
+        self._since = self.log.stat().st_size if self.log.exists() else 0
+        self._process = life = await self._begin(self._begins())
+        try:
+            code = await life.wait()
+        except asyncio.CancelledError:
+            self.kill()
+            await life.wait()
+            raise
+        if not self._told and code != 0 and not self._ended(life.pid) and self._has_begun():
+            self.deaths.append(code)
+        return code
+
+    async def _begin(self, environment: Mapping[str, str]) -> Life:
+        if self._nursery is not None:
+            return await self._nursery.begin(environment)
         with self.log.open("ab") as sink:
-            self._since = sink.tell()
-            self._process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
-                env=self._environment,
+                env={**self._environment, **environment},
                 start_new_session=True,  # Ctrl-C is for the supervisor to judge
             )
-        try:
-            code = await self._process.wait()
-        except asyncio.CancelledError:
-            self.kill()
-            await self._process.wait()
-            raise
-        if not self._told and code != 0 and self._has_begun():
-            self.deaths.append(code)
-        return code
 
     @property
     def is_ready(self) -> bool:

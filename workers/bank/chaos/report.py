@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from workers.bank.chaos.plan import Fault, Plan
+from workers.bank.chaos.points import PLACES, POINTS, SIDES
 from workers.bank.checker.findings import Finding
 
 
@@ -31,6 +32,11 @@ class Report:
         events: In the log at the end.
         outcomes: Sagas by their state.
         checks: How often all that must hold at any moment was checked, the last check included.
+        crashes: Hits by crash point; empty where none were wanted.
+        lives: How many processes were begun.
+        paths: How often each path of the product ran that is only there for outages, by its kind and name.
+        most_open: The most sagas that were open at once.
+        found_after: Seconds from the beginning of the load to the first finding; `None` if there was none.
         settled: Seconds from the last append to lag 0 and no open run; `None` if that did not come about.
         seconds: Of the whole run, servers included.
     """
@@ -42,6 +48,11 @@ class Report:
     outcomes: Mapping[str, int]
     checks: int
     findings: Sequence[Finding]
+    crashes: Mapping[str, int]
+    lives: int
+    paths: Mapping[str, int]
+    most_open: int
+    found_after: float | None
     settled: float | None
     seconds: float
 
@@ -72,6 +83,10 @@ class Report:
             "outcomes": dict(self.outcomes),
             "checks": self.checks,
             "findings": [asdict(finding) for finding in self.findings],
+            "crashes": {point: self.crashes.get(point, 0) for point in POINTS} if self.plan.crashes else {},
+            "lives": self.lives,
+            "paths": dict(self.paths),
+            "most_open": self.most_open,
             "worst_recovery_seconds": {kind: _rounded(seconds) for kind, seconds in recovered.items()},
             "settled_seconds": _rounded(self.settled),
             "seconds": _rounded(self.seconds),
@@ -87,6 +102,10 @@ def verdict(report: Report) -> Iterator[str]:
     """The last lines on a terminal."""
     outcomes = ", ".join(f"{number} {state}" for state, number in report.outcomes.items())
     yield f"{report.sagas} sagas ({outcomes}), {report.events} events, {len(report.done)} faults, {report.checks} checks"
+    crashes = sum(report.crashes.values())
+    yield f"{report.most_open} sagas open at once at most; {report.lives} processes, {crashes} of them ended at a crash point"
+    for path in (path for path, times in report.paths.items() if not times):
+        yield f"NEVER RAN: {path}"
     for kind, reason in report.not_run.items():
         yield f"NOT RUN: {kind}: {reason}"
     if report.settled is not None:
@@ -105,14 +124,47 @@ def markdown(report: Report, command: str) -> str:
     return "\n".join(
         [
             *("# A chaos run", "", f"Run again with `{command}`: the same plan, not the same interleaving.", ""),
-            *("| | |", "|---|---|", f"| sagas | {report.sagas} ({outcomes}) |", f"| events | {report.events} |"),
-            *(f"| faults | {len(report.done)} |", f"| checks | {report.checks} |"),
+            *("| | |", "|---|---|", f"| sagas | {report.sagas} ({outcomes}) |"),
+            *(
+                f"| open at once, at most | {report.most_open} |",
+                f"| events | {report.events} |",
+                f"| faults | {len(report.done)} |",
+                f"| checks | {report.checks} |",
+            ),
+            f"| processes begun | {report.lives} |",
             f"| from the last append to lag 0 and no open run | {_spelt(report.settled)} |",
-            *(f"| the whole run | {report.seconds:.0f} s |", "", "## Found", "", *found, "", "## Faults", ""),
+            *(f"| the whole run | {report.seconds:.0f} s |", "", "## Found", "", *found, ""),
+            *_crash_table(report),
+            *_path_table(report),
+            *("## Faults", ""),
             "Recovery is the time from the end of a fault to the next saga that ended; other faults may still have been on.",
             *("", "| fault | times | worst recovery |", "|---|---|---|", *rows, "", *missing, ""),
         ]
     )
+
+
+def _crash_table(report: Report) -> Iterator[str]:
+    """Which crash point ended how many processes."""
+    if report.plan.crashes:
+        yield from ("## Crash points", "", "How many processes killed themselves (SIGKILL) at the boundary of which effect.", "")
+        yield from (f"| effect | {' | '.join(SIDES)} |", "|---|---|---|")
+        for place in PLACES:
+            hits = (report.crashes.get(f"{place} {side}", 0) for side in SIDES)
+            yield f"| {place} | {' | '.join(_loud(each, report.plan.crashes) for each in hits)} |"
+        yield ""
+
+
+def _path_table(report: Report) -> Iterator[str]:
+    """Which of the paths ran that are there for outages only."""
+    yield from ("## Paths", "", "How often the product went through what it has for outages, retries and repeats.", "")
+    yield from ("| path | times |", "|---|---|")
+    for path, times in report.paths.items():
+        yield f"| {path} | {_loud(times, 1)} |"
+    yield ""
+
+
+def _loud(number: int, wanted: int) -> str:
+    return str(number) if number >= wanted else f"**{number}**" if number else "**0: never**"
 
 
 def _spelt(seconds: float | None) -> str:

@@ -9,28 +9,34 @@ from pathlib import Path
 from typing import Final
 
 from workers.bank.chaos.breaker import Breaker, Say
+from workers.bank.chaos.executions import count_runs, each_has_one
 from workers.bank.chaos.logs import look_through
+from workers.bank.chaos.paths import count_paths
 from workers.bank.chaos.plan import Plan
 from workers.bank.chaos.report import Done, Report
 from workers.bank.chaos.system import PRODUCT, Build, System, running
 from workers.bank.chaos.watch import GLANCE, Glance, Watch, watching
 from workers.bank.checker.findings import Finding
+from workers.bank.checker.snapshot import read_ledgers
 
 PLAN: Final = "plan.json"
 STALL: Final = 120.0
 """Seconds without one saga ending after which what is left to be done counts as stuck. The longest wait that a step may have
 before its next attempt is a minute (`Retry.maximum`)."""
+POINTS_SECONDS: Final = 300.0
+"""For how long the load goes on after the last fault, for crash points that have too few hits."""
 SETTLE: Final = 600.0
 """Seconds after the last fault and the last append within which every lag is 0 and no run is open, on however slow a machine."""
 
 
-async def run(plan: Plan, *, folder: Path, build: Build = PRODUCT, say: Say = lambda _: None) -> Report:
+async def run(plan: Plan, *, folder: Path, build: Build = PRODUCT, say: Say = lambda _: None, stall: float = STALL) -> Report:
     """Do a run.
 
     Args:
         folder: Empty; holds the plan, the logs, the ledgers and the servers' data.
         build: What is run, if not the product.
         say: Told a line for each thing that happened.
+        stall: Seconds without one saga ending after which what is left to be done counts as stuck.
 
     Raises:
         TimeoutError: the system did not even start.
@@ -39,26 +45,50 @@ async def run(plan: Plan, *, folder: Path, build: Build = PRODUCT, say: Say = la
     began = time.monotonic()
     async with running(plan, folder, build) as system, watching(system) as watch:
         say(f"{plan.workers} workers and {plan.writers} writers at work after {time.monotonic() - began:.1f} s")
+        system.crashes.calm = build.insists
         breaker = Breaker(system, watch, say)
         await breaker.carry_out(plan)
-        settled = await _come_to_rest(system, watch, plan, say)
+        progress = Progress(watch, stall)
+        await _hit_every_point(system, watch, plan, progress, say, insists=build.insists)
+        settled = await _come_to_rest(system, watch, plan, progress, say)
         if not watch.findings:
             await watch.check(settled=True)
             watch.judge_samples()
+            watch.report(*each_has_one(await count_runs(system.servers.temporal.address)))
         outcomes = await _outcomes(system)
         await _stop_workers(system, watch)
-        return _report(plan, breaker, watch, outcomes, settled=settled, seconds=time.monotonic() - began)
+        paths = _paths(system)
+        return _report(plan, breaker, watch, outcomes, paths, settled=settled, seconds=time.monotonic() - began)
 
 
-async def _come_to_rest(system: System, watch: Watch, plan: Plan, say: Say) -> float | None:
+async def _hit_every_point(system: System, watch: Watch, plan: Plan, progress: Progress, say: Say, *, insists: bool) -> None:
+    """Let the load go on until each crash point has its hits; those that did not get them are findings, if one insists."""
+    crashes, end = system.crashes, time.monotonic() + POINTS_SECONDS
+    crashes.calm = False
+    if plan.sagas is not None and plan.open:
+        await _writers_are_done(system, watch, progress)
+    if crashes.missing and not watch.findings:
+        say(f"all faults are over; {len(crashes.missing)} crash points are not hit {crashes.wanted} times yet")
+    while crashes.missing and not watch.findings and time.monotonic() < end and not progress.is_stuck():
+        if all(writer.done.is_set() for writer in system.writers):
+            break
+        await asyncio.sleep(GLANCE)
+    short = {} if watch.findings or not insists else {point: crashes.hits[point] for point in crashes.missing}
+    for point, hits in short.items():
+        watch.report(Finding("judge", f"crash point {point}", f"{crashes.wanted} hits", f"{hits}"))
+    crashes.wanted = 0
+
+
+async def _come_to_rest(system: System, watch: Watch, plan: Plan, progress: Progress, say: Say) -> float | None:
     """Let the writers finish, and wait until nothing is left to be done; how long that took, or `None` if it did not come."""
     if plan.sagas is not None and not watch.findings:
-        await _writers_are_done(system, watch)
+        await _writers_are_done(system, watch, progress)
     await asyncio.gather(*(writer.let_go() for writer in system.writers))
     if watch.findings:
         return None
-    say(f"all faults are over, the writers are done; waiting for lag 0 and no open run, up to {STALL:g} s without progress")
-    since, progress, before = time.monotonic(), Progress(watch), Glance()
+    say(f"all faults are over, the writers are done; waiting for the rest, up to {progress.stall:g} s without progress")
+    since, before = time.monotonic(), Glance()
+    progress.begin()
     while True:
         glance = await watch.look()
         if glance.is_quiet and glance == before:
@@ -72,12 +102,12 @@ async def _come_to_rest(system: System, watch: Watch, plan: Plan, say: Say) -> f
         await asyncio.sleep(GLANCE)
 
 
-async def _writers_are_done(system: System, watch: Watch) -> None:
+async def _writers_are_done(system: System, watch: Watch, progress: Progress) -> None:
     """Wait as long as it goes on."""
-    progress = Progress(watch)
+    progress.begin()
     while not all(writer.done.is_set() for writer in system.writers) and not watch.findings:
         if progress.is_stuck():
-            seen = f"none for {STALL:g} s, and writers with work left"
+            seen = f"none for {progress.stall:g} s, and writers with work left"
             watch.report(Finding("I19", "the writers", "a saga that ends now and then", seen))
         await asyncio.sleep(GLANCE)
 
@@ -85,14 +115,19 @@ async def _writers_are_done(system: System, watch: Watch) -> None:
 class Progress:
     """Whether sagas still end."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch, self._ended, self._since = watch, watch.last.ended, time.monotonic()
+    def __init__(self, watch: Watch, stall: float) -> None:
+        self._watch, self.stall = watch, stall
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._ended, self._since = self._watch.last.ended, time.monotonic()
 
     def is_stuck(self) -> bool:
         """Whether none has ended for long; to be asked again and again."""
         if self._watch.last.ended > self._ended:
             self._ended, self._since = self._watch.last.ended, time.monotonic()
-        return time.monotonic() - self._since > STALL
+        return time.monotonic() - self._since > self.stall
 
 
 async def _stop_workers(system: System, watch: Watch) -> None:
@@ -106,6 +141,14 @@ async def _stop_workers(system: System, watch: Watch) -> None:
         watch.report(*look_through(kept.log))
 
 
+def _paths(system: System) -> Mapping[str, int]:
+    """Which paths of the product ran."""
+    for name in system.actors:
+        system.crashes.read(name)
+    given_up = sum(line["did"] == "unknown" for line in read_ledgers(system.ledgers))
+    return count_paths([worker.log for worker in system.workers], system.crashes.paths, given_up=given_up)
+
+
 async def _outcomes(system: System) -> Mapping[str, int]:
     async with system.servers.control() as connection:
         rows = await connection.fetch("select state, count(*) from uno.saga_runs group by state order by state")
@@ -113,10 +156,23 @@ async def _outcomes(system: System) -> Mapping[str, int]:
 
 
 def _report(
-    plan: Plan, breaker: Breaker, watch: Watch, outcomes: Mapping[str, int], *, settled: float | None, seconds: float
+    plan: Plan,
+    breaker: Breaker,
+    watch: Watch,
+    outcomes: Mapping[str, int],
+    paths: Mapping[str, int],
+    *,
+    settled: float | None,
+    seconds: float,
 ) -> Report:
+    crashes = breaker.system.crashes
     return Report(
         plan=plan,
+        crashes=dict(crashes.hits) if plan.crashes else {},
+        lives=crashes.lives.total(),
+        paths=paths,
+        most_open=watch.most_open,
+        found_after=watch.found_after,
         done=[Done(fault, watch.recovery(over)) for fault, over in breaker.done],
         not_run=breaker.not_run,
         events=watch.last.events,

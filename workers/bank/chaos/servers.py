@@ -16,8 +16,8 @@ from uno_workflows.devstack.postgres import PostgresServer
 from uno_workflows.devstack.temporal import TemporalServer
 from workers.bank.chaos.processes import kill
 
-CONNECTIONS: Final = 150
-"""That Postgres takes: more than two workers and two writers may have, so that a leak is seen before it is felt."""
+CONNECTIONS: Final = 200
+"""That Postgres takes: more than three workers and two writers may have, so that a leak is seen before it is felt."""
 PATIENCE: Final = 60.0
 """Seconds to try to reach a Postgres that is being broken by another fault, or to start a server again."""
 OUTAGES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -107,6 +107,19 @@ class Servers:
                         for statement in statements:
                             await connection.execute(statement, timeout=5)
                         return
+                await asyncio.sleep(0.1)
+
+    async def ask(self, query: str) -> Any:
+        """The value that a query gives, asked until there is an answer.
+
+        Raises:
+            TimeoutError: there was none to be had.
+        """
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(*OUTAGES):
+                    async with self.control() as connection:
+                        return await connection.fetchval(query, timeout=5)
                 await asyncio.sleep(0.1)
 
     async def _connect(self) -> Any:

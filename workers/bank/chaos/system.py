@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -15,7 +16,9 @@ from urllib.parse import urlsplit, urlunsplit
 from uno_workflows.storage.migrations import migrate
 from workers.bank import tables
 from workers.bank.chaos.clock import Clock, find_library
+from workers.bank.chaos.crashes import Crashes, give_up_pumps, role_of
 from workers.bank.chaos.plan import Plan
+from workers.bank.chaos.points import POINTS
 from workers.bank.chaos.processes import LEASH, Kept
 from workers.bank.chaos.proxy import Proxy
 from workers.bank.chaos.servers import Servers
@@ -24,7 +27,9 @@ MODULES: Final = ("workers.bank.events", "workers.bank.steps", "workers.bank.sag
 READY: Final = "worker_ready: "
 START_SECONDS: Final = 60.0
 CUSTOMERS: Final = 4
-"""Of each writer, who act at a time."""
+"""Of each writer, who act at a time, where the plan does not say how many transfers are to be open."""
+HASTE: Final = 0.5
+"""The longest rest in seconds between two acts of a customer, where as many transfers as possible are kept open."""
 RATE: Final = 2.0
 """Transfers a second where their number is not given: modest, so that two cores can follow while half of it is broken."""
 STEPS: Final = 10
@@ -51,11 +56,15 @@ class Build:
         launcher: What runs a module of ours, for `python`.
         prepare: Called with the database's URL once its tables are there.
         writer: More arguments for the writers.
+        points: The crash points that lives are aimed at, if not all.
+        insists: Whether too few hits of one are a finding.
     """
 
     launcher: tuple[str, ...] = LEASH
     prepare: Callable[[str], Awaitable[None]] | None = None
     writer: tuple[str, ...] = ()
+    points: tuple[str, ...] = POINTS
+    insists: bool = True
 
 
 PRODUCT: Final = Build()
@@ -80,12 +89,14 @@ class System:
     """Everything that can be broken. Made by `running`.
 
     Attributes:
+        crashes: Where lives end by themselves.
         actors: By name, `worker-1` and so on.
         setting_locks: Held by whoever changes a setting of Postgres, by its name.
     """
 
     servers: Servers
     folder: Path
+    crashes: Crashes
     actors: dict[str, Actor] = field(default_factory=dict)
     setting_locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
@@ -116,10 +127,11 @@ async def running(plan: Plan, folder: Path, build: Build) -> AsyncIterator[Syste
         await tables.create(servers.dsn)
         if build.prepare is not None:
             await build.prepare(servers.dsn)
-        system = System(servers, folder)
+        crashes = Crashes(plan.seed, wanted=plan.crashes, folder=folder, points=build.points)
+        system = System(servers, folder, crashes)
         system.ledgers.mkdir()
         for number in range(1, plan.workers + 1):
-            await _add(system, stack, f"worker-{number}", ["uno_workflows.tooling.cli", "worker", *MODULES], build)
+            await _add(system, stack, f"worker-{number}", ["uno_workflows.tooling.cli", "worker", "--verbose", *MODULES], build)
         await stack.enter_async_context(_kept(system.workers))
         await until(
             lambda: all(worker.is_ready for worker in system.workers),
@@ -162,10 +174,14 @@ def _writer(plan: Plan, number: int, system: System, build: Build) -> list[str]:
     share = 0 if plan.sagas is None else -(-plan.sagas // plan.writers)
     rate = RATE if plan.sagas is None else plan.sagas / plan.seconds
     pause = 2 * CUSTOMERS * plan.writers / rate  # the longest; a customer rests for half of it on average
+    customers, loop = CUSTOMERS, list[str]()
+    if plan.open:
+        pause, customers, loop = HASTE, -(-plan.open // plan.writers), ["--see-through"]
     ledger = system.ledgers / f"writer-{number}.jsonl"
     return [
         *("workers.bank.writer", "--ledger", str(ledger), "--seed", str(plan.seed * 100 + number)),
-        *("--name", f"w{number}", "--transfers", str(share), "--customers", str(CUSTOMERS), "--pause", f"{pause:.2f}"),
+        *("--name", f"w{number}", "--transfers", str(share), "--customers", str(customers), "--pause", f"{pause:.2f}"),
+        *loop,
         *build.writer,
     ]
 
@@ -182,13 +198,25 @@ async def _add(system: System, stack: AsyncExitStack, name: str, argv: list[str]
     if library := find_library():
         clock = Clock(library, system.folder / f"{name}.clock")
         environment |= clock.environment()
+    crashes = system.crashes
+    tasks = await stack.enter_async_context(asyncio.TaskGroup())
+
+    def ended(pid: int) -> bool:
+        crashed = crashes.ended(name)
+        if crashed and role_of(name) == "worker":
+            tasks.create_task(give_up_pumps(servers.temporal.address, pid), name=f"the pumps of {name}")
+        return crashed
+
     kept = Kept(
         name,
         argv,
-        environment=environment,
+        environment={**environment, **crashes.environment(name), "UNO_PROFILE": "fast" if crashes.wanted else "default"},
         log=system.folder / f"{name}.log",
         launcher=build.launcher,
-        ready=READY if name.startswith("worker") else "",
+        ready=READY if role_of(name) == "worker" else "",
+        forked=True,
+        begins=partial(crashes.begins, name),
+        ended=ended,
     )
     system.actors[name] = Actor(kept, links, clock)
 

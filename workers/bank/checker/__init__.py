@@ -4,24 +4,27 @@ It looks at what cannot lie: the ledgers in which writers noted what they tried 
 reader of the product is asked. The numbers are those of the invariants:
 
     I1      what was acknowledged is there, what was refused is not, what is unknown gets known
-              appends.acknowledged_events_are_there, refused_events_are_not_there, events_were_tried; end: tries_are_settled
+              appends.acknowledged_events_are_there, refused_events_are_not_there, events_were_tried, ids_are_unique;
+              end: tries_are_settled
     I2      versions 1 to n, expected versions honoured
               appends.versions_have_no_holes, expected_versions_were_honoured
     I3, I4  nothing is passed unseen, nothing comes behind a checkpoint
               delivery.starts_have_their_run, checkpoints_are_of_this_log, and I12
     I5      one start, one run
-              delivery.starts_have_their_run, runs_have_their_start
+              delivery.starts_have_their_run, runs_have_their_start; end: late_events_were_not_read, and chaos.executions
     I6      all done, or all undone in reverse, as the fate says; money conserved
-              money.money_is_conserved, undos_follow_what_they_undo
+              money.money_is_conserved, undos_follow_what_they_undo, transfers.ends_come_once
               end: transfers.transfers_ended_as_foretold, transfers_are_whole_or_nothing, undos_run_in_reverse
     I7      no undo while a sibling is in flight
               keys.undos_wait_for_siblings
     I8      what was cancelled in time never completes
               end: transfers.transfers_ended_as_foretold
     I9      one key, one effect, and a step's effect, event and result are one
-              keys.keys_are_those_of_their_step, keys_have_one_effect, money.steps_post_once, postings_have_their_event
+              keys.keys_are_those_of_their_step, keys_have_one_effect, events_have_the_ids_of_their_step,
+              money.steps_post_once, postings_have_their_event
     I11     an event is read, waits, is late, or is halted at with a name
-              delivery.early_events_wait, late_events_are_of_the_log, halts_have_a_name; end: events_came_to_an_end
+              delivery.early_events_wait, late_events_are_of_the_log, halts_have_a_name;
+              end: events_came_to_an_end, late_events_were_not_read
     I12     read models are folds of the log up to their checkpoints
               money.balances_are_a_fold, states_are_a_fold
     I13     connections and locks are bounded
@@ -37,8 +40,9 @@ Those marked "end" hold once writers have ended and nothing is left to be done, 
 
 Not held here: I10 (old histories replay), for it is about code and not about runs: tests/replay. I13's memory, for the
 operating system knows it and no table does. I14 to I17 (tenants, sealing, forgetting, the audit chain), for the product has
-none of them yet. That a start made one run *in Temporal* (I5) is seen by its effects only: a second run has the same keys, so
-it could do nothing twice. That no bug, eviction or shutdown undoes anything (I7) is seen as I6: a settled fate would be reversed.
+none of them yet. That a start made one run *in Temporal* (I5) the tables cannot tell, for a second run has the same keys and
+does nothing twice: a chaos run asks Temporal how many runs each id had (`chaos.executions`). That no bug, eviction or shutdown
+undoes anything (I7) is seen as I6: a settled fate would be reversed.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,6 +59,7 @@ ALWAYS: Final[tuple[Check, ...]] = (
     appends.acknowledged_events_are_there,
     appends.refused_events_are_not_there,
     appends.events_were_tried,
+    appends.ids_are_unique,
     appends.versions_have_no_holes,
     appends.expected_versions_were_honoured,
     delivery.starts_have_their_run,
@@ -72,12 +77,15 @@ ALWAYS: Final[tuple[Check, ...]] = (
     money.undos_follow_what_they_undo,
     keys.keys_are_those_of_their_step,
     keys.keys_have_one_effect,
+    keys.events_have_the_ids_of_their_step,
     keys.undos_wait_for_siblings,
+    transfers.ends_come_once,
 )
 """Those that hold at any moment."""
 AT_THE_END: Final[tuple[Check, ...]] = (
     appends.tries_are_settled,
     delivery.events_came_to_an_end,
+    delivery.late_events_were_not_read,
     delivery.nothing_is_left,
     transfers.transfers_ended_as_foretold,
     transfers.transfers_are_whole_or_nothing,

@@ -1,6 +1,6 @@
 """I1 and I2: what writers were told, against the log."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
@@ -58,6 +58,14 @@ def events_were_tried(seen: Snapshot) -> Iterator[Finding]:
     for (_, intent), sets in ids.items():
         if len(sets) > 1:
             yield Finding("I1", intent, "the same ids in all tries", f"{len(sets)} different sets of ids")
+
+
+def ids_are_unique(seen: Snapshot) -> Iterator[Finding]:
+    """I1: an event stands in the log once, however often it was sent."""
+    times = Counter((event.tenant, event.event_id) for event in seen.log)
+    for (_, event_id), count in times.items():
+        if count > 1:
+            yield Finding("I1", f"event {event_id}", "once in the log", f"{count} times")
 
 
 def tries_are_settled(seen: Snapshot) -> Iterator[Finding]:

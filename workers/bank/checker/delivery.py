@@ -11,6 +11,8 @@ from workers.bank.checker.rows import Logged
 from workers.bank.checker.snapshot import Snapshot
 
 SAGA: Final = "saga:Transfer"
+OVER: Final = "the saga was over"
+"""Why an event is late that came to nothing of its run; the other reason is that the run did not take it."""
 OPEN: Final = frozenset({"open", "compensation_failed"})
 FED: Final = frozenset({"TransferApproved", "TransferCancelled"})
 EXPECTED: Final = frozenset({SAGA, "projection:Balances", "projection:TransfersByState"})
@@ -74,6 +76,29 @@ def late_events_are_of_the_log(seen: Snapshot) -> Iterator[Finding]:
     for each in (*seen.pending, *seen.late):
         if positions.get(each.event_id) != each.position:
             yield Finding("I11", f"event {each.event_id}", f"at position {each.position}", f"{positions.get(each.event_id)}")
+
+
+def late_events_were_not_read(seen: Snapshot) -> Iterator[Finding]:
+    """I5, I11, at the end: a delivery takes effect in its run or is late, never both."""
+    runs = {run.key: run for run in seen.runs}
+    positions = {event.event_id: event for event in seen.log}
+    approvals = {each.key for each in seen.late if each.event_id in positions and _is_approval(positions[each.event_id])}
+    for each in seen.late:
+        run = runs.get(each.key)
+        if run is not None and each.reason == OVER and each.position <= run.furthest:
+            expected = f"late only beyond {run.furthest}, up to which its run has read"
+            yield Finding("I11", f"transfer {each.key}", expected, f"late at {each.position}")
+    for event in seen.log:
+        if event.type == "TransferRequested" and event.facts["approval_within"]:
+            run = runs.get(key := event.facts["transfer_id"])
+            if run is not None and run.state == "done" and key in approvals:
+                yield Finding(
+                    "I5", f"transfer {key}", "its one approval read once, for it is done", "the approval is late as well"
+                )
+
+
+def _is_approval(event: Logged) -> bool:
+    return event.type == "TransferApproved"
 
 
 def halts_have_a_name(seen: Snapshot) -> Iterator[Finding]:

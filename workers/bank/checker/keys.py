@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from uno_workflows import derived_event_id
 from uno_workflows.app.profiles import PROFILES
 from workers.bank.checker.findings import Finding
-from workers.bank.checker.rows import Attempt
+from workers.bank.checker.rows import Attempt, Logged
 from workers.bank.checker.snapshot import Snapshot
 from workers.bank.steps import charge_fee, credit, debit, refund_fee, return_money, screen, take_back
 
@@ -20,6 +21,7 @@ STEPS: Final = {
     "take back": take_back.name,
 }
 """Which step makes which request or posting."""
+FROM_THE_BANK: Final = frozenset({"MoneyLeft", "MoneyArrived", "TransferCompleted", "TransferReversed"})
 LOST_AFTER: Final = min(profile.step_heartbeat for profile in PROFILES.values())
 """The silence after which Temporal gives an attempt up, and has another worker make the next one; of the quickest profile."""
 
@@ -46,6 +48,28 @@ def keys_have_one_effect(seen: Snapshot) -> Iterator[Finding]:
     for transfer, fee in fees.items():
         if fee < 0:
             yield Finding("I9", f"transfer {transfer}", "no more refunded than was collected", f"{fee}")
+
+
+def events_have_the_ids_of_their_step(seen: Snapshot) -> Iterator[Finding]:
+    """I9: the id of an event that the bank appends follows from its cause, so that it cannot be appended twice."""
+    starts = {e.facts["transfer_id"]: e.event_id for e in seen.log if e.type == "TransferRequested"}
+    for event in seen.log:
+        if event.type in FROM_THE_BANK:
+            transfer = event.facts["transfer_id"]
+            start, parts = starts.get(transfer), _parts(event)
+            expected = start and derived_event_id(start, f"Transfer/{transfer}/{parts[0]}", *parts[1:])
+            if event.event_id != expected:
+                yield Finding("I9", f"position {event.position}", f"{event.type} under the id {expected}", f"{event.event_id}")
+
+
+def _parts(event: Logged) -> tuple[str, ...]:
+    """The call that appends an event, and which of its events it is, if it appends in a transaction."""
+    facts = event.facts
+    if event.type == "TransferCompleted":
+        return ("emit:TransferCompleted#1",)
+    if event.type == "TransferReversed":
+        return (f"{return_money.name}#1", "2" if facts["amount"] else "1")  # what it returns comes first, if there is anything
+    return (f"{STEPS[facts['why']]}#1", "1")
 
 
 def undos_wait_for_siblings(seen: Snapshot) -> Iterator[Finding]:

@@ -45,11 +45,12 @@ class SagaRun(NamedTuple):
 
 
 class Undelivered(NamedTuple):
-    """An event that waits for its start, or that came after the end."""
+    """An event that waits for its start, or that came after the end; `reason` says why it counts as late."""
 
     key: str
     position: int
     event_id: UUID
+    reason: str = ""
 
 
 class Posting(NamedTuple):

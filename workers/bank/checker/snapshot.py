@@ -64,7 +64,7 @@ _RUNS: Final = """
 select key, generation, state, reason, start_event_id, start_position, coalesce(furthest, 0)
   from uno.saga_runs where saga = 'Transfer'"""
 _PENDING: Final = "select key, position, event_id from uno.saga_pending where saga = 'Transfer'"
-_LATE: Final = "select key, position, event_id from uno.saga_late where saga = 'Transfer'"
+_LATE: Final = "select key, position, event_id, reason from uno.saga_late where saga = 'Transfer'"
 _SKIPPED: Final = "select subscription, position from uno.skipped_events k, uno.log l where k.epoch = l.epoch"
 _POSTINGS: Final = "select transfer_id, account_id, kind, amount, key from bank.postings order by posting"
 _ATTEMPTS: Final = "select request, transfer_id, key, attempt, began_at, ended_at, outcome from clearing.attempts order by asked"

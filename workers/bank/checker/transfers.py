@@ -69,6 +69,18 @@ def transfers_are_whole_or_nothing(seen: Snapshot) -> Iterator[Finding]:
             yield from _nothing(transfer, ended)
 
 
+def ends_come_once(seen: Snapshot) -> Iterator[Finding]:
+    """I6: a transfer is completed once or reversed once, and never both: the saga emits it once, whoever dies meanwhile."""
+    ends: defaultdict[str, list[str]] = defaultdict(list)
+    for event in seen.log:
+        if event.type in ("TransferCompleted", "TransferReversed"):
+            ends[event.facts["transfer_id"]].append(f"{event.type} at {event.position}")
+    cancelled = {run.key for run in seen.runs if run.state == "cancelled"}  # by an operator, at any moment
+    for transfer, found in ends.items():
+        if len(found) > 1 and transfer not in cancelled:
+            yield Finding("I6", f"transfer {transfer}", "one end", ", ".join(found))
+
+
 def undos_run_in_reverse(seen: Snapshot) -> Iterator[Finding]:
     """I6: the credit is taken back before the fee is refunded, and the fee before the money is returned."""
     for transfer, ended in endings(seen).items():

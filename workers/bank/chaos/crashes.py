@@ -1,0 +1,126 @@
+"""Where each life ends: aims every life at the crash points that have the fewest hits, and counts the hits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError
+
+from workers.bank.chaos.points import AIMS, NOTES, PLACES, POINTS, ROLE
+
+SUBSCRIPTIONS: Final = ("saga:Transfer", "projection:Balances", "projection:TransfersByState")
+SHORT: Final = (0.2, 1.0)
+LONG: Final = (8.0, 20.0)
+"""Seconds of a life in which it does not die: from, to. A short one is likely to die with what it began; long ones see to it that
+there is something to begin with."""
+LONG_SHARE: Final = {True: 1.0, False: 0.3}
+"""How many lives are long: all of them while faults of the plan go on, then some."""
+PASSES: Final = (1, 6)
+"""How often a point is passed at most before a life ends at it."""
+GIVE_UP_SECONDS: Final = 5.0
+
+
+class Crashes:
+    """The crash points of a run.
+
+    Args:
+        seed: Decides where lives end.
+        wanted: How many hits each point is to have; 0 for no crashes.
+        folder: Where the processes take their notes.
+        points: What to aim at.
+
+    Attributes:
+        hits: How often each point ended a life.
+        lives: How many lives were begun.
+        paths: What the processes noted of what they went through.
+        calm: Whether lives are to be long.
+    """
+
+    def __init__(self, seed: int, *, wanted: int, folder: Path, points: Sequence[str] = POINTS) -> None:
+        self._chance, self.wanted, self._folder = random.Random(f"crashes {seed}"), wanted, folder
+        self._points = points
+        self._read: dict[str, int] = {}
+        self.hits: Counter[str] = Counter()
+        self.lives: Counter[str] = Counter()
+        self.paths: Counter[str] = Counter()
+        self.calm = True
+
+    def environment(self, name: str) -> Mapping[str, str]:
+        """What a process has in all its lives."""
+        return {ROLE: role_of(name), NOTES: str(self._notes(name))}
+
+    def begins(self, name: str) -> Mapping[str, str]:
+        """What a process has in its next life: the points that it is to die at, the first that comes."""
+        self.lives[name] += 1
+        aims = {point: self._chance.randint(*PASSES) for point in self.missing if PLACES[_place(point)] == role_of(name)}
+        span = LONG if self._chance.random() < LONG_SHARE[self.calm] else SHORT
+        return {AIMS: json.dumps({"after": round(self._chance.uniform(*span), 2), "at": aims})}
+
+    @property
+    def missing(self) -> list[str]:
+        """The points that have too few hits."""
+        return [point for point in self._points if self.hits[point] < self.wanted]
+
+    def ended(self, name: str) -> bool:
+        """A life ended: whether at a crash point. Reads what it noted."""
+        before = self.hits.total()
+        self.read(name)
+        return self.hits.total() > before
+
+    def read(self, name: str) -> None:
+        """Take in what a process has noted since the last time."""
+        notes = self._notes(name)
+        if not notes.exists():
+            return
+        with notes.open("rb") as file:
+            file.seek(self._read.get(name, 0))
+            new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read[name] = self._read.get(name, 0) + len(whole)
+        for line in map(json.loads, whole.splitlines()):
+            if line["what"] == "crash":
+                self.hits[line["point"]] += 1
+            else:
+                self.paths[line["path"]] += 1
+
+    def _notes(self, name: str) -> Path:
+        return self._folder / f"{name}.notes"
+
+
+def role_of(name: str) -> str:
+    """Which kind of process it is, by its name."""
+    return name.partition("-")[0]
+
+
+def _place(point: str) -> str:
+    return point.rpartition(" ")[0]
+
+
+async def give_up_pumps(address: str, pid: int) -> None:
+    """Tell Temporal that the pumps of a process that crashed are over.
+
+    Else each crash of a pump would take a heartbeat time-out until another has its lease, and a run could not have dozens of
+    them. Kills and freezes of the plan are found out by the time-out.
+    """
+    with suppress(TimeoutError, RPCError, RuntimeError, OSError):
+        async with asyncio.timeout(GIVE_UP_SECONDS):
+            client = await Client.connect(address)
+            await asyncio.gather(*(_give_up(client, name, pid) for name in SUBSCRIPTIONS), return_exceptions=True)
+
+
+async def _give_up(client: Client, name: str, pid: int) -> None:
+    workflow_id = f"uno/bank/{name}"
+    description = await client.get_workflow_handle(workflow_id).describe()
+    for pending in description.raw_description.pending_activities:
+        if pending.last_worker_identity.startswith(f"{pid}@"):
+            attempt = client.get_async_activity_handle(workflow_id=workflow_id, run_id=None, activity_id=pending.activity_id)
+            await attempt.fail(ApplicationError("its worker crashed", category=ApplicationErrorCategory.BENIGN))

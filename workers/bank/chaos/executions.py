@@ -1,0 +1,29 @@
+"""I5 in Temporal: how many runs each workflow id had. No table knows of a second one, for it does nothing twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from temporalio.client import Client
+
+from workers.bank.checker.findings import Finding
+
+QUERY = "WorkflowType = 'Transfer'"
+
+
+async def count_runs(address: str) -> Mapping[str, int]:
+    """Runs that Temporal knows, by workflow id. Its visibility lags behind: a run may be missing, and none is invented.
+
+    Raises:
+        RPCError: it does not answer.
+    """
+    client = await Client.connect(address)
+    return Counter([each.id async for each in client.list_workflows(QUERY)])
+
+
+def each_has_one(runs: Mapping[str, int]) -> Iterator[Finding]:
+    """I5: a transfer has one run; this run of the bank resets none."""
+    for workflow_id, count in runs.items():
+        if count > 1:
+            yield Finding("I5", workflow_id, "one run in Temporal", f"{count} runs")
