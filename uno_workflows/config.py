@@ -221,6 +221,26 @@ class Settings:
         return cls(**{**values, **given})
 
 
+def check_temporal_config_file(environ: Mapping[str, str] | None = None) -> None:
+    """Judge `TEMPORAL_CONFIG_FILE`: the SDK takes a file that is not there for an empty one, and would go to localhost.
+
+    Args:
+        environ: Where from; the process's environment by default.
+
+    Raises:
+        ConfigurationError: it names no file that can be read.
+    """
+    name = (os.environ if environ is None else environ).get("TEMPORAL_CONFIG_FILE", "")
+    if not name:
+        return
+    try:
+        with open(name, "rb"):
+            pass
+    except (OSError, ValueError) as err:
+        reason = err.strerror if isinstance(err, OSError) else "no path"
+        raise ConfigurationError([f"TEMPORAL_CONFIG_FILE={name!r} cannot be read: {reason}"]) from err
+
+
 def traces_wanted(environ: Mapping[str, str] | None = None) -> bool:
     """Whether OpenTelemetry's own variables ask for traces to be exported; all others of `OTEL_*` the SDK reads itself.
 

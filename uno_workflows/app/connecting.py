@@ -10,6 +10,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
+from uno_workflows.config import check_temporal_config_file
 from uno_workflows.events.errors import ConfigurationError, TemporalUnavailable
 from uno_workflows.sagas.converter import data_converter
 
@@ -26,6 +27,7 @@ async def connect_temporal(*, runtime: Runtime | None = None) -> Client:
         ConfigurationError: the settings cannot be read, or the namespace or the credentials are not accepted.
         TemporalUnavailable: nobody answers at the address.
     """
+    check_temporal_config_file()
     try:
         config = ClientConfig.load_client_connect_config()
     except (RuntimeError, ValueError, OSError) as err:

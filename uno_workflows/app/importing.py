@@ -79,9 +79,7 @@ def _import(name: str) -> ModuleType:
     except BaseException as err:  # a module that exits when it is imported would take us along, without a word
         reason = err.msg if isinstance(err, SyntaxError) else err
         hint = _meant(name) if isinstance(err, ModuleNotFoundError) and name.endswith(".py") else _shadows()
-        raise ConfigurationError(
-            [f"module {name!r} does not import: {where(err)}{type(err).__name__}: {reason}{hint}"]
-        ) from err
+        raise ConfigurationError([f"module {name!r} does not import: {where(err)}{type(err).__name__}: {reason}{hint}"]) from err
 
 
 def _meant(name: str) -> str:

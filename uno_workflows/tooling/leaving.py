@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Final, NoReturn
+
+STOPPED_AT_ONCE: Final = 130
+"""The exit code of a command that Ctrl-C or a second signal has ended (128 + SIGINT, as shells count)."""
 
 
 def leave(code: int) -> NoReturn:
@@ -15,6 +18,6 @@ def leave(code: int) -> NoReturn:
     300), after all work is done.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # its reader is gone, or it is closed
+        with suppress(Exception):  # its reader is gone, or it is closed; a command that must know has flushed before
             stream.flush()
     os._exit(code)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from uno_workflows import Settings
-from uno_workflows.config import traces_wanted, variables
+from uno_workflows.config import check_temporal_config_file, traces_wanted, variables
 from uno_workflows.events.errors import ConfigurationError
 
 URL = "postgresql://me:s3cret@host/db"
@@ -111,3 +112,13 @@ def test_an_exporter_or_a_protocol_that_there_is_not_is_refused(environ: dict[st
     value = list(environ.values())[-1]
     with pytest.raises(ConfigurationError, match=value):
         traces_wanted(environ)
+
+
+def test_a_temporal_config_file_that_is_not_there_is_refused_by_name(tmp_path: Path):
+    check_temporal_config_file({})
+    check_temporal_config_file({"TEMPORAL_CONFIG_FILE": ""})
+    (tmp_path / "there.toml").touch()
+    check_temporal_config_file({"TEMPORAL_CONFIG_FILE": str(tmp_path / "there.toml")})
+    for wrong, reason in ((str(tmp_path / "none"), "No such file"), (str(tmp_path), "Is a directory"), ("a\0", "no path")):
+        with pytest.raises(ConfigurationError, match=f"TEMPORAL_CONFIG_FILE=.* cannot be read: {reason}"):
+            check_temporal_config_file({"TEMPORAL_CONFIG_FILE": wrong})

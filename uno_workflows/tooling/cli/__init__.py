@@ -9,6 +9,14 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line; the entry point `uno`."""
-    from uno_workflows.tooling.cli.commands import run
+    from uno_workflows.tooling.leaving import STOPPED_AT_ONCE, leave
+    from uno_workflows.tooling.streams import settle_streams
 
-    run()
+    try:
+        settle_streams()
+        from uno_workflows.tooling.cli.commands import code_of_command
+
+        code = code_of_command()
+    except KeyboardInterrupt:  # while the libraries were loaded, which takes a second
+        code = STOPPED_AT_ONCE
+    leave(code)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import typer
-from temporalio.service import RPCError
+import sys
+from contextlib import suppress
 
-from uno_workflows.events.errors import ConfigurationError, UnoError
+import typer
+
 from uno_workflows.tooling.cli import audit, dev, doctor, migrate, sagas, subscriptions, worker
-from uno_workflows.tooling.cli.running import STOPPED_AT_ONCE, complain
-from uno_workflows.tooling.leaving import leave
+from uno_workflows.tooling.cli.ending import WRONG_USAGE, ending
+from uno_workflows.tooling.cli.running import complain
 
 app = typer.Typer(
     name="uno",
@@ -28,30 +29,17 @@ app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(audit.app, name="audit")
 
 
-def run() -> None:
-    """Run a command, and leave with its exit code."""
-    leave(_code())
-
-
-def _code() -> int:
+def code_of_command() -> int:
+    """Run the command that the command line names; returns its exit code, once all that it said is written."""
     try:
         code = app(standalone_mode=False, prog_name="uno")  # outside of its own main, click returns the code of an Exit
-    except ConfigurationError as err:
-        for problem in err.problems:
-            complain(problem)
-        return 2
-    except UnoError as err:
-        complain(str(err))
-        return 1
-    except RPCError as err:
-        complain(f"Temporal answers {err.status.name}: {err.message}")
-        return 1
-    except (typer.Abort, KeyboardInterrupt):
-        return STOPPED_AT_ONCE
-    except Exception as err:
-        show = getattr(err, "show", None)  # a ClickException: wrong usage (typer carries a click of its own, so no class to name)
-        if show is None:
-            raise
-        show()
-        return 2
+        sys.stdout.flush()
+    except BaseException as err:  # a module of the user's may raise anything
+        if (show := getattr(err, "show", None)) is not None:  # a ClickException, of the click that typer carries
+            with suppress(OSError):
+                show()
+            return WRONG_USAGE
+        code, sentences = ending(err)
+        for sentence in sentences:
+            complain(sentence)
     return code if isinstance(code, int) else 0

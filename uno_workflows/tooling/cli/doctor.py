@@ -39,32 +39,33 @@ def doctor(
 
       uno doctor shop --json
     """
-    findings = asyncio.run(_all(modules or []))
+    catalogue, findings = _loaded(modules or [])  # outside of the loop, where Ctrl-C ends an import
+    findings += asyncio.run(_all(catalogue, whole=bool(modules)))
     rows = [{"check": f.name, "ok": f.ok if as_json else ("ok" if f.ok else "NO"), "advice": f.advice} for f in findings]
     show(rows, columns=COLUMNS, as_json=as_json, empty="nothing was checked")
     if not all(f.ok for f in findings):
         raise typer.Exit(1)
 
 
-async def _all(modules: list[str]) -> list[Finding]:
-    return [finding async for finding in _findings(modules)]
-
-
-async def _findings(modules: list[str]) -> AsyncIterator[Finding]:
+def _loaded(modules: list[str]) -> tuple[Catalogue, list[Finding]]:
     try:
-        catalogue = discover(modules)
-        if modules:
-            yield Finding("modules load", True, "")
+        return discover(modules), [Finding("modules load", True, "")] if modules else []
     except UnoError as err:
-        catalogue = Catalogue()
-        yield Finding("modules load", False, str(err))
+        return Catalogue(), [Finding("modules load", False, str(err))]
+
+
+async def _all(catalogue: Catalogue, *, whole: bool) -> list[Finding]:
+    return [finding async for finding in _findings(catalogue, whole=whole)]
+
+
+async def _findings(catalogue: Catalogue, *, whole: bool) -> AsyncIterator[Finding]:
     try:
         settings = Settings.from_env()
         yield Finding("settings", True, "")
     except ConfigurationError as err:
         yield Finding("settings", False, str(err))
         return
-    async for finding in _store_findings(settings, catalogue, whole=bool(modules)):
+    async for finding in _store_findings(settings, catalogue, whole=whole):
         yield finding
     async for finding in _temporal_findings():
         yield finding

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uno_workflows.app.catalogue import discover
+from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
@@ -34,14 +34,14 @@ def migrate(
         schema = Settings.from_env(database_url="postgresql://").schema
         print(migrations.sql(schema=schema))
         return
-    asyncio.run(_migrate(modules or []))
+    catalogue, settings = discover(modules or []), Settings.from_env()  # outside of the loop, where Ctrl-C ends an import
+    asyncio.run(_migrate(settings, catalogue, whole=bool(modules)))
 
 
-async def _migrate(modules: list[str]) -> None:
-    catalogue, settings = discover(modules), Settings.from_env()
+async def _migrate(settings: Settings, catalogue: Catalogue, *, whole: bool) -> None:
     applied = await migrations.migrate(settings.database_url, schema=settings.schema)
     print("\n".join(f"applied {name}" for name in applied) or f"schema {settings.schema} is up to date")
-    if modules:
+    if whole:
         async with open_store(settings) as store:
             await register_subscriptions(store, catalogue)
         number = len(catalogue.sagas) + len(catalogue.projections)

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from rich.console import Console
@@ -16,9 +17,8 @@ from uno_workflows.config import Settings
 from uno_workflows.observability.core_logs import forward_core_logs
 from uno_workflows.observability.log_format import Format, Level, configure_logs, logs_are_json
 from uno_workflows.observability.logs import get_logger
-from uno_workflows.tooling.leaving import leave
+from uno_workflows.tooling.leaving import STOPPED_AT_ONCE, leave
 
-STOPPED_AT_ONCE: Final = 130
 WIDE: Final = 10_000
 """Columns of a table that nobody looks at: for grep, a row is a line."""
 
@@ -67,7 +67,8 @@ def complain(problem: str) -> None:
     if logs_are_json():
         log.error("command_failed", reason=problem)
     else:
-        print(f"uno: {problem}", file=sys.stderr)
+        with suppress(OSError):  # if there is no place to say it, the exit code says it
+            print(f"uno: {problem}", file=sys.stderr, flush=True)
 
 
 def show(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], as_json: bool, empty: str) -> None:

@@ -1,0 +1,45 @@
+"""How a command ends: with an exit code, and a sentence for whatever went wrong."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Final
+
+import typer
+from temporalio.service import RPCError
+
+from uno_workflows.events.errors import ConfigurationError, UnoError
+from uno_workflows.observability.line import cut, printable, shown
+from uno_workflows.tooling.leaving import STOPPED_AT_ONCE
+from uno_workflows.tooling.streams import OutputFailed
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+
+
+def ending(error: BaseException) -> tuple[int, list[str]]:
+    """The exit code for an error, and what to say of it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]  # of tasks that ended together, the first is the root
+    match error:
+        case ConfigurationError():
+            return WRONG_USAGE, list(error.problems)
+        case UnoError():
+            return FAILED, [str(error)]
+        case OutputFailed():
+            return FAILED, [f"the output cannot be written: {error}"]
+        case RPCError():
+            return FAILED, [f"Temporal answers {error.status.name}: {error.message}"]
+        case KeyboardInterrupt() | typer.Abort():
+            return STOPPED_AT_ONCE, []
+        case OSError():
+            return FAILED, [f"{error.filename}: {error.strerror}" if error.filename and error.strerror else _unforeseen(error)]
+        case _:
+            return FAILED, [_unforeseen(error)]
+
+
+def _unforeseen(error: BaseException) -> str:
+    """A sentence for an error that no one has foreseen; it names the line, for a report."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}: {printable(cut(shown(error)))}; this should have been foreseen: please report it"
