@@ -15,9 +15,11 @@ from apps.running import App, running
 
 from uno_workflows import Settings
 from uno_workflows.app.worker import Role
+from uno_workflows.devstack import temporal as temporal_server
 from uno_workflows.devstack.postgres import PostgresServer
 from uno_workflows.devstack.temporal import TemporalServer
 from uno_workflows.events.encoding import to_new_events
+from uno_workflows.events.limits import TEMPORAL_SQL_ID
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.storage.store import PostgresStore
 
@@ -68,9 +70,12 @@ async def store(database: str) -> AsyncIterator[PostgresStore]:
 
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[TemporalServer]:
-    """A running Temporal server, for all tests of the session."""
-    async with TemporalServer(None, headless=True) as server:
-        yield server
+    """A running Temporal server, for all tests of the session. It takes no longer ids than one on SQL, whose columns hold 255."""
+    with pytest.MonkeyPatch.context() as patch:
+        as_on_sql = ("--dynamic-config-value", f"limit.maxIDLength={TEMPORAL_SQL_ID.most}")
+        patch.setattr(temporal_server, "SETTINGS", (*temporal_server.SETTINGS, *as_on_sql))
+        async with TemporalServer(None, headless=True) as server:
+            yield server
 
 
 @pytest.fixture(scope="session")

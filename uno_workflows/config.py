@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from uno_workflows.events.durations import duration, spell
 from uno_workflows.events.errors import ConfigurationError, UnoError
+from uno_workflows.events.limits import APP
 from uno_workflows.events.names import check_name
 
 ADDRESSES: Final = "such as 127.0.0.1:9464, 0.0.0.0:9464 for every network, or [::1]:9464"
@@ -55,7 +56,9 @@ def _schema(text: str) -> str:
 
 
 def _app(text: str) -> str:
-    return check_name(text, "app")
+    if len(check_name(text, "app")) > APP.most:
+        raise ValueError(f"has {len(text)} characters; at most {APP.most}: workflow ids are made of it")
+    return text
 
 
 def _profile(text: str) -> ProfileName:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import socket
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -12,6 +14,8 @@ from temporalio.service import RPCError
 
 from uno_workflows.config import check_temporal_config_file
 from uno_workflows.events.errors import ConfigurationError, TemporalUnavailable
+from uno_workflows.events.limits import IDENTITY, NAMESPACE
+from uno_workflows.events.text import labelled
 from uno_workflows.sagas.converter import data_converter
 
 CONNECT_SECONDS = 10
@@ -33,13 +37,25 @@ async def connect_temporal(*, runtime: Runtime | None = None) -> Client:
     except (RuntimeError, ValueError, OSError) as err:
         raise ConfigurationError([f"the TEMPORAL_* settings cannot be read: {err}"]) from err
     address = config.setdefault("target_host", "localhost:7233")
+    _check_name(config.get("namespace", ""))
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            client = await Client.connect(**config, data_converter=data_converter, runtime=runtime)
+            identity = process_identity()
+            client = await Client.connect(**config, data_converter=data_converter, runtime=runtime, identity=identity)
     except (RuntimeError, TimeoutError) as err:
         raise TemporalUnavailable(f"Temporal does not answer at {address} (TEMPORAL_ADDRESS): {short(err)}") from err
     await _check_namespace(client, address)
     return client
+
+
+def process_identity() -> str:
+    """What Temporal shows of this process; a long name of the host is shortened."""
+    return labelled(f"{os.getpid()}@{socket.gethostname()}", IDENTITY)
+
+
+def _check_name(namespace: str) -> None:
+    if (size := len(namespace.encode(errors="replace"))) > NAMESPACE.most:
+        raise ConfigurationError([f"TEMPORAL_NAMESPACE is {size} bytes; at most {NAMESPACE.most}"])
 
 
 async def _check_namespace(client: Client, address: str) -> None:

@@ -8,9 +8,7 @@ runs in a thread with an event loop of its own, because one blocked loop would s
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
@@ -18,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from uno_workflows.app.catalogue import Catalogue
-from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.connecting import connect_temporal, process_identity
 from uno_workflows.app.monitoring import monitored, observing
 from uno_workflows.app.parts import dispatch_part, projections_part, sagas_part
 from uno_workflows.app.process import WorkerProcess
@@ -73,7 +71,7 @@ async def run_worker(
             catalogue=catalogue,
             store=store,
             client=await connect_temporal(runtime=seen.runtime),
-            identity=f"{os.getpid()}@{socket.gethostname()}-{secrets.token_hex(2)}",
+            identity=f"{process_identity()}-{secrets.token_hex(2)}",
             stop=stop,
             outages=outages,
             seen=seen,

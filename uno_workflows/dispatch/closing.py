@@ -6,7 +6,6 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus
 
-from uno_workflows.events.names import workflow_id
 from uno_workflows.events.protocols import Runs
 from uno_workflows.events.runs import RunKey
 from uno_workflows.observability.logs import get_logger
@@ -14,7 +13,9 @@ from uno_workflows.observability.logs import get_logger
 log = get_logger("uno_workflows.dispatch")
 
 
-async def record_closed_run(runs: Runs, key: RunKey, status: WorkflowExecutionStatus | None, **fields: Any) -> bool:
+async def record_closed_run(
+    runs: Runs, key: RunKey, status: WorkflowExecutionStatus | None, *, workflow_id: str, **fields: Any
+) -> bool:
     """Write down, and say, that the server closed a run; False if it was reset.
 
     What is closed is then the run that was replaced, and nothing is written.
@@ -27,8 +28,7 @@ async def record_closed_run(runs: Runs, key: RunKey, status: WorkflowExecutionSt
         return False
     word = status.name.lower() if status is not None else "unknown"
     reason = f"closed by the server: {word}"
-    await runs.record_end(key, "terminated", reason=reason)
+    await runs.record_end(key, "terminated", reason=reason, workflow_id=workflow_id)
     run = {"saga": key.saga, "saga_key": key.key, "tenant": key.tenant or None}
-    made = workflow_id(key.saga, key.key, tenant=key.tenant, generation=key.generation)
-    log.warning("saga_terminated", **{**fields, **run}, workflow_id=made, reason=reason)
+    log.warning("saga_terminated", **{**fields, **run}, workflow_id=workflow_id, reason=reason)
     return True

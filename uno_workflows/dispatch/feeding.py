@@ -16,7 +16,7 @@ from uuid import UUID
 from uno_workflows.dispatch.closing import record_closed_run
 from uno_workflows.dispatch.temporal import Envelope, SagaClient, make_envelope
 from uno_workflows.events.errors import TemporalUnavailable, UnoError
-from uno_workflows.events.names import workflow_id
+from uno_workflows.events.names import former_workflow_id, workflow_id
 from uno_workflows.events.protocols import EventStore, Runs
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import FINAL_STATES, Run, RunKey, Started, Undelivered
@@ -108,15 +108,20 @@ class Feeder:
             return "repeated"
         if run.over and event.position <= run.read:
             return "repeated"  # the run had it before it ended; it is only delivered again
-        if await self._temporal.signal(run.workflow_id, self._envelope(event)):
+        if await self._temporal.signal(run.workflow_id, self._envelope(event, key)):
             return "signalled"
         await self._not_found(event, key, run)
         return "late"
 
     async def _start(self, event: StoredEvent, key: RunKey) -> None:
-        made = workflow_id(key.saga, key.key, tenant=key.tenant)
-        envelope = self._envelope(event)
-        run_id = await self._temporal.start(key.saga, made, envelope, event=event)
+        made, envelope, run_id = workflow_id(key.saga, key.key, tenant=key.tenant), self._envelope(event, key), None
+        if former := former_workflow_id(key.saga, key.key, tenant=key.tenant):
+            # an earlier version may have started it, and died before its row was written
+            run_id = await self._temporal.started_as(former, event)
+        if former and run_id is not None:
+            made = former
+        else:
+            run_id = await self._temporal.start(key.saga, made, envelope, event=event)
         run = KnownRun(made, event.id, over=False)
         self._remember(key, run)
         self.started.append(Started(key, made, event.id, event.position, run_id))
@@ -128,7 +133,7 @@ class Feeder:
         positions = await self._runs.pending(key)
         for event in await self._events.load(positions) if positions else ():
             with delivering(event, key):
-                if not await self._temporal.signal(run.workflow_id, self._envelope(event)):
+                if not await self._temporal.signal(run.workflow_id, self._envelope(event, key)):
                     await self._late(event, key)
         if positions:
             await self._runs.drop_pending(key, max(positions))
@@ -140,7 +145,8 @@ class Feeder:
             status = await self._temporal.status(run.workflow_id)
             if status is None:
                 raise RunLost(run.workflow_id)
-            if not await record_closed_run(self._runs, row.key, status, **_fields(event, key)):
+            fields = _fields(event, key)
+            if not await record_closed_run(self._runs, row.key, status, workflow_id=run.workflow_id, **fields):
                 raise TemporalUnavailable(f"{run.workflow_id} was closed and reset just now; the event is sent again")
         known = self._known_run(row)
         read = known.read if known else 0
@@ -152,8 +158,8 @@ class Feeder:
         if await self._runs.add_late(_undelivered(event, key), reason=OVER):
             log.info("event_late", **_fields(event, key))  # at most once: it is delivered again after a crash
 
-    def _envelope(self, event: StoredEvent) -> Envelope:
-        return make_envelope(event, epoch=self._epoch, searchable=self._temporal.searchable)
+    def _envelope(self, event: StoredEvent, key: RunKey) -> Envelope:
+        return make_envelope(event, key=key.key, epoch=self._epoch, searchable=self._temporal.searchable)
 
     def _known_run(self, row: Run | None) -> KnownRun | None:
         if row is None:

@@ -11,10 +11,8 @@ from temporalio.service import RPCError
 from uno_workflows.dispatch.closing import record_closed_run
 from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.events.errors import UnoError
-from uno_workflows.events.names import parse_workflow_id
 from uno_workflows.events.protocols import Runs
 from uno_workflows.events.retry import jittered
-from uno_workflows.events.runs import RunKey
 from uno_workflows.observability.outages import Outages
 
 INTERVAL: Final = timedelta(minutes=1)
@@ -63,7 +61,7 @@ class Reconciler:
 
     async def _judge(self, closed: list[str]) -> int:
         found = 0
-        for workflow_id in await self._runs.open_workflow_ids(self.saga, closed):
-            key, status = RunKey(*parse_workflow_id(workflow_id)), await self._temporal.status(workflow_id)
-            found += await record_closed_run(self._runs, key, status)
+        for workflow_id, key in (await self._runs.open_among(self.saga, closed)).items():
+            status = await self._temporal.status(workflow_id)
+            found += await record_closed_run(self._runs, key, status, workflow_id=workflow_id)
         return found

@@ -12,6 +12,8 @@ from uno_workflows.events.errors import InvalidKey, UndecodableEvent
 from uno_workflows.events.names import workflow_id
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
+from uno_workflows.events.telling import spelt
+from uno_workflows.events.text import type_name
 from uno_workflows.sagas.definition import SagaDefinition
 
 
@@ -39,9 +41,9 @@ def _called(saga: SagaDefinition, event: StoredEvent, rule: Callable[[Any], str 
         found = rule(decoded)
         keys: list[Any] = [found] if isinstance(found, str) else list(found)
     except Exception as err:  # the user's code: its bug halts the subscription with a name, and does not kill the pump
-        raise InvalidKey(saga.name, f"the key function of {event.type} failed: {type(err).__name__}: {err}") from err
+        raise InvalidKey(saga.name, f"the key function of {event.type} failed: {spelt(err)}") from err
     for wrong in (key for key in keys if not isinstance(key, str)):
-        raise InvalidKey(saga.name, f"the key function of {event.type} returned {wrong!r}; a key is a string")
+        raise InvalidKey(saga.name, f"the key function of {event.type} returned {type_name(wrong)}; a key is a string")
     return keys
 
 

@@ -18,7 +18,9 @@ from uno_workflows.dispatch.eager import EagerStarts
 from uno_workflows.events.context import Principal
 from uno_workflows.events.encoding import parse_metadata
 from uno_workflows.events.errors import TemporalUnavailable, UndecodableEvent, UnoError
+from uno_workflows.events.limits import CORRELATION, SUMMARY
 from uno_workflows.events.recorded import StoredEvent
+from uno_workflows.events.text import labelled
 from uno_workflows.sagas.driver import CORRELATION_ATTRIBUTE, STATE_ATTRIBUTE
 from uno_workflows.sagas.envelope import INLINE_BYTES, SIGNAL
 
@@ -27,6 +29,8 @@ START_EVENT: Final = "uno_start_event"
 REFUSED: Final = frozenset({RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE})
 """Statuses that another attempt would meet again. Everything else is waited out: an endless halt for a rate limit, an
 expired certificate or a missing permission would be worse than a warning that repeats."""
+TOO_LONG: Final = ("Data too long", "value too long for type")
+"""Words of MySQL and Postgres below Temporal, which come as UNAVAILABLE. Our limits make them impossible (ADR 0032)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class SagaClient:
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     request_eager_start=may_ask,
                     task_timeout=self.task_timeout,
-                    static_summary=f"{event.type} in {event.stream_id}"[:200],
+                    static_summary=labelled(f"{event.type} in {event.stream_id}", SUMMARY),
                     memo={START_EVENT: str(event.id)},
                     search_attributes=self._attributes(envelope.correlation_id),
                 )
@@ -97,6 +101,20 @@ class SagaClient:
                 "app or store, by hand, or before the store was made anew. Give each its own namespace, or saga name"
             )
         return run.run_id
+
+    async def started_as(self, workflow_id: str, event: StoredEvent) -> str | None:
+        """The id of the run that this event started under another workflow id; `None` if it started none.
+
+        Raises:
+            TemporalUnavailable: it may work later.
+        """
+        try:
+            run = await self.client.get_workflow_handle(workflow_id).describe()
+        except RPCError as err:
+            if err.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):  # or no id for this server
+                return None
+            raise TemporalUnavailable(f"description of {workflow_id}: {err.status.name}: {err.message}") from err
+        return run.run_id if await run.memo_value(START_EVENT, None) == str(event.id) else None
 
     async def signal(self, workflow_id: str, envelope: Envelope) -> bool:
         """Send an event to a run; False if Temporal has no open run of that id.
@@ -131,12 +149,12 @@ class SagaClient:
             return None
         pairs: list[SearchAttributePair[Any]] = [
             SearchAttributePair(STATE_ATTRIBUTE, "open"),
-            SearchAttributePair(CORRELATION_ATTRIBUTE, correlation_id),
+            SearchAttributePair(CORRELATION_ATTRIBUTE, labelled(correlation_id, CORRELATION)),
         ]
         return TypedSearchAttributes(pairs)
 
 
-def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, generation: int = 0) -> Envelope:
+def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, key: str | None = None, generation: int = 0) -> Envelope:
     """The envelope of an event, its JSON put in as it is: no decoding on the way, readable in the Temporal UI.
 
     Raises:
@@ -160,6 +178,7 @@ def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, generati
             "correlation_id": metadata.correlation_id,
             "principal": metadata.principal and _principal(metadata.principal),
             "traceparent": metadata.traceparent,
+            "key": key,
             "generation": generation,
             "searchable": searchable,
         }
@@ -173,6 +192,6 @@ def _principal(principal: Principal) -> dict[str, str]:
 
 
 def _translated(error: RPCError, what: str) -> UnoError:
-    if error.status in REFUSED:
+    if error.status in REFUSED or any(words in error.message for words in TOO_LONG):
         return DeliveryRefused(f"Temporal refuses the {what}: {error.message}")
     return TemporalUnavailable(f"{what}: {error.status.name}: {error.message}")

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from uno_workflows.events import limits
 from uno_workflows.events.base import Event, complete
 from uno_workflows.events.codec import Codec, Fault, bytes_fault, fault_of
 from uno_workflows.events.context import EventContext, Principal
@@ -20,8 +21,8 @@ from uno_workflows.events.strictness import check_json
 
 E = TypeVar("E", bound=Event)
 
-PAYLOAD_BYTES: Final = 1024 * 1024
-METADATA_BYTES: Final = 16 * 1024
+PAYLOAD_BYTES: Final = limits.PAYLOAD.most
+METADATA_BYTES: Final = limits.METADATA.most
 
 
 def encode(event: Event) -> bytes:

@@ -134,6 +134,10 @@ class StoreUnavailable(UnoError):
     retryable = True
 
 
+class BeyondLimit(UnoError, ValueError):
+    """A value is more than Postgres can hold; nothing was written, and trying again changes nothing."""
+
+
 class StoreContended(UnoError):
     """Postgres gave up on a deadlock, a lock time-out or a serialization failure; nothing was written."""
 

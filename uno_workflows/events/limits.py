@@ -217,7 +217,9 @@ SUMMARY: Final = Limit(
     "shortened",
     (TEMPORAL_SUMMARY,),
 )
-DETAILS: Final = Limit("current details in the UI", 16_000, "JSON bytes", "as they are written", "shortened", (TEMPORAL_DETAILS,))
+DETAILS: Final = Limit(
+    "current details in the UI", 16_000, "characters", "as they are written", "cut; a query carries them", (TEMPORAL_BLOB,)
+)
 MESSAGE: Final = Limit(
     "message of an error that travels or halts something", 10_000, "characters", "as it is written", "cut", (TEMPORAL_BLOB,)
 )

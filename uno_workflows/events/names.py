@@ -8,7 +8,9 @@ import unicodedata
 from typing import Final, NewType
 from urllib.parse import quote, unquote
 
+from uno_workflows.events import limits
 from uno_workflows.events.errors import DeclarationError, InvalidKey, InvalidStreamId
+from uno_workflows.events.text import cut
 
 StreamId = NewType("StreamId", str)
 EventType = NewType("EventType", str)
@@ -22,9 +24,13 @@ STREAM_EXISTS: Final = -1
 NO_STREAM: Final = 0
 """Expected version: nothing was ever written."""
 
-STREAM_ID_BYTES: Final = 512
-WORKFLOW_ID_BYTES: Final = 900
-TENANT_BYTES: Final = 128
+STREAM_ID_BYTES: Final = limits.STREAM_ID.most
+TENANT_BYTES: Final = limits.TENANT.most
+FORMER_ID_BYTES: Final = 900
+"""Of a workflow id, before ids kept to the limit of Temporal on SQL (ADR 0032)."""
+HASHED: Final = "#"
+"""Stands before the hash that closes a cut workflow id, and nowhere else in one: segments are percent-encoded."""
+HASH_LENGTH: Final = 40
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
 
@@ -73,26 +79,51 @@ def check_tenant(tenant: str) -> str:
 def workflow_id(saga: str, key: str, *, tenant: str = "", generation: int = 0) -> str:
     """`<Saga>/<key>` or `<Saga>/<tenant>/<key>`; segments percent-encoded; later generations end in `@n`.
 
+    An id of more than 255 bytes, which Temporal on SQL cannot hold, is cut and closed by `#` and a hash of saga, tenant and key.
+
     Raises:
-        InvalidKey: the key is empty, holds control characters, or the id would exceed 900 bytes (Temporal's limit is 1,000).
+        InvalidKey: the key is empty, holds control characters, or is longer than the table of runs takes.
     """
-    if not key:
-        raise InvalidKey(saga, "it is empty")
-    if reason := _text_fault(key, WORKFLOW_ID_BYTES):
-        raise InvalidKey(saga, f"{key[:60]!r} {reason}")
-    segments = [saga, *([_segment(tenant)] if tenant else []), _segment(key)]
-    made = "/".join(segments) + (f"@{generation}" if generation else "")
-    if len(made.encode()) > WORKFLOW_ID_BYTES:
-        raise InvalidKey(saga, f"{key[:60]!r}… makes a workflow id of {len(made.encode())} bytes; at most {WORKFLOW_ID_BYTES}")
-    return made
+    _check_key(saga, key)
+    body, suffix = _whole_id(saga, key, tenant), f"@{generation}" if generation else ""
+    if len(body) + len(suffix) <= limits.WORKFLOW_ID.most:
+        return body + suffix
+    hashed = hashlib.sha256()
+    for part in (saga, tenant, key):
+        hashed.update(len(part.encode()).to_bytes(8, "big") + part.encode())
+    close = f"{HASHED}{hashed.hexdigest()[:HASH_LENGTH]}{suffix}"
+    return _HALF_ESCAPE.sub("", body[: limits.WORKFLOW_ID.most - len(close)]) + close
+
+
+def former_workflow_id(saga: str, key: str, *, tenant: str = "") -> str | None:
+    """The id that versions before ADR 0032 gave to the first run of a key, if it is another one; `None` if it is the same."""
+    made = _whole_id(saga, key, tenant)
+    return made if limits.WORKFLOW_ID.most < len(made) <= FORMER_ID_BYTES else None
 
 
 def parse_workflow_id(made: str) -> tuple[str, str, str, int]:
-    """Saga, tenant, key and generation of an id made by `workflow_id`."""
+    """Saga, tenant, key and generation of an id made by `workflow_id`.
+
+    Raises:
+        ValueError: it is not such an id, or it was cut, and only the table of runs and the run itself know the key.
+    """
     body, at, generation = made.partition("@")
     saga, *rest = body.split("/")
+    if HASHED in body or not 1 <= len(rest) <= 2:
+        raise ValueError(f"the workflow id {cut(made, 80)!r} does not tell its key")
     tenant, key = rest if len(rest) == 2 else ("", rest[0])
     return saga, unquote(tenant), unquote(key), int(generation) if at else 0
+
+
+def _check_key(saga: str, key: str) -> None:
+    if not key:
+        raise InvalidKey(saga, "it is empty")
+    if reason := _text_fault(key, limits.KEY.most):
+        raise InvalidKey(saga, f"{cut(key, 60)!r} {reason}")
+
+
+def _whole_id(saga: str, key: str, tenant: str) -> str:
+    return "/".join([saga, *([_segment(tenant)] if tenant else []), _segment(key)])
 
 
 def _segment(text: str) -> str:
@@ -100,6 +131,8 @@ def _segment(text: str) -> str:
     return quote(text, safe=_SAFE)
 
 
+_HALF_ESCAPE: Final = re.compile(r"%[0-9A-F]?$")
+"""What a cut leaves of a percent-encoded byte."""
 _SAFE: Final = "".join(chr(c) for c in range(33, 127) if chr(c) not in "/@%?#") + " "
 
 

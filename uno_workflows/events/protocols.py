@@ -185,7 +185,14 @@ class Runs(Protocol):
     async def record_started(self, started: Sequence[Started], *, epoch: UUID, tx: Transaction) -> None: ...
 
     async def record_end(
-        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None, mark: Mark | None = None
+        self,
+        key: RunKey,
+        state: RunState,
+        *,
+        reason: str = "",
+        start_event_id: UUID | None = None,
+        mark: Mark | None = None,
+        workflow_id: str | None = None,
     ) -> None:
         """Write how a run ended, or that its compensation failed. Repeats change nothing.
 
@@ -194,12 +201,13 @@ class Runs(Protocol):
         Args:
             mark: From the run itself: it overrides what is written, unless that is a later mark of the same run. Without it,
                 a final state stays.
+            workflow_id: Of the run, for a row that is not there yet; by default the one that is made of the key.
         """
         ...
 
     async def count_open(self, saga: str) -> int: ...
 
-    async def open_workflow_ids(self, saga: str, among: Collection[str]) -> set[str]:
+    async def open_among(self, saga: str, workflow_ids: Collection[str]) -> dict[str, RunKey]:
         """Those of the given workflow ids whose row still says open."""
         ...
 

@@ -34,7 +34,7 @@ def storable(text: str, most: int | Limit = MESSAGE) -> str:
     """Text as every server can keep it: NUL and lone surrogates are spelt out, and what is too long is cut.
 
     Args:
-        most: Characters of the result, the note of how many more there were not counted.
+        most: Characters of the result.
     """
     return cut(_spelt_out(text), most)
 
@@ -50,9 +50,12 @@ def printable(text: str) -> str:
 
 
 def cut(text: str, most: int | Limit = FIELD) -> str:
-    """Text that is not too long, with a note of how much is missing."""
+    """Text that is not too long, with a note of how much is missing if there is room for one."""
     length = most if isinstance(most, int) else most.most
-    return text if len(text) <= length else f"{text[:length]}… ({len(text) - length} more)"
+    if len(text) <= length:
+        return text
+    note = f"… ({len(text)} characters)"
+    return text[: length - len(note)] + note if length > 2 * len(note) else text[: length - 1] + "…"
 
 
 def labelled(text: str, limit: Limit) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from uno_workflows.observability.line import shown
+from uno_workflows.events.telling import message_of
 
 STUCK_SECONDS: Final = 15.0
 """For how long a loop may stand still: less is a slow step, which the watchdog names, and no reason to kill the others."""
@@ -129,4 +129,4 @@ def _problem(check: Check) -> str | None:
 
 def _spell(asked: asyncio.Future[Any]) -> str | None:
     error = asked.exception()
-    return None if error is None else shown(error) or type(error).__name__
+    return None if error is None else message_of(error) or type(error).__name__

@@ -1,13 +1,14 @@
-"""One log line: a stable code and fields. It needs nothing but the standard library, so sagas may use it."""
+"""One log line: a stable code and fields. It needs only `events`, so sagas may use it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-LONGEST: Final = 8_000
-"""Characters of one value; a line that a log collector cuts is no JSON any more."""
+from uno_workflows.events.limits import FIELD
+from uno_workflows.events.telling import error_type, masked, message_of
+from uno_workflows.events.text import cut, printable, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +40,21 @@ def line(event: str, /, *, error: BaseException | None = None, **fields: Any) ->
 
 def error_fields(error: BaseException | None) -> dict[str, str]:
     """An error as two fields, none for `None`."""
-    return {} if error is None else {"error.type": type(error).__name__, "error.message": cut(shown(error))}
+    return {} if error is None else {"error.type": error_type(error), "error.message": message_of(error, FIELD)}
 
 
 def spelt(fields: Mapping[str, Any]) -> list[str]:
     """Fields as `name=value`, for people."""
-    return [f"{name}={spell(value)}" for name, value in fields.items()]
+    return [f"{printable(shown(name))}={spell(value)}" for name, value in fields.items()]
+
+
+def told(value: object) -> str:
+    """A value of a field as text: an error by its words, and no text with values that drivers quote."""
+    return message_of(value, FIELD) if isinstance(value, BaseException) else cut(masked(shown(value)), FIELD)
 
 
 def spell(value: object) -> str:
     """A value on one line: what is not one plain word is quoted, what a terminal would obey is escaped."""
-    text = cut(shown(value))
+    text = told(value)
     plain = text.isprintable() and text and not any(c in " \"'=" for c in text)
     return text if plain else repr(text)
-
-
-def shown(value: object) -> str:
-    """A value as text, whatever its own `__str__` does: a line that tells of a failure must not be the next one."""
-    try:
-        return str(value)
-    except Exception as err:
-        return f"({type(value).__name__}, whose text cannot be had: {type(err).__name__})"
-
-
-def printable(text: str) -> str:
-    """Text in which newlines, ESC and invisible characters are escaped, and all else is as it was."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def cut(text: str) -> str:
-    """Text that is not too long for a field."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST} more)"

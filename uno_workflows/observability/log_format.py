@@ -17,7 +17,10 @@ from typing import Any, Final, Literal
 import structlog
 from temporalio import activity, workflow
 
-from uno_workflows.observability.line import LONGEST, cut, printable, shown, spelt
+from uno_workflows.events.limits import FIELD
+from uno_workflows.events.telling import masked
+from uno_workflows.events.text import cut, printable, shown
+from uno_workflows.observability.line import spelt, told
 from uno_workflows.observability.log_context import surroundings, trace_fields
 from uno_workflows.observability.log_events import LOG_EVENTS
 from uno_workflows.observability.log_records import Once, error_of, line_of
@@ -72,7 +75,7 @@ def _handler(format: Format, fields: Mapping[str, str]) -> logging.Handler:
     handler.addFilter(Once())
     if format == "json":
         identity = {**fields, "version": version("uno-workflows"), "host": socket.gethostname(), "pid": os.getpid()}
-        as_json = structlog.processors.JSONRenderer(default=shown)
+        as_json = structlog.processors.JSONRenderer(default=told)
         handler.setFormatter(_JsonFormatter(processors=[_Fields(identity), as_json]))
     else:
         readable = _Readable(colors=sys.stderr.isatty())
@@ -111,13 +114,13 @@ def _storable(value: Any) -> Any:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    if isinstance(value, str):
-        return cut(value)
+    if isinstance(value, (str, BaseException)):
+        return told(value)
     if isinstance(value, (dict, list, tuple)):
         with suppress(ValueError, TypeError, RecursionError):  # NaN, a key that is no text, a ring
-            text = json.dumps(value, default=shown, allow_nan=False)
-            return value if len(text) <= LONGEST else cut(text)
-    return cut(shown(value))
+            text = json.dumps(value, default=told, allow_nan=False)
+            return value if len(text) <= FIELD.most and masked(text) == text else cut(masked(text))
+    return told(value)
 
 
 class _Readable:
@@ -127,10 +130,10 @@ class _Readable:
         self._colors = colors
 
     def __call__(self, _: Any, __: str, fields: Any) -> str:
-        level, stack = fields["level"], fields.pop("error.stack", "")
-        shown = f"{COLORS[level]}{level:7}{PLAIN}" if self._colors and level in COLORS else f"{level:7}"
+        level, stack = fields["level"], shown(fields.pop("error.stack", ""))
+        mark = f"{COLORS[level]}{level:7}{PLAIN}" if self._colors and level in COLORS else f"{level:7}"
         known = LOG_EVENTS.get(fields["event"])
         code, advice = (known.code, known.advice) if known else (printable(fields["logger"]), "")
         rest = spelt({name: value for name, value in fields.items() if name not in HEAD})
-        first = " ".join([f"{fields['ts'][11:23]} {shown} {code}: {printable(fields['msg'])}{advice}", *rest])
+        first = " ".join([f"{fields['ts'][11:23]} {mark} {code}: {printable(fields['msg'])}{advice}", *rest])
         return "\n".join([first, *(f"    {printable(one)}" for one in stack.splitlines())])

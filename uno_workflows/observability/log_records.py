@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
 from temporalio import workflow
 
-from uno_workflows.observability.line import Line, cut, error_fields, line, shown
+from uno_workflows.events.telling import masked, spelt, stack_of
+from uno_workflows.events.text import cut
+from uno_workflows.observability.line import Line, error_fields, line
 from uno_workflows.observability.log_context import activity_fields, run_fields
 from uno_workflows.observability.log_events import LOG_EVENTS
 
@@ -39,14 +40,14 @@ def line_of(record: logging.LogRecord, text: str) -> Line:
     if values.get(KIND) == "WorkflowTaskFailure":
         return line("saga_bug", **_of_sdk(values))
     extra = {name: value for name, value in values.items() if name not in _NO_EXTRA}
-    return Line(FOREIGN, {"msg": cut(text), **_of_sdk(values), **extra})
+    return Line(FOREIGN, {"msg": cut(masked(text)), **_of_sdk(values), **extra})
 
 
 def error_of(exc_info: Any) -> dict[str, str]:
     """The fields of a record's exception, with its stack."""
     if not isinstance(exc_info, tuple) or (error := exc_info[1]) is None:
         return {}
-    return {**error_fields(error), "error.stack": cut("".join(traceback.format_exception(error)))}
+    return {**error_fields(error), "error.stack": stack_of(error)}
 
 
 def _of_sdk(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class Once(logging.Filter):
 
     def _is_new(self, run_id: str, record: logging.LogRecord) -> bool:
         error, now = record.exc_info[1] if record.exc_info else None, time.monotonic()
-        key = (run_id, f"{type(error).__name__} {cut(shown(error))}")
+        key = (run_id, "" if error is None else spelt(error))
         if now - self._told.get(key, float("-inf")) < AGAIN_SECONDS:
             return False
         self._told[key] = now

@@ -18,7 +18,7 @@ from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
 from uno_workflows.events.retry import jittered, waits
 from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start
-from uno_workflows.observability.line import shown
+from uno_workflows.events.telling import spelt
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.traces import processing
 from uno_workflows.observability.unmeasured import UNMEASURED
@@ -158,7 +158,7 @@ class FolderSession:
                 lease = await self._fold_in_transaction(batch, upto, handler)
         except Exception as err:  # judged out here, where an outage that a handler met has its own name
             if handler.is_to_blame(err):
-                raise _HandlerFailed(f"{handler.method}: {type(err).__name__}: {shown(err)}") from err
+                raise _HandlerFailed(f"{handler.method}: {spelt(err)}") from err
             raise
         self.lease = lease
         if batch:

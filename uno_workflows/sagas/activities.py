@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
@@ -26,7 +26,8 @@ from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
 from uno_workflows.events.recorded import NewEvent, StreamAppend
 from uno_workflows.events.runs import Mark, RunKey, Undelivered
-from uno_workflows.observability.line import line, shown
+from uno_workflows.events.telling import error_type, message_of
+from uno_workflows.observability.line import line
 from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequest, EmitRequest, LoadRequest, LookRequest
 from uno_workflows.sagas.steps import Step
 
@@ -35,8 +36,6 @@ logger = logging.getLogger("uno_workflows.sagas")
 BEAT_SECONDS: Final = 2.0
 """How often a running step beats, so that a cancel arrives and a dead worker is noticed. Short steps never do; those with a
 short heartbeat time-out beat more often."""
-MESSAGE_LENGTH: Final = 10_000
-"""Characters of an error that travel: a history holds them several times, and a run whose failure is over 2 MB never closes."""
 LOOKS: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
 """Pauses in seconds between looks at a checkpoint that another process moves."""
 LOOK_AGAIN: Final = timedelta(seconds=2)
@@ -162,6 +161,7 @@ class FrameworkActivities:
                 reason=request.reason,
                 start_event_id=request.start_event_id,
                 mark=Mark(request.run_id, request.history_length, request.furthest),
+                workflow_id=activity.info().workflow_id,
             )
             for unread in request.unread:
                 event = Undelivered(key, GlobalPosition(unread.position), unread.event_id, unread.type)
@@ -239,26 +239,17 @@ def _failures(step: str) -> Iterator[None]:
         failure.__dict__["uno_told"] = True  # the SDK has a line with a stack for every attempt
         if failure is err:
             raise
-        raise failure from err if _travels(err) else None
+        raise failure from err
 
 
 def _translated(error: Exception) -> Exception:
-    message = shown(error)
     if isinstance(error, (NotYet, Refused)):  # an answer, not a fault: no warning for it
         final, category = isinstance(error, Refused), ApplicationErrorCategory.BENIGN
-    elif isinstance(error, UnoError) or not (_travels(error) or isinstance(error, FailureError)):
-        final, category = isinstance(error, UnoError) and not error.retryable, ApplicationErrorCategory.UNSPECIFIED
+    elif isinstance(error, UnoError):
+        final, category = not error.retryable, ApplicationErrorCategory.UNSPECIFIED
     else:
-        return error
-    return ApplicationError(message[:MESSAGE_LENGTH], type=type(error).__name__, non_retryable=final, category=category)
-
-
-def _travels(error: Exception) -> bool:
-    """Whether its text can be had, which the SDK takes for granted, and is not too long for a history."""
-    try:
-        return len(str(error)) <= MESSAGE_LENGTH
-    except Exception:
-        return False
+        return error  # the failure converter makes it storable (ADR 0033)
+    return ApplicationError(message_of(error), type=error_type(error), non_retryable=final, category=category)
 
 
 def _is_last_attempt() -> bool:

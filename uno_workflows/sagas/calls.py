@@ -20,9 +20,11 @@ from uno_workflows.events.calls import StepCall
 from uno_workflows.events.durations import duration
 from uno_workflows.events.encoding import encode
 from uno_workflows.events.errors import StepFailed
+from uno_workflows.events.limits import REASON, SUMMARY
 from uno_workflows.events.names import check_stream_id, parse_workflow_id
 from uno_workflows.events.retry import Retry
 from uno_workflows.events.runs import RunState
+from uno_workflows.events.text import labelled, storable
 from uno_workflows.observability.line import line
 from uno_workflows.sagas import envelope
 from uno_workflows.sagas.envelope import CloseRequest, Delivery, EmitRequest, LoadRequest, LookRequest, Unread
@@ -31,7 +33,6 @@ from uno_workflows.sagas.steps import Step
 A = TypeVar("A")
 R = TypeVar("R")
 
-SUMMARY_LENGTH: Final = 200  # the server refuses more than 400
 SMALL_TIMEOUT: Final = timedelta(seconds=10)
 LOCAL_RETRIES: Final = timedelta(seconds=1)
 """Longer waits between attempts go by a timer: a workflow task that waited for them would keep its worker from stopping."""
@@ -83,7 +84,7 @@ class Calls:
                 args=[argument, self._call(activity_id)],
                 result_type=step.result_type,
                 activity_id=activity_id,
-                summary=label and label[:SUMMARY_LENGTH],
+                summary=label and labelled(label, SUMMARY),
                 start_to_close_timeout=options.timeout,
                 heartbeat_timeout=options.heartbeat or _heartbeat(),
                 retry_policy=retry_policy(options.retry),
@@ -113,7 +114,7 @@ class Calls:
                 envelope.EMIT,
                 request,
                 activity_id=number,
-                summary=f"{event.event_type} in {target}"[:SUMMARY_LENGTH],
+                summary=labelled(f"{event.event_type} in {target}", SUMMARY),
                 start_to_close_timeout=SMALL_TIMEOUT,
                 heartbeat_timeout=_heartbeat(),
                 retry_policy=PATIENT,
@@ -148,11 +149,11 @@ class Calls:
         request = CloseRequest(
             saga=self._saga,
             tenant=self.start.tenant,
-            key=parse_workflow_id(self._workflow_id)[2],
+            key=parse_workflow_id(self._workflow_id)[2] if self.start.key is None else self.start.key,
             generation=self.start.generation,
             start_event_id=self.start.event_id,
             state=state,
-            reason=reason[:1000],
+            reason=storable(reason, REASON),
             run_id=workflow.info().run_id,
             history_length=workflow.info().get_current_history_length(),
             furthest=furthest,
@@ -176,7 +177,7 @@ class Calls:
             request,
             result_type=result_type,
             activity_id=activity_id,
-            summary=summary[:SUMMARY_LENGTH],
+            summary=labelled(summary, SUMMARY),
             start_to_close_timeout=SMALL_TIMEOUT,
             retry_policy=PATIENT,
             local_retry_threshold=LOCAL_RETRIES,

@@ -14,6 +14,7 @@ from temporalio.converter import CompositePayloadConverter
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.encoding import carry, decode
+from uno_workflows.sagas.failing import UnoFailureConverter
 
 
 class EventJSONConverter(PydanticJSONPlainPayloadConverter):
@@ -46,5 +47,7 @@ class UnoPayloadConverter(CompositePayloadConverter):
         super().__init__(*(EventJSONConverter() if isinstance(c, PydanticJSONPlainPayloadConverter) else c for c in _STANDARD))
 
 
-data_converter = dataclasses.replace(pydantic_data_converter, payload_converter_class=UnoPayloadConverter)
+data_converter = dataclasses.replace(
+    pydantic_data_converter, payload_converter_class=UnoPayloadConverter, failure_converter_class=UnoFailureConverter
+)
 """The data converter of every client of ours; a program with its own client should use it too."""

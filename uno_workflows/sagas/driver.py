@@ -33,7 +33,10 @@ from temporalio.exceptions import ApplicationError
 from uno_workflows.events.base import Event
 from uno_workflows.events.durations import spell
 from uno_workflows.events.errors import Expired, StepFailed
+from uno_workflows.events.limits import REASON, SUMMARY
 from uno_workflows.events.runs import RunState
+from uno_workflows.events.telling import error_type, message_of
+from uno_workflows.events.text import labelled, shown, storable
 from uno_workflows.observability.line import line
 from uno_workflows.sagas.calls import Calls
 from uno_workflows.sagas.decoding import decode_delivery
@@ -51,8 +54,6 @@ E = TypeVar("E", bound=Event)
 
 STATE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("UnoState")
 CORRELATION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("UnoCorrelation")
-REASON_LENGTH: Final = 1000
-"""Characters of the reason of an end; it becomes the message of the run's failure, whose size Temporal limits."""
 UNDOS: Final = "Undos that ended: undone, or failed, which are tried again until they succeed."
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -138,6 +139,7 @@ class Driver:
         return await self._take(delivery, event_type)
 
     def abort(self, reason: str) -> NoReturn:
+        reason = storable(shown(reason), REASON)
         self._stop = self._stop or ("compensated", f"aborted: {reason}")
         raise Aborted(reason)
 
@@ -163,7 +165,7 @@ class Driver:
             await shielded(self._finish("done", ""))
             return
         state, reason = self._stop or ("compensated", _spell_failure(failure))
-        self._stop = (state, reason := reason[:REASON_LENGTH])
+        self._stop = (state, reason := storable(reason, REASON))
         await shielded(self._compensate(state, reason))
         if state == "cancelled":
             raise asyncio.CancelledError
@@ -328,7 +330,7 @@ class Driver:
             self._journal.conclude(f"compensation failed: {names} — after {reason}")
             await self._record("compensation_failed", f"{reason}; undo failed: {names}")
             self._upsert("compensation_failed")
-            await workflow.sleep(pause, summary=f"try again to undo: {names}"[:200])
+            await workflow.sleep(pause, summary=labelled(f"try again to undo: {names}", SUMMARY))
             pause = min(pause * 2, LONGEST_PAUSE)
             failed = [item for item in failed if not await self._undo(*item)]
 
@@ -373,4 +375,4 @@ def _failure(task: asyncio.Task[None]) -> BaseException | None:
 
 
 def _spell_failure(failure: BaseException | None) -> str:
-    return "cancelled from inside" if failure is None else str(failure) or type(failure).__name__
+    return "cancelled from inside" if failure is None else message_of(failure, REASON) or error_type(failure)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.context import Principal
+from uno_workflows.events.limits import INLINE
 from uno_workflows.events.runs import RunState
 
 SIGNAL: Final = "uno.event"
@@ -19,7 +20,7 @@ CAUGHT_UP: Final = "uno.caught_up"
 CLOSE: Final = "uno.close"
 FRAMEWORK_STEPS: Final = frozenset({EMIT, LOAD, CAUGHT_UP, CLOSE})
 
-INLINE_BYTES: Final = 128 * 1024
+INLINE_BYTES: Final = INLINE.most
 """Larger payloads travel as a reference to their position: Temporal refuses 2 MB, and 4 MB answers like a rate limit."""
 
 
@@ -30,6 +31,7 @@ class Delivery(BaseModel):
         data: The event's JSON; `None` when it is too large to travel and must be read at `position`.
         epoch: The life of the log that `version` and `position` belong to.
         redelivered: It was set aside before and comes again: only its id tells whether it is new.
+        key: Of the run that it goes to; `None` from a dispatcher that did not tell it, whose workflow ids hold it.
         generation: Of the run that it starts.
         searchable: Whether the search attributes are registered; decided once, when the run starts.
     """
@@ -49,6 +51,7 @@ class Delivery(BaseModel):
     principal: Principal | None = None
     traceparent: str | None = None
     redelivered: bool = False
+    key: str | None = None
     generation: int = 0
     searchable: bool = False
 

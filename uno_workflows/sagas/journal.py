@@ -8,7 +8,11 @@ from typing import Any, Literal
 import pydantic_core
 from temporalio import workflow
 
-REASON_LENGTH = 300
+from uno_workflows.events import text
+from uno_workflows.events.limits import DETAILS
+from uno_workflows.events.text import storable
+
+NOTE_LENGTH = 300
 SHOWN_LINES = 60
 
 
@@ -52,7 +56,7 @@ class Journal:
 
     def show(self) -> None:
         """Write the current details."""
-        workflow.set_current_details(self.markdown())
+        workflow.set_current_details(storable(self.markdown(), DETAILS))
 
     def markdown(self) -> str:
         """The whole journal as Markdown."""
@@ -70,16 +74,19 @@ class Journal:
 def public_state(saga: object) -> dict[str, Any]:
     """The run's own attributes: what its class annotates, and whatever `run` set besides."""
     shown = {name: value for name, value in vars(saga).items() if not name.startswith("_")}
-    written = pydantic_core.to_json(shown, fallback=repr, bytes_mode="base64", inf_nan_mode="strings")
+    try:
+        written = pydantic_core.to_json(shown, fallback=repr, bytes_mode="base64", inf_nan_mode="strings")
+    except ValueError:  # such as a lone surrogate, or text of a model's own that raises
+        return {name: storable(text.shown(value)) for name, value in shown.items()}
     return dict(pydantic_core.from_json(written))
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= REASON_LENGTH else text[: REASON_LENGTH - 1] + "…"
+def _short(note: str) -> str:
+    return storable(note, NOTE_LENGTH)
 
 
-def _escape(text: str) -> str:
+def _escape(words: str) -> str:
     """Keep user text from being read as Markdown or HTML."""
     for char in "\\`*_[]<>":
-        text = text.replace(char, "\\" + char)
-    return " ".join(text.splitlines())
+        words = words.replace(char, "\\" + char)
+    return " ".join(words.splitlines())

@@ -22,6 +22,7 @@ from uno_workflows.events.errors import (
     UnoError,
     WrongExpectedVersion,
 )
+from uno_workflows.events.limits import BATCH, BATCH_EVENTS
 from uno_workflows.events.names import ANY, Version, bucket
 from uno_workflows.events.protocols import Measures
 from uno_workflows.events.recorded import Appended, StreamAppend
@@ -31,7 +32,7 @@ from uno_workflows.storage.handles import AsyncpgHandle, Handle, KnowsItsCommit,
 from uno_workflows.storage.pool import Database
 from uno_workflows.storage.statements import Statement
 
-APPEND_EVENTS: Final = 10_000
+APPEND_EVENTS: Final = BATCH_EVENTS.most
 """Events in one append: a transaction with more would hold all readers back for too long."""
 
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 1.6, 1.6)  # seconds between attempts: half of them outlast a restart of Postgres
@@ -70,7 +71,7 @@ class Appending:
             DuplicateEventId: an id was used for something else. In a caller's transaction this one conflict aborts it in
                 the rare case that both uses were written at the same moment to different streams.
             StreamClosed: the stream takes no more events.
-            InvalidEvent: there are none, or too many.
+            InvalidEvent: there are none, or too many, or too large ones.
             NotInTransaction: `tx` is not inside a transaction.
             TransactionFailed: a statement in `tx` failed before, and its error was swallowed.
             StoreUnavailable: not known to be stored; the same ids may be sent again.
@@ -159,7 +160,7 @@ class Appending:
 
 
 def check_writes(writes: Sequence[StreamAppend]) -> None:
-    """Make sure that an append holds 1 to 10,000 events, each under an id of its own.
+    """Make sure that an append holds 1 to 10,000 events of at most 64 MiB together, each under an id of its own.
 
     Raises:
         InvalidEvent: it is empty or too large.
@@ -167,6 +168,9 @@ def check_writes(writes: Sequence[StreamAppend]) -> None:
     """
     if (size := sum(len(write.events) for write in writes)) > APPEND_EVENTS:
         raise InvalidEvent("append", "", f"holds {size:,} events; at most {APPEND_EVENTS:,} go into one: send several")
+    if (size := sum(len(event.payload) + len(event.metadata) for write in writes for event in write.events)) > BATCH.most:
+        streams = f"stream {writes[0].stream_id}" + (f" and {len(writes) - 1} more" if len(writes) > 1 else "")
+        raise InvalidEvent("append", "", f"holds {size:,} bytes for {streams}; at most {BATCH.most:,} go into one: send several")
     for write in writes:
         if not write.events:
             raise InvalidEvent("append", "", f"holds no event for stream {write.stream_id}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from uno_workflows.events.audits import AuditStatus, AuditTurn, DeliveryFinding, OldestWriter, Waiting
+from uno_workflows.events.text import storable
 from uno_workflows.storage.pool import Database
 
 
@@ -36,7 +37,7 @@ class PostgresAudits:
 
     async def settle(self, number: int, *, note: str) -> bool:
         """Write down how a finding was dealt with; False if there is no open one of that number."""
-        return await self._database.fetch_row("settle_finding", id=number, note=note) is not None
+        return await self._database.fetch_row("settle_finding", id=number, note=storable(note)) is not None
 
     async def oldest_writer(self) -> OldestWriter | None:
         """Which transaction holds back the pages that are younger than it."""

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from uno_workflows.events.errors import (
+    BeyondLimit,
     ConfigurationError,
     DuplicateEventId,
     SchemaMismatch,
@@ -21,6 +22,7 @@ from uno_workflows.events.errors import (
     UnsafeIsolation,
 )
 from uno_workflows.events.recorded import StreamAppend
+from uno_workflows.events.telling import message_of
 
 # SQLSTATEs, PostgreSQL manual appendix A; UN… are raised by our own functions.
 _CONTENDED: Final = {
@@ -43,6 +45,12 @@ _NOT_NOW: Final = {
     "55000": "the database takes no connections, or not this one",
     "55006": "something is in use",
 }
+_BEYOND: Final = ("22", "54")
+"""Classes of what trying again does not change: a value that its type cannot hold, and a limit of the program."""
+_LOST: Final = ("clos", "released", "terminated", "lost")
+"""Words of asyncpg's InterfaceError where a connection has ended. Its others tell of a mistake, such as a connection that two
+tasks share, which is to be shown and not to be waited out."""
+_TOO_MANY: Final = "the number of query arguments cannot exceed"
 _NO_SCHEMA: Final = ("3F000", "42P01", "42703", "42883")
 _REFUSED: Final = {
     "28000": "check user and password of the URL, and pg_hba.conf",
@@ -73,20 +81,17 @@ def translate(
     cause = _driver_error(error)
     if isinstance(cause, asyncpg.PostgresError):
         return _of_server(cause, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening)
-    if isinstance(cause, asyncpg.DataError) or (foreign and not isinstance(error, DBAPIError)):
+    if foreign and not isinstance(error, DBAPIError):
         return None
     if isinstance(cause, asyncpg.ClientConfigurationError):
-        said = f"the database URL cannot be used: {cause}"
+        said = f"the database URL cannot be used: {_said(cause)}"
         return ConfigurationError([said]) if opening else StoreUnavailable(said)
     if isinstance(cause, PoolTimeoutError):  # SQLAlchemy's own words speak of its pool, and end with a link
         return StoreUnavailable("no connection for a transaction became free in time")
+    if isinstance(cause, asyncpg.InterfaceError) and not any(word in str(cause) for word in _LOST):
+        return _beyond(_said(cause), writing) if str(cause).startswith(_TOO_MANY) and not foreign else None
     if isinstance(cause, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
-        # asyncpg says so when two tasks share one connection; that is a mistake to show, not an outage to wait for.
-        return (
-            None
-            if str(cause).startswith("cannot perform operation: another")
-            else StoreUnavailable(f"Postgres cannot be reached: {_said(cause)}")
-        )
+        return StoreUnavailable(f"Postgres cannot be reached: {_said(cause)}")
     return None
 
 
@@ -102,6 +107,8 @@ def _of_server(
         return None
     if state in _NOT_NOW:
         return StoreUnavailable(f"Postgres is not available: {_NOT_NOW[state]}: {said}")
+    if state.startswith(_BEYOND):
+        return _beyond(said, writing)
     if state == "UN011":
         return UnsafeIsolation(said)
     if state == "25P02":
@@ -149,8 +156,13 @@ def _driver_error(error: BaseException) -> BaseException:
     return error
 
 
+def _beyond(said: str, writing: StreamAppend | None) -> BeyondLimit:
+    what = "a value of a statement" if writing is None else f"an append to stream {writing.stream_id}"
+    return BeyondLimit(f"{what} is more than Postgres can hold: {said}; nothing was written, and trying again changes nothing")
+
+
 def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return message_of(error) or type(error).__name__
 
 
 @contextmanager

@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from uno_workflows.events.names import GlobalPosition, workflow_id
+from uno_workflows.events import names
+from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Measures, Transaction
 from uno_workflows.events.runs import FINAL_STATES, Mark, Run, RunKey, RunState, Started, Undelivered
+from uno_workflows.events.text import storable
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
-from uno_workflows.storage.reasons import storable
 
 UNKNOWN_EVENT: Final = UUID(int=0)
 """Start event of a run whose end came before the dispatcher wrote its start down, when the end did not name it."""
@@ -55,7 +56,14 @@ class PostgresRuns:
             )
 
     async def record_end(
-        self, key: RunKey, state: RunState, *, reason: str = "", start_event_id: UUID | None = None, mark: Mark | None = None
+        self,
+        key: RunKey,
+        state: RunState,
+        *,
+        reason: str = "",
+        start_event_id: UUID | None = None,
+        mark: Mark | None = None,
+        workflow_id: str | None = None,
     ) -> None:
         """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays.
 
@@ -69,7 +77,7 @@ class PostgresRuns:
             tenant=key.tenant,
             key=key.key,
             generation=key.generation,
-            workflow_id=workflow_id(key.saga, key.key, tenant=key.tenant, generation=key.generation),
+            workflow_id=workflow_id or names.workflow_id(key.saga, key.key, tenant=key.tenant, generation=key.generation),
             start_event_id=start_event_id,
             state=state,
             reason=storable(reason),
@@ -85,9 +93,10 @@ class PostgresRuns:
         """How many runs are not over, those with a failed compensation included."""
         return int((await self._database.fetch_row("count_open", saga=saga))[0])
 
-    async def open_workflow_ids(self, saga: str, among: Collection[str]) -> set[str]:
-        """Those of the given workflow ids whose row is not final."""
-        return {row[0] for row in await self._database.fetch("open_workflow_ids", saga=saga, among=list(among))}
+    async def open_among(self, saga: str, workflow_ids: Collection[str]) -> dict[str, RunKey]:
+        """Those of the given workflow ids whose row is not final, with the key of each: a long id does not tell it."""
+        rows = await self._database.fetch("open_among", saga=saga, among=list(workflow_ids))
+        return {row[0]: RunKey(*tuple(row)[1:]) for row in rows}
 
     async def find(self, *, saga: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
         """Runs of a saga (or of all) in a state (or in any), newest first."""
@@ -108,7 +117,9 @@ class PostgresRuns:
 
     async def add_late(self, event: Undelivered, *, reason: str) -> bool:
         """Write down an event that came after the end; False for a repeat, which changes nothing."""
-        return bool(await self._database.fetch("add_late", **_event(event), generation=event.key.generation, reason=reason))
+        return bool(
+            await self._database.fetch("add_late", **_event(event), generation=event.key.generation, reason=storable(reason))
+        )
 
     async def count_pending(self, saga: str | None = None) -> int:
         """How many wait for the start of a saga, or of all."""

@@ -14,9 +14,9 @@ from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.subscriptions import Delivered, Halt, Lease, Page, Start, SubscriptionStatus
+from uno_workflows.events.text import storable
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
-from uno_workflows.storage.reasons import storable
 from uno_workflows.storage.transactions import Limits, Transactions
 
 WINDOW: Final = 5_000

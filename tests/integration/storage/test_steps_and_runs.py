@@ -199,7 +199,7 @@ async def test_open_runs_and_lists(store):
     keys = [RunKey("A", "", str(n)) for n in range(3)]
     await record(store, *map(started, keys), started(RunKey("B", "", "0")))
     await store.runs.record_end(keys[0], "cancelled", reason="changed mind")
-    assert await store.runs.open_workflow_ids("A", ["A/0", "A/1", "A/7", "B/0"]) == {"A/1"}
+    assert await store.runs.open_among("A", ["A/0", "A/1", "A/7", "B/0"]) == {"A/1": RunKey("A", "", "1")}
     assert [run.key.key for run in await store.runs.find(saga="A")] in (["2", "1", "0"], ["0", "2", "1"])
     assert [run.reason for run in await store.runs.find(state="cancelled")] == ["changed mind"]
     assert len(await store.runs.find(limit=2)) == 2

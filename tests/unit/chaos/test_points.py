@@ -89,7 +89,7 @@ EFFECTS = {
 READS = {
     "EventStore.read_stream", "EventStore.read_all", "EventStore.load", "EventStore.bound", "EventStore.epoch",
     "Subscriptions.check", "Subscriptions.page", "Subscriptions.position", "Subscriptions.statuses", "Runs.latest",
-    "Runs.find", "Runs.count_open", "Runs.open_workflow_ids", "Runs.pending", "Runs.count_late", "Runs.count_pending",
+    "Runs.find", "Runs.count_open", "Runs.open_among", "Runs.pending", "Runs.count_late", "Runs.count_pending",
 }  # fmt: skip
 PORTS = ("EventStore", "Subscriptions", "Runs", "StepStore", "DeliveryAudits")
 

@@ -35,7 +35,7 @@ class Runs:
         row = Run(KEY, "Order/1", new_event_id(), GlobalPosition(1), EPOCH, None, self.state, "", now, None, 5)  # type: ignore[arg-type]
         return {KEY: row}
 
-    async def record_end(self, key: RunKey, state: str, *, reason: str = "") -> None:
+    async def record_end(self, key: RunKey, state: str, *, reason: str = "", workflow_id: str = "") -> None:
         self.written.append(f"{state}: {reason}")
 
     async def add_late(self, event: Any, *, reason: str) -> bool:
@@ -137,3 +137,60 @@ async def test_an_event_that_is_delivered_again_is_told_as_late_once(caplog: pyt
     assert runs.written == ["late 6", "late 7"]
     assert [line.split()[0] for line in caplog.messages] == ["event_late"] * 2
     assert "position=6 stream_id=order-1" in caplog.messages[0]
+
+
+@dataclass
+class Starting(Temporal):
+    """A Temporal that knows the run that an earlier version started under a long id, if it did."""
+
+    former: str | None = None
+    asked: list[str] = field(default_factory=list)
+    starts: list[str] = field(default_factory=list)
+
+    async def started_as(self, workflow_id: str, event: StoredEvent) -> str | None:
+        self.asked.append(workflow_id)
+        return self.former
+
+    async def start(self, saga: str, workflow_id: str, envelope: Any, *, event: StoredEvent) -> str:
+        self.starts.append(workflow_id)
+        return "run"
+
+
+class Empty(Runs):
+    async def latest(self, keys: Any) -> dict[RunKey, Run]:
+        return {}
+
+    async def pending(self, key: RunKey) -> list[GlobalPosition]:
+        return []
+
+
+LONG = RunKey("Order", "", "x" * 300)
+
+
+def starting(temporal: Temporal) -> Feeder:
+    made = feeder(temporal, Empty())
+    made._saga.starts_on["Shipped"] = None
+    return made
+
+
+async def test_a_long_key_starts_a_run_whose_id_fits_into_temporal_on_sql() -> None:
+    temporal = Starting(None)
+    one = starting(temporal)
+    assert await one.deliver(event(9), LONG) == "started"
+    assert temporal.asked == ["Order/" + "x" * 300]
+    assert [len(made) for made in temporal.starts] == [255]
+    assert one.started[0].workflow_id == temporal.starts[0]
+
+
+async def test_a_run_that_an_earlier_version_started_under_its_long_id_is_not_started_again() -> None:
+    temporal = Starting(None, former="run-of-old")
+    one = starting(temporal)
+    assert await one.deliver(event(9), LONG) == "started"
+    assert temporal.starts == []
+    assert (one.started[0].workflow_id, one.started[0].temporal_run_id) == ("Order/" + "x" * 300, "run-of-old")
+
+
+async def test_for_a_short_key_nothing_more_is_asked() -> None:
+    temporal = Starting(None)
+    await starting(temporal).deliver(event(9), KEY)
+    assert (temporal.asked, temporal.starts) == ([], ["Order/1"])

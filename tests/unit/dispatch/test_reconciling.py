@@ -55,11 +55,11 @@ class Runs:
     asked: list[int] = field(default_factory=list)
     ended: list[tuple[RunKey, str]] = field(default_factory=list)
 
-    async def open_workflow_ids(self, saga: str, among: list[str]) -> list[str]:
-        self.asked.append(len(among))
-        return list(among)
+    async def open_among(self, saga: str, workflow_ids: list[str]) -> dict[str, RunKey]:
+        self.asked.append(len(workflow_ids))
+        return {one: RunKey(saga, "", one.partition("/")[2]) for one in workflow_ids}
 
-    async def record_end(self, key: RunKey, state: str, *, reason: str) -> None:
+    async def record_end(self, key: RunKey, state: str, *, reason: str, workflow_id: str) -> None:
         self.ended.append((key, reason))
 
 

@@ -1,5 +1,6 @@
 """Names that are stored for ever."""
 
+import re
 import unicodedata
 
 import pytest
@@ -13,6 +14,7 @@ from uno_workflows.events.names import (
     check_name,
     check_stream_id,
     check_tenant,
+    former_workflow_id,
     parse_workflow_id,
     workflow_id,
 )
@@ -60,18 +62,56 @@ def test_workflow_ids_read_well():
     assert workflow_id("Fulfil", "a/b@c%") == "Fulfil/a%2Fb%40c%25"
 
 
-@pytest.mark.parametrize("key", ["", " a", "a\0", "a\nb", "x" * 900, "é" * 400, "\ud800"])
+@pytest.mark.parametrize("key", ["", " a", "a\0", "a\nb", "x" * 2001, "é" * 1001, "\ud800"])
 def test_keys_that_make_no_workflow_id_are_refused(key):
     with pytest.raises(InvalidKey):
         workflow_id("Fulfil", key)
 
 
 @given(st.text(min_size=1, max_size=60), st.text(max_size=20), st.integers(0, 9))
-def test_workflow_ids_are_parsed_back(key, tenant, generation):
+def test_workflow_ids_are_parsed_back_or_were_cut(key, tenant, generation):
     try:
         check_tenant(tenant)
         made = workflow_id("Fulfil", key, tenant=tenant, generation=generation)
     except (InvalidKey, InvalidStreamId):
         assume(False)
-    assert len(made.encode()) <= 900
-    assert parse_workflow_id(made) == ("Fulfil", tenant, key, generation)
+    assert len(made.encode()) <= 255
+    if "#" in made:
+        with pytest.raises(ValueError, match="does not tell its key"):
+            parse_workflow_id(made)
+    else:
+        assert parse_workflow_id(made) == ("Fulfil", tenant, key, generation)
+
+
+def test_an_id_that_fits_into_temporal_on_sql_stays_as_it_was_and_a_longer_one_is_closed_by_a_hash():
+    assert workflow_id("Fulfil", "x" * 248) == "Fulfil/" + "x" * 248
+    cut = workflow_id("Fulfil", "x" * 249)
+    assert cut == "Fulfil/" + "x" * 207 + "#c9a2d35bf6cacd415977ad911bb9ee65e77ab763"
+    assert len(cut) == 255
+    assert workflow_id("Fulfil", "x" * 250) != cut
+    assert workflow_id("Fulfil", "x" * 249, tenant="acme") != cut
+    assert workflow_id("Fulfil", "x" * 249, generation=3).endswith("@3")
+
+
+def test_a_cut_id_is_never_the_id_of_another_key():
+    cut = workflow_id("Fulfil", "x" * 300)
+    assert workflow_id("Fulfil", cut.partition("/")[2]) != cut
+
+
+def test_a_cut_id_holds_no_half_of_an_escaped_byte():
+    for length in range(20, 30):
+        made = workflow_id("Fulfil", "x" * length + "é" * 100)
+        assert len(made) <= 255
+        assert not re.search(r"%([^0-9A-F]|.[^0-9A-F])", made)
+
+
+def test_the_former_id_is_known_where_it_was_another_one():
+    assert former_workflow_id("Fulfil", "x" * 248) is None
+    assert former_workflow_id("Fulfil", "x" * 249) == "Fulfil/" + "x" * 249
+    assert former_workflow_id("Fulfil", "x" * 894) is None  # that was refused
+
+
+def test_a_workflow_that_is_no_run_of_ours_tells_no_key():
+    for foreign in ("cart", "a/b/c/d"):
+        with pytest.raises(ValueError, match="does not tell its key"):
+            parse_workflow_id(foreign)

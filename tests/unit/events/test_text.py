@@ -29,7 +29,7 @@ def test_storable_text_can_be_encoded_has_no_nul_and_is_bounded(text, most):
     made = storable(text, most)
     assert "\x00" not in made
     made.encode()
-    assert len(made) <= most + len("… (9999 more)")
+    assert len(made) <= most
 
 
 def test_storable_text_stays_as_it_is_if_it_can_be_stored():
@@ -63,7 +63,7 @@ def test_a_value_whose_text_cannot_be_had_is_shown_by_its_type(value):
 
 
 def test_a_text_that_lies_about_its_length_is_cut_all_the_same():
-    assert len(cut(shown(Lying("x" * 10_000)), 100)) < 130
+    assert len(cut(shown(Lying("x" * 10_000)), 100)) == 100
 
 
 def test_the_name_of_a_type_is_one_bounded_line():

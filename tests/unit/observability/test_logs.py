@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from structlog.contextvars import bound_contextvars
 
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
-from uno_workflows.observability.line import LONGEST, Line, line, spell
+from uno_workflows.events.limits import FIELD
+from uno_workflows.observability.line import Line, line, spell
 from uno_workflows.observability.log_format import Format, configure_logs
 from uno_workflows.observability.logs import get_logger
 
@@ -190,9 +191,9 @@ def test_unconfigured_it_is_a_plain_record_that_reads_well(caplog: pytest.LogCap
 
 
 def test_a_long_value_is_cut():
-    assert len(spell("x" * 3 * LONGEST)) < LONGEST + 50
-    made = line("step_failed", error=ValueError("y" * 3 * LONGEST))
-    assert len(made.fields["error.message"]) < LONGEST + 50
+    assert len(spell("x" * 3 * FIELD.most)) < FIELD.most + 50
+    made = line("step_failed", error=ValueError("y" * 3 * FIELD.most))
+    assert len(made.fields["error.message"]) < FIELD.most + 50
 
 
 @pytest.mark.parametrize(
@@ -249,8 +250,8 @@ def test_every_value_becomes_json_that_every_reader_takes(
 
 def test_no_field_of_a_json_line_is_too_long(configured: Callable[..., Lines], capsys: pytest.CaptureFixture[str]):
     configured()
-    users.info("huge", extra={"text": "x" * 3 * LONGEST, "list": [1] * LONGEST, "number": 10**4000})
-    assert len(capsys.readouterr().err) < 4 * LONGEST
+    users.info("huge", extra={"text": "x" * 3 * FIELD.most, "list": [1] * FIELD.most, "number": 10**4000})
+    assert len(capsys.readouterr().err) < 4 * FIELD.most
 
 
 def test_an_error_without_words_is_told_all_the_same(configured: Callable[..., Lines]):
@@ -299,3 +300,13 @@ def test_a_debug_line_that_nobody_wants_is_not_even_made(configured: Callable[..
     get_logger(name).debug("saga_started", saga="Order")
     monkeypatch.undo()
     assert (made, lines()) == ([], [])
+
+
+def test_a_readable_line_shows_hostile_data_and_obeys_none_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(format="console")
+    hostile = "[/v1/charge] \x1b[31m\nforged\u202e \x9b"
+    logging.getLogger(hostile).warning(hostile, extra={"a\nb": hostile, "error.stack": 5})
+    written = capsys.readouterr().err
+    assert len(written.splitlines()) == 2  # the line, and the stack that is none
+    assert not any(character in written for character in "\x1b\u202e\x9b")
+    assert "[/v1/charge]" in written

@@ -75,35 +75,12 @@ async def test_errors_travel_by_name_and_say_whether_to_retry(error: Exception, 
     assert (raised.value.category is ApplicationErrorCategory.BENIGN) is benign
 
 
-async def test_an_error_whose_text_cannot_be_had_travels_by_its_name():
-    class Speechless(Exception):
-        def __str__(self) -> str:
-            raise RuntimeError("no words")
-
-    async def charge(order: Placed) -> None:
-        raise Speechless
-
-    with pytest.raises(ApplicationError) as raised:
-        await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
-    assert (raised.value.type, raised.value.non_retryable, raised.value.__cause__) == ("Speechless", False, None)
-
-
 async def test_other_errors_are_left_to_temporal():
     async def charge(order: Placed) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
-
-
-@pytest.mark.parametrize("error", [Refused("x" * 1_000_000), RuntimeError("x" * 1_000_000)])
-async def test_message_without_end_is_cut_with_its_cause(error: Exception):
-    async def charge(order: Placed) -> None:
-        raise error
-
-    with pytest.raises(ApplicationError) as raised:
-        await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
-    assert (raised.value.type, len(raised.value.message), raised.value.__cause__) == (type(error).__name__, 10_000, None)
 
 
 async def test_step_knows_its_call_and_appends_in_its_context():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uno_workflows.sagas import journal
-from uno_workflows.sagas.journal import REASON_LENGTH, SHOWN_LINES, Journal, public_state
+from uno_workflows.sagas.journal import NOTE_LENGTH, SHOWN_LINES, Journal, public_state
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_long_reasons_are_cut():
     told = Journal("t")
     told.settle(told.begin("step"), "failed", "x" * 10_000)
     told.conclude("compensated — " + "y" * 10_000)
-    assert len(told.markdown()) < 3 * REASON_LENGTH
+    assert len(told.markdown()) < 3 * NOTE_LENGTH
 
 
 def test_long_journals_show_their_end():

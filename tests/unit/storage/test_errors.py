@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from uno_workflows.events.errors import (
+    BeyondLimit,
     ConfigurationError,
     DuplicateEventId,
     SchemaMismatch,
@@ -77,6 +78,38 @@ def test_a_lost_connection_is_an_outage(error):
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        server_error("54000"),
+        server_error("54023"),
+        server_error("22021"),
+        wrapped(server_error("22003")),
+        asyncpg.DataError("invalid input for query argument $3: 9223372036854775808 (value out of int64 range)"),
+        asyncpg.InterfaceError("the number of query arguments cannot exceed 32767"),
+    ],
+)
+def test_what_postgres_can_never_hold_is_no_outage(error):
+    found = translate(error, schema="uno", writing=WRITING)
+    assert isinstance(found, BeyondLimit)
+    assert not isinstance(found, StoreUnavailable)
+    assert not found.retryable
+    assert "order-1" in str(found)
+    assert translate(error, schema="uno", foreign=True) is None  # a user's own statement explains itself
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InterfaceError("the number of query arguments cannot exceed 32767"),
+        asyncpg.InterfaceError("the server expects 2 arguments for this query, 1 was passed"),
+        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+    ],
+)
+def test_a_statement_that_is_wrong_is_no_outage_in_a_transaction_of_a_step(error):
+    assert translate(wrapped(error), schema="uno", foreign=True) is None
+
+
+@pytest.mark.parametrize(
     ("state", "kind"),
     [
         ("42P01", SchemaMismatch),
@@ -121,7 +154,6 @@ def test_a_pool_that_is_used_up_is_told_in_our_words():
 def test_mistakes_are_not_taken_for_outages():
     for error in (
         asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
-        asyncpg.DataError("invalid input for query argument"),
         server_error("23502"),
         KeyError("x"),
     ):

@@ -45,8 +45,8 @@ returning (select state from before) as before,
 -- name: count_open — how many runs of a saga are not over
 select count(*) from {schema}.saga_runs where saga = cast(:saga as text) and closed_at is null
 
--- name: open_workflow_ids — those of some workflow ids whose run is not over
-select workflow_id from {schema}.saga_runs
+-- name: open_among — those of some workflow ids whose run is not over
+select workflow_id, saga, tenant, key, generation from {schema}.saga_runs
  where saga = cast(:saga as text) and closed_at is null and workflow_id = any(cast(:among as text[]))
 
 -- name: find_runs — newest first

@@ -1,0 +1,82 @@
+"""How errors travel in Temporal: without values that drivers quote, storable, bounded, and always (ADR 0033).
+
+The SDK's own converter takes `str(error)` for granted. A lone surrogate or a `__str__` that raises fails the conversion, and the
+server then tries a refused step again for ever; a message or a chain of causes over 2 MB keeps a run from closing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from temporalio.api.failure.v1 import Failure
+from temporalio.converter import DefaultFailureConverter, PayloadConverter
+from temporalio.exceptions import ApplicationError, CancelledError, FailureError
+
+from uno_workflows.events.limits import ERROR_TYPE, MESSAGE
+from uno_workflows.events.telling import error_type, frames_of, masked, message_of
+from uno_workflows.events.text import labelled, shown, storable
+
+DEEPEST: Final = 8
+"""Causes that travel with an error."""
+CAUSE_LENGTH: Final = 2000
+"""Characters of the message of a cause."""
+
+
+class UnoFailureConverter(DefaultFailureConverter):
+    """The SDK's converter, given a copy of each error that can be written."""
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        """Write an error and its causes; what cannot be written of it is left out, and said."""
+        self._write(exception, payload_converter, failure, depth=0)
+
+    def _write(self, error: BaseException, payload_converter: PayloadConverter, failure: Failure, *, depth: int) -> None:
+        if isinstance(error, FailureError) and error.failure:
+            failure.CopyFrom(error.failure)  # it came from a server, which has judged it
+            return
+        try:
+            super().to_failure(_copy(error, depth), payload_converter, failure)
+        except Exception as err:  # such as details that no converter takes
+            failure.Clear()
+            reason = f"{_words(error, CAUSE_LENGTH)} (its details cannot travel: {message_of(err, CAUSE_LENGTH)})"
+            final = isinstance(error, ApplicationError) and error.non_retryable
+            super().to_failure(ApplicationError(reason, type=_type(error), non_retryable=final), payload_converter, failure)
+        failure.stack_trace = frames_of(error)
+        if (cause := _cause(error)) is not None and depth < DEEPEST:
+            self._write(cause, payload_converter, failure.cause, depth=depth + 1)
+
+
+def _copy(error: BaseException, depth: int) -> BaseException:
+    """The same error without stack and causes, its texts storable."""
+    message = _words(error, CAUSE_LENGTH if depth else MESSAGE.most)
+    if isinstance(error, CancelledError):
+        return CancelledError(message, *error.details)
+    if isinstance(error, ApplicationError):
+        return ApplicationError(
+            message,
+            *error.details,
+            type=_type(error),
+            non_retryable=error.non_retryable,
+            next_retry_delay=error.next_retry_delay,
+            category=error.category,
+        )
+    if isinstance(error, FailureError):
+        return error  # of another kind, which only the SDK makes
+    return ApplicationError(message, type=error_type(error))
+
+
+def _words(error: BaseException, most: int) -> str:
+    """The message alone: the text of one of Temporal's errors begins with its type."""
+    return storable(masked(shown(error.message)), most) if isinstance(error, FailureError) else message_of(error, most)
+
+
+def _type(error: BaseException) -> str | None:
+    if isinstance(error, ApplicationError):
+        return None if error.type is None else labelled(storable(shown(error.type)), ERROR_TYPE)
+    return error_type(error)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """As the SDK judges it: what was being handled meanwhile is a cause of Temporal's own errors only."""
+    if error.__cause__ is not None:
+        return error.__cause__
+    return error.__context__ if isinstance(error, FailureError) and not error.__suppress_context__ else None
