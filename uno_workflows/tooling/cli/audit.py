@@ -15,7 +15,7 @@ from uno_workflows.events.audits import AuditStatus, DeliveryFinding, OldestWrit
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.processing.auditor import Auditor
 from uno_workflows.storage.store import PostgresStore
-from uno_workflows.tooling.cli.running import show
+from uno_workflows.tooling.cli.showing import say, show
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = ("subscription", "from", "audited_to", "pages", "events", "waiting", "findings")
@@ -72,7 +72,7 @@ def delivery(
     show([_row(status, report, as_json=as_json) for status in report.statuses], columns=COLUMNS, as_json=as_json, empty=EMPTY)
     if not as_json:
         for line in _remarks(report):
-            print(line)
+            say(line)
     if not report.agrees:
         raise typer.Exit(1)
 
@@ -93,7 +93,7 @@ def settle(
 
     if not asyncio.run(act()):
         raise typer.BadParameter(f"there is no open finding {number}; `uno audit delivery` shows those that are")
-    print(f"finding {number} is settled")
+    say(f"finding {number} is settled")
 
 
 async def _report(subscription: str | None, *, now: bool) -> Report:

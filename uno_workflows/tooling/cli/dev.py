@@ -20,6 +20,7 @@ from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.observability.exporting import exported_traces
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.tooling.cli.running import log_to_stderr, run_until_stopped
+from uno_workflows.tooling.cli.showing import say
 from uno_workflows.tooling.cli.worker import Verbose
 
 
@@ -58,7 +59,7 @@ def dev(
 
             def ready() -> None:
                 set_heap_aside()
-                print(f"uno dev ready: {catalogue.summary()}", flush=True)
+                say(f"uno dev ready: {catalogue.summary()}")
 
             if modules:
                 async with exported_traces(wanted=traces, service=settings.app):

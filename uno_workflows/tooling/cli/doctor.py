@@ -20,7 +20,7 @@ from uno_workflows.dispatch.search_attributes import missing_search_attributes
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.storage.doctor import Finding, examine, holders
 from uno_workflows.storage.store import PostgresStore
-from uno_workflows.tooling.cli.running import show
+from uno_workflows.tooling.cli.showing import show
 
 COLUMNS = ("check", "ok", "advice")
 LONG_SECONDS = 10

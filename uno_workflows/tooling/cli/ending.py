@@ -9,7 +9,7 @@ import typer
 from temporalio.service import RPCError
 
 from uno_workflows.events.errors import ConfigurationError, UnoError
-from uno_workflows.observability.line import cut, printable, shown
+from uno_workflows.events.telling import error_type, message_of
 from uno_workflows.tooling.leaving import STOPPED_AT_ONCE
 from uno_workflows.tooling.streams import OutputFailed
 
@@ -42,4 +42,4 @@ def _unforeseen(error: BaseException) -> str:
     """A sentence for an error that no one has foreseen; it names the line, for a report."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}: {printable(cut(shown(error)))}; this should have been foreseen: please report it"
+    return f"{error_type(error)}{place}: {message_of(error)}; this should have been foreseen: please report it"

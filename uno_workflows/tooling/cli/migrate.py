@@ -12,6 +12,7 @@ from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
 from uno_workflows.storage import migrations
+from uno_workflows.tooling.cli.showing import say
 
 
 def migrate(
@@ -40,9 +41,10 @@ def migrate(
 
 async def _migrate(settings: Settings, catalogue: Catalogue, *, whole: bool) -> None:
     applied = await migrations.migrate(settings.database_url, schema=settings.schema)
-    print("\n".join(f"applied {name}" for name in applied) or f"schema {settings.schema} is up to date")
+    for line in [f"applied {name}" for name in applied] or [f"schema {settings.schema} is up to date"]:
+        say(line)
     if whole:
         async with open_store(settings) as store:
             await register_subscriptions(store, catalogue)
         number = len(catalogue.sagas) + len(catalogue.projections)
-        print(f"{number} subscription{'s' if number != 1 else ''} registered")
+        say(f"{number} subscription{'s' if number != 1 else ''} registered")

@@ -1,26 +1,20 @@
-"""What commands share: an event loop with a stop signal, log lines, and rows as a table or as JSON."""
+"""What commands share: an event loop with a stop signal, log lines, and complaints."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final, cast
-
-from rich.console import Console
-from rich.table import Table
+from typing import Any, cast
 
 from uno_workflows.config import Settings
 from uno_workflows.observability.core_logs import forward_core_logs
 from uno_workflows.observability.log_format import Format, Level, configure_logs, logs_are_json
 from uno_workflows.observability.logs import get_logger
+from uno_workflows.tooling.cli.showing import say
 from uno_workflows.tooling.leaving import STOPPED_AT_ONCE, leave
-
-WIDE: Final = 10_000
-"""Columns of a table that nobody looks at: for grep, a row is a line."""
 
 log = get_logger("uno_workflows.cli")
 
@@ -67,18 +61,7 @@ def complain(problem: str) -> None:
     if logs_are_json():
         log.error("command_failed", reason=problem)
     else:
+        first, *more = problem.splitlines() or [""]
         with suppress(OSError):  # if there is no place to say it, the exit code says it
-            print(f"uno: {problem}", file=sys.stderr, flush=True)
-
-
-def show(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], as_json: bool, empty: str) -> None:
-    """Print rows: a table for people, a JSON array for programs."""
-    if as_json:
-        print(json.dumps(list(rows), default=str))
-    elif not rows:
-        print(empty)
-    else:
-        table = Table(*columns, box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*("" if row[c] is None else str(row[c]) for c in columns))
-        Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+            for line in (f"uno: {first}", *(f"     {one}" for one in more)):
+                say(line, file=sys.stderr)

@@ -10,7 +10,7 @@ import typer
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
 from uno_workflows.events.runs import RunState
-from uno_workflows.tooling.cli.running import show
+from uno_workflows.tooling.cli.showing import say, show
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = ("workflow_id", "state", "started_at", "closed_at", "reason")
@@ -51,6 +51,6 @@ async def _list(saga: str | None, state: RunState | None, limit: int, as_json: b
     rows = [{name: getattr(run, name) for name in COLUMNS} for run in runs]
     show(rows, columns=COLUMNS, as_json=as_json, empty="no runs")
     if late and not as_json:
-        print(f"{late} event{'s' if late > 1 else ''} came after the end of their saga, or were not taken before it")
+        say(f"{late} event{'s' if late > 1 else ''} came after the end of their saga, or were not taken before it")
     if pending and not as_json:
-        print(f"{pending} event{'s wait' if pending > 1 else ' waits'} for the start of their saga")
+        say(f"{pending} event{'s wait' if pending > 1 else ' waits'} for the start of their saga")

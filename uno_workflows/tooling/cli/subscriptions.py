@@ -10,7 +10,7 @@ import typer
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
 from uno_workflows.events.subscriptions import SubscriptionStatus
-from uno_workflows.tooling.cli.running import show
+from uno_workflows.tooling.cli.showing import say, show
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = ("name", "state", "position", "lag", "owner", "updated_at", "reason")
@@ -52,7 +52,7 @@ def pause(name: Name) -> None:
             await store.subscriptions.pause(name)
 
     asyncio.run(act())
-    print(f"{name} is paused; `uno subscriptions resume {name}` has it go on")
+    say(f"{name} is paused; `uno subscriptions resume {name}` has it go on")
 
 
 @app.command()
@@ -74,7 +74,7 @@ def resume(
             await store.subscriptions.resume(name, skip=skip)
 
     asyncio.run(act())
-    print(f"{name} goes on")
+    say(f"{name} goes on")
 
 
 def _row(status: SubscriptionStatus) -> dict[str, Any]:
