@@ -16,6 +16,7 @@ from typing import Final
 import temporalio
 
 from uno_workflows.events.errors import ConfigurationError, DeclarationError, UnoError
+from uno_workflows.events.telling import error_type, message_of
 
 OURS: Final = str(Path(__file__).parents[1])
 SDK: Final = str(Path(temporalio.__file__).parent)
@@ -77,9 +78,9 @@ def _import(name: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as err:  # a module that exits when it is imported would take us along, without a word
-        reason = err.msg if isinstance(err, SyntaxError) else err
+        reason = err.msg if isinstance(err, SyntaxError) else message_of(err)
         hint = _meant(name) if isinstance(err, ModuleNotFoundError) and name.endswith(".py") else _shadows()
-        raise ConfigurationError([f"module {name!r} does not import: {where(err)}{type(err).__name__}: {reason}{hint}"]) from err
+        raise ConfigurationError([f"module {name!r} does not import: {where(err)}{error_type(err)}: {reason}{hint}"]) from err
 
 
 def _meant(name: str) -> str:

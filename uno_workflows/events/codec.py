@@ -13,6 +13,7 @@ from uno_workflows.events.building import build
 from uno_workflows.events.reading import reading_schema
 from uno_workflows.events.sameness import difference, is_same, without_cached
 from uno_workflows.events.strictness import DEPTH, check_json
+from uno_workflows.events.telling import message_of
 
 V = TypeVar("V")
 
@@ -79,7 +80,7 @@ class Codec(Generic[V]):
         try:
             data = self._serializer.to_json(checked, by_alias=False, warnings="error")
         except (PydanticSerializationError, ValueError) as error:
-            raise Fault("", f"cannot be written: {error}", wrong_type=True) from None
+            raise Fault("", f"cannot be written: {message_of(error)}", wrong_type=True) from None
         if reason := bytes_fault(data, most):
             raise Fault("", reason, wrong_type=False)
         try:
@@ -132,7 +133,7 @@ class Codec(Generic[V]):
         except ValidationError as error:
             raise fault_of(error) from None
         except (PydanticSerializationError, ValueError) as error:
-            raise Fault("", str(error), wrong_type=True) from None
+            raise Fault("", message_of(error), wrong_type=True) from None
         return checked, unknown if bare is value else None
 
 
