@@ -109,10 +109,15 @@ def parse_workflow_id(made: str) -> tuple[str, str, str, int]:
     """
     body, at, generation = made.partition("@")
     saga, *rest = body.split("/")
-    if HASHED in body or not 1 <= len(rest) <= 2:
+    if is_cut(body) or not 1 <= len(rest) <= 2:
         raise ValueError(f"the workflow id {cut(made, 80)!r} does not tell its key")
     tenant, key = rest if len(rest) == 2 else ("", rest[0])
     return saga, unquote(tenant), unquote(key), int(generation) if at else 0
+
+
+def is_cut(made: str) -> bool:
+    """Whether a workflow id of a saga's run was cut, so that it does not tell its key."""
+    return HASHED in made
 
 
 def _check_key(saga: str, key: str) -> None:

@@ -11,7 +11,7 @@ from opentelemetry import trace
 from temporalio import activity, workflow
 
 from uno_workflows.events.calls import CurrentStep, current_step
-from uno_workflows.events.names import parse_workflow_id
+from uno_workflows.events.names import is_cut, parse_workflow_id
 
 
 def surroundings() -> dict[str, Any]:
@@ -46,9 +46,11 @@ def _of_step(step: CurrentStep) -> dict[str, Any]:
 
 
 def run_fields(workflow_id: str, workflow_type: str, **fields: Any) -> dict[str, Any]:
-    """Fields of a run; a workflow that is no saga of ours has its ids alone."""
+    """Fields of a run; a workflow that is no saga of ours has its ids alone, and a cut id does not tell its key."""
     found: dict[str, Any] = {"workflow_id": workflow_id, **fields}
     if "/" in workflow_id and workflow_id.partition("/")[0] == workflow_type:
+        if is_cut(workflow_id):
+            return {"saga": workflow_type, **found}
         with suppress(ValueError):  # somebody else's workflow, whose id only looks like ours
             saga, tenant, key, generation = parse_workflow_id(workflow_id)
             found = {"saga": saga, "saga_key": key, **found}

@@ -79,3 +79,18 @@ def test_public_state_shows_what_json_cannot_hold():
     assert found["odd"].startswith("<object")
     assert (found["raw"], found["huge"]) == ("_w==", "Infinity")
     assert "_private" not in found
+
+
+def test_state_that_cannot_be_written_is_shown_as_text() -> None:
+    class Odd:
+        def __init__(self) -> None:
+            self.words, self.other = "no \ud800\x00", 7
+
+    assert public_state(Odd()) == {"words": "no \\ud800\\x00", "other": "7"}
+
+
+def test_notes_and_outcomes_of_any_text_make_details_that_can_travel(shown: list[str]) -> None:
+    journal = Journal("Trial \ud800")
+    journal.settle(journal.begin("step"), "failed", "\ud800\x00" * 1000)
+    journal.conclude("over \ud800")
+    assert len(shown[-1].encode()) < 20_000

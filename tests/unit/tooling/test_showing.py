@@ -6,10 +6,12 @@ import io
 import json
 import sys
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uno_workflows.tooling.cli.ending import ending
 from uno_workflows.tooling.cli.running import complain
 from uno_workflows.tooling.cli.showing import cell, say, show
 
@@ -56,3 +58,11 @@ def test_what_is_said_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_complaint_of_several_lines_is_indented(capsys: pytest.CaptureFixture[str]) -> None:
     complain("first\nuno: forged\x1b[31m")
     assert capsys.readouterr().err == "uno: first\n     uno: forged\\x1b[31m\n"
+
+
+def test_an_error_that_no_one_has_foreseen_ends_a_command_without_the_values_that_a_driver_quotes() -> None:
+    error = asyncpg.DataError("invalid input for query argument $1: 'CANARY' (expected str, got int)")
+    code, (sentence,) = ending(error)
+    assert code == 1
+    assert "query argument $1: expected str, got int" in sentence
+    assert "CANARY" not in sentence
