@@ -13,7 +13,7 @@ import pytest
 
 from uno_workflows.events import protocols
 from workers.bank.chaos.crashes import Crashes
-from workers.bank.chaos.points import _TARGETS, AIMS, NOTES, PLACES, POINTS, ROLE
+from workers.bank.chaos.points import _TARGETS, AIMS, GATE, NOTES, PLACES, POINTS, ROLE
 
 DIES = """
 import asyncio, os
@@ -35,9 +35,11 @@ asyncio.run(main())
 """
 
 
-def lives(folder: Path, aims: dict[str, int]) -> tuple[int, list[str], list[str]]:
+def lives(folder: Path, aims: dict[str, int], *, gate: Path | None = None) -> tuple[int, list[str], list[str]]:
     """Run a process that appends three times; its exit code, what it said and what it noted."""
     environment = {**os.environ, NOTES: str(folder / "notes"), AIMS: json.dumps({"after": 0, "at": aims})}
+    if gate is not None:
+        environment[GATE] = str(gate)
     done = subprocess.run([sys.executable, "-c", DIES], env=environment, capture_output=True, text=True, check=False)
     notes = (folder / "notes").read_text().splitlines() if (folder / "notes").exists() else []
     return done.returncode, done.stdout.split(), [json.loads(line)["point"] for line in notes]
@@ -122,6 +124,38 @@ def test_lives_are_aimed_at_what_has_too_few_hits_and_their_ends_are_counted(tmp
     assert "start before" not in json.loads(crashes.begins("worker-1")[AIMS])["at"]
     assert set(json.loads(crashes.begins("writer-1")[AIMS])["at"]) == set(POINTS[:4])
     assert len(crashes.missing) == len(POINTS) - 1
+
+
+def test_workers_crash_again_only_when_the_others_have_got_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crashes, clock = Crashes(1, wanted=2, folder=tmp_path), [100.0]
+    monkeypatch.setattr("workers.bank.chaos.crashes.time.monotonic", lambda: clock[0])
+    environment = crashes.environment("worker-1")
+    gate = Path(environment[GATE])
+    assert GATE not in crashes.environment("writer-1")
+    crashes.pace(ended=3, slowest=20, lag=5)
+    assert gate.exists()
+    Path(environment[NOTES]).write_text('{"what": "crash", "point": "start before"}\n')
+    assert crashes.ended("worker-1")
+    assert not gate.exists()
+    crashes.pace(ended=4, slowest=20, lag=5)  # the slowest subscription stands still
+    crashes.pace(ended=3, slowest=25, lag=0)  # no saga came to its end
+    assert not gate.exists()
+    crashes.pace(ended=4, slowest=25, lag=1)
+    assert gate.exists()
+    gate.unlink()
+    crashes.pause, crashes._closed = 4.0, (100.0, 4, 25)
+    crashes.pace(ended=9, slowest=50, lag=0)
+    assert not gate.exists()
+    clock[0] += 4
+    crashes.pace(ended=9, slowest=50, lag=0)
+    assert gate.exists()
+
+
+def test_a_process_whose_gate_is_closed_lives(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    assert lives(tmp_path, {"append before": 1}, gate=gate)[0] == 0
+    gate.touch()
+    assert lives(tmp_path, {"append before": 1}, gate=gate)[0] == -9
 
 
 def test_the_same_seed_aims_the_same(tmp_path: Path) -> None:

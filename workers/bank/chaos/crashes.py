@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,17 +16,15 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
-from workers.bank.chaos.points import AIMS, NOTES, PLACES, POINTS, ROLE
+from workers.bank.chaos.points import AIMS, GATE, NOTES, PLACES, POINTS, ROLE
 
 SUBSCRIPTIONS: Final = ("saga:Transfer", "projection:Balances", "projection:TransfersByState")
-SHORT: Final = (0.2, 1.0)
-LONG: Final = (8.0, 20.0)
-"""Seconds of a life in which it does not die: from, to. A short one is likely to die with what it began; long ones see to it that
-there is something to begin with."""
-LONG_SHARE: Final = {True: 1.0, False: 0.3}
-"""How many lives are long: all of them while faults of the plan go on, then some."""
-PASSES: Final = (1, 6)
-"""How often a point is passed at most before a life ends at it."""
+FIRST: Final = (0.2, 1.0)
+"""Seconds of a life in which it does not die: from, to."""
+PASSES: Final = {"worker": (1, 4), "writer": (1, 2)}
+"""How often a point is passed at most before a life ends at it: from, to. In a closed loop a writer has little to say."""
+PATIENCE: Final = 10.0
+"""Seconds after which workers may crash again although nothing got on."""
 GIVE_UP_SECONDS: Final = 5.0
 
 
@@ -42,7 +41,7 @@ class Crashes:
         hits: How often each point ended a life.
         lives: How many lives were begun.
         paths: What the processes noted of what they went through.
-        calm: Whether lives are to be long.
+        pause: Seconds between two crashes of workers, at least.
     """
 
     def __init__(self, seed: int, *, wanted: int, folder: Path, points: Sequence[str] = POINTS) -> None:
@@ -52,18 +51,22 @@ class Crashes:
         self.hits: Counter[str] = Counter()
         self.lives: Counter[str] = Counter()
         self.paths: Counter[str] = Counter()
-        self.calm = True
+        self.pause = 0.0
+        self._gate = folder / "crashes.allowed"
+        self._seen = (0, 0)
+        self._closed = (0.0, 0, 0)
 
     def environment(self, name: str) -> Mapping[str, str]:
         """What a process has in all its lives."""
-        return {ROLE: role_of(name), NOTES: str(self._notes(name))}
+        gate = {GATE: str(self._gate)} if role_of(name) == "worker" else {}
+        return {ROLE: role_of(name), NOTES: str(self._notes(name)), **gate}
 
     def begins(self, name: str) -> Mapping[str, str]:
         """What a process has in its next life: the points that it is to die at, the first that comes."""
         self.lives[name] += 1
-        aims = {point: self._chance.randint(*PASSES) for point in self.missing if PLACES[_place(point)] == role_of(name)}
-        span = LONG if self._chance.random() < LONG_SHARE[self.calm] else SHORT
-        return {AIMS: json.dumps({"after": round(self._chance.uniform(*span), 2), "at": aims})}
+        role = role_of(name)
+        aims = {point: self._chance.randint(*PASSES[role]) for point in self.missing if PLACES[_place(point)] == role}
+        return {AIMS: json.dumps({"after": round(self._chance.uniform(*FIRST), 2), "at": aims})}
 
     @property
     def missing(self) -> list[str]:
@@ -74,7 +77,26 @@ class Crashes:
         """A life ended: whether at a crash point. Reads what it noted."""
         before = self.hits.total()
         self.read(name)
-        return self.hits.total() > before
+        crashed = self.hits.total() > before
+        if crashed and role_of(name) == "worker":
+            self._gate.unlink(missing_ok=True)
+            self._closed = (time.monotonic(), self._seen[0], self._seen[1])
+        return crashed
+
+    def pace(self, *, ended: int, slowest: int, lag: int) -> None:
+        """Let workers crash again once the others have got on: workers that die faster than they work show nothing.
+
+        Args:
+            ended: Sagas that came to their end so far.
+            slowest: Where the slowest subscription stands.
+            lag: How far it is behind the head of the log.
+        """
+        self._seen = (ended, slowest)
+        since, ended_then, slowest_then = self._closed
+        waited = time.monotonic() - since
+        got_on = ended > ended_then and (slowest > slowest_then or not lag)
+        if waited >= self.pause and (got_on or waited >= PATIENCE):
+            self._gate.touch()
 
     def read(self, name: str) -> None:
         """Take in what a process has noted since the last time."""

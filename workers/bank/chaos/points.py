@@ -28,6 +28,8 @@ SIDES: Final[tuple[Side, ...]] = ("before", "after")
 NOTES: Final = "CHAOS_NOTES"
 """The variable that names the file of notes."""
 ROLE: Final = "CHAOS_ROLE"
+GATE: Final = "CHAOS_GATE"
+"""The variable that names a file: while it is not there, no process dies at a point. Without the variable they always may."""
 AIMS: Final = "CHAOS_AIMS"
 """The variable that says where this life ends: JSON, `{"after": seconds, "at": {"start before": 3, …}}`."""
 
@@ -58,6 +60,7 @@ class Armed:
     """
 
     notes: int | None = None
+    gate: str = ""
     hot: float = 0.0
     left: dict[str, int] = field(default_factory=dict)
 
@@ -70,7 +73,7 @@ class Armed:
         """Die here, if it is time to."""
         point = f"{place} {side}"
         left = self.left.get(point)
-        if left is None or time.monotonic() < self.hot:
+        if left is None or time.monotonic() < self.hot or (self.gate and not os.path.exists(self.gate)):
             return
         self.left[point] = left - 1
         if left <= 1:
@@ -94,6 +97,7 @@ def arm(environment: Mapping[str, str]) -> None:
     """Read where this life ends, and where it takes notes."""
     if path := environment.get(NOTES):
         ARMED.notes = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    ARMED.gate = environment.get(GATE, "")
     aims = json.loads(environment.get(AIMS, "{}"))
     ARMED.left = dict(aims.get("at", {}))
     ARMED.hot = time.monotonic() + float(aims.get("after", 0))

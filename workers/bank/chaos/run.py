@@ -23,7 +23,9 @@ PLAN: Final = "plan.json"
 STALL: Final = 120.0
 """Seconds without one saga ending after which what is left to be done counts as stuck. The longest wait that a step may have
 before its next attempt is a minute (`Retry.maximum`)."""
-POINTS_SECONDS: Final = 300.0
+CALM_SECONDS: Final = 4.0
+"""Seconds between two crashes of workers while the faults of the plan go on."""
+POINTS_SECONDS: Final = 600.0
 """For how long the load goes on after the last fault, for crash points that have too few hits."""
 SETTLE: Final = 600.0
 """Seconds after the last fault and the last append within which every lag is 0 and no run is open, on however slow a machine."""
@@ -45,7 +47,7 @@ async def run(plan: Plan, *, folder: Path, build: Build = PRODUCT, say: Say = la
     began = time.monotonic()
     async with running(plan, folder, build) as system, watching(system) as watch:
         say(f"{plan.workers} workers and {plan.writers} writers at work after {time.monotonic() - began:.1f} s")
-        system.crashes.calm = build.insists
+        system.crashes.pause = CALM_SECONDS if build.insists else 0.0
         breaker = Breaker(system, watch, say)
         await breaker.carry_out(plan)
         progress = Progress(watch, stall)
@@ -64,7 +66,7 @@ async def run(plan: Plan, *, folder: Path, build: Build = PRODUCT, say: Say = la
 async def _hit_every_point(system: System, watch: Watch, plan: Plan, progress: Progress, say: Say, *, insists: bool) -> None:
     """Let the load go on until each crash point has its hits; those that did not get them are findings, if one insists."""
     crashes, end = system.crashes, time.monotonic() + POINTS_SECONDS
-    crashes.calm = False
+    crashes.pause = 0.0
     if plan.sagas is not None and plan.open:
         await _writers_are_done(system, watch, progress)
     if crashes.missing and not watch.findings:

@@ -210,7 +210,7 @@ async def _add(system: System, stack: AsyncExitStack, name: str, argv: list[str]
     kept = Kept(
         name,
         argv,
-        environment={**environment, **crashes.environment(name), "UNO_PROFILE": "fast" if crashes.wanted else "default"},
+        environment={**environment, **crashes.environment(name)},
         log=system.folder / f"{name}.log",
         launcher=build.launcher,
         ready=READY if role_of(name) == "worker" else "",

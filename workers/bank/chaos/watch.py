@@ -27,6 +27,7 @@ select (select count(*) from uno.events) as events,
        (select count(*) from uno.saga_runs where closed_at is not null) as ended,
        (select count(*) from uno.saga_runs where closed_at is null) as open,
        (select coalesce(max(q.last_value - s.position), 0) from uno.subscriptions s, uno.position_seq q) as lag,
+       (select coalesce(min(position), 0) from uno.subscriptions) as slowest,
        (select last_value from uno.position_seq) as head
 """
 OURS: Final = 5
@@ -39,13 +40,15 @@ class Glance:
 
     Attributes:
         ended: Sagas that came to their end.
-        lag: Of the slowest subscription.
+        lag: Of the slowest subscription, and
+        slowest: where it stands.
     """
 
     events: int = 0
     ended: int = 0
     open: int = 0
     lag: int = 0
+    slowest: int = 0
     head: int = 0
 
     @property
@@ -148,6 +151,7 @@ class Watch:
             self._moves.append(time.monotonic())
         self.most_open = max(self.most_open, glance.open)
         self._last = glance
+        self._system.crashes.pace(ended=glance.ended, slowest=glance.slowest, lag=glance.lag)
         return glance
 
 
