@@ -16,6 +16,7 @@ from apps.running import App, running
 from uno_workflows import Settings
 from uno_workflows.app.worker import Role
 from uno_workflows.devstack import temporal as temporal_server
+from uno_workflows.devstack.environment import forget_servers
 from uno_workflows.devstack.postgres import PostgresServer
 from uno_workflows.devstack.temporal import TemporalServer
 from uno_workflows.events.encoding import to_new_events
@@ -27,6 +28,7 @@ _numbers = count(1)
 # machines differ, and no test is about time
 hypothesis.settings.register_profile("uno", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("uno")
+forget_servers()  # a developer's shell may be set up for production
 # a shell's background jobs ignore it, and so would every process that a test starts and then interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -6,10 +6,12 @@ import asyncio
 import os
 from contextlib import suppress
 
+from uno_workflows.devstack.environment import without_servers
+
 
 def inherited_environment() -> dict[str, str]:
-    """Our own environment, without settings that are meant for other servers than ours."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_"))}
+    """Our own environment, without settings of the framework's and what leads to other servers than ours."""
+    return {name: value for name, value in without_servers(os.environ).items() if not name.startswith("UNO_")}
 
 
 async def stop(process: asyncio.subprocess.Process, *, grace: float) -> None:

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, Final, NoReturn
 
+from uno_workflows.devstack.environment import forget_servers
+
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 
@@ -21,7 +23,11 @@ def run_and_leave(command: Coroutine[Any, Any, int]) -> NoReturn:
 
 
 def exit_code(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command to its end, and return its exit code: 130 if Ctrl-C ended it, 143 if SIGTERM did; both cancel it first."""
+    """Run a command to its end, and return its exit code: 130 if Ctrl-C ended it, 143 if SIGTERM did; both cancel it first.
+
+    These commands start servers of their own, so what the environment says of others is forgotten before.
+    """
+    forget_servers()
     try:
         return asyncio.run(_cancelled_by_sigterm(command))
     except KeyboardInterrupt:

@@ -25,6 +25,7 @@ from temporalio.client import Client
 from uno_workflows import Event, Uno
 from uno_workflows.app.registering import register_subscriptions
 from uno_workflows.config import Settings
+from uno_workflows.devstack.environment import without_servers
 from uno_workflows.devstack.processes import stat_of
 from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import new_event_id
@@ -55,7 +56,7 @@ async def until(condition: Callable[[], Any], *, limit: float = LIMIT, what: str
 
 def clean_environment() -> dict[str, str]:
     """Ours, without what the product reads of it, and with log lines for people: who reads a failed test is one."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_", "SHOP_"))}
+    kept = {name: value for name, value in without_servers(os.environ).items() if not name.startswith(("UNO_", "SHOP_"))}
     return {**kept, "UNO_LOG_FORMAT": "console"}
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from acceptance.leftovers import processes_of
+from acceptance.production import PRODUCTION
 
 from workers.retail.reading import DECEMBER_2010
 
@@ -45,7 +46,7 @@ class Finished:
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the demo with its data below a folder."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("UNO_", "TEMPORAL_", "RETAIL_"))}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("UNO_", "RETAIL_"))} | PRODUCTION
     return subprocess.Popen(
         [sys.executable, "-m", "workers.retail.demo", "--no-wait", *arguments],
         cwd=folder,

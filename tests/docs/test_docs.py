@@ -15,6 +15,7 @@ from patience import LIMIT
 
 from docs.blocks import Block, blocks_of
 from uno_workflows.config import variables
+from uno_workflows.devstack.environment import without_servers
 from uno_workflows.events import limits
 from uno_workflows.observability.catalogue import CATALOGUE, Kind, Metric
 from uno_workflows.observability.log_events import rows
@@ -36,7 +37,7 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         bin_folder = str(Path(sys.executable).parent)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNO_", "TEMPORAL_"))}
+        kept = {name: value for name, value in without_servers(os.environ).items() if not name.startswith("UNO_")}
         self.env = {**kept, "PATH": f"{bin_folder}:{os.environ.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
         self.running: list[subprocess.Popen[str]] = []
         self.listeners: list[threading.Thread] = []

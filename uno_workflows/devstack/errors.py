@@ -96,3 +96,17 @@ class StartFailed(DevStackError):
         self.log = log
         self.tail = tail
         super().__init__(f"{server} did not start; the end of {log}:\n{tail}")
+
+
+class ServerEnded(DevStackError):
+    """A server that was running has ended, and nobody had asked it to.
+
+    Attributes:
+        server: Its name.
+        log: file with all that the server said.
+    """
+
+    def __init__(self, server: str, log: Path) -> None:
+        self.server = server
+        self.log = log
+        super().__init__(f"{server} has ended; see the end of {log}")

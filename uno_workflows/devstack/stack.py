@@ -3,15 +3,25 @@
 import asyncio
 import shutil
 import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
+from typing import Final, NoReturn, Self
 
 from uno_workflows.devstack.binaries import postgres_package, temporal_program
+from uno_workflows.devstack.environment import NO_PROFILES
+from uno_workflows.devstack.errors import ServerEnded
 from uno_workflows.devstack.lock import hold
 from uno_workflows.devstack.postgres import PostgresServer
 from uno_workflows.devstack.retention import NAMESPACE
 from uno_workflows.devstack.temporal import TemporalServer
+
+LOOK_SECONDS: Final = 0.1
+ENDS: Final = 4
+"""So many ends of servers within `ENDS_SECONDS` are no accident: what ends them should be looked at."""
+ENDS_SECONDS: Final = 60.0
 
 
 class DevStack:
@@ -60,12 +70,52 @@ class DevStack:
         return self.temporal.ui_url
 
     def environment(self) -> dict[str, str]:
-        """Return the variables by which a child process finds both servers."""
+        """Return the variables by which a child process finds both servers, and no profile with keys for others."""
         return {
             "UNO_DATABASE_URL": self.database_url,
             "TEMPORAL_ADDRESS": self.temporal_address,
             "TEMPORAL_NAMESPACE": NAMESPACE,
+            **NO_PROFILES,
         }
+
+    async def end_of_a_server(self) -> NoReturn:
+        """Wait until one of the servers has ended, which only `stop` may ask of it.
+
+        Raises:
+            ServerEnded: names the server.
+        """
+        while all(server.is_running for server in self.servers.values()):  # noqa: ASYNC110 (the end of a process sets no event)
+            await asyncio.sleep(LOOK_SECONDS)
+        name = next(name for name, server in self.servers.items() if not server.is_running)
+        raise ServerEnded(name, self.servers[name].log)
+
+    async def keep(self, *, ended: Callable[[ServerEnded], None], again: Callable[[str], None]) -> NoReturn:
+        """Start a server again whenever it has ended; its data and its ports are those that it had.
+
+        Args:
+            ended: Told of each end.
+            again: Told the name of a server that is up again.
+
+        Raises:
+            ServerEnded: one ended for the fourth time within a minute.
+            DevStackError: one does not start again.
+        """
+        ends: deque[float] = deque(maxlen=ENDS)
+        while True:
+            try:
+                await self.end_of_a_server()
+            except ServerEnded as end:
+                ended(end)
+                ends.append(time.monotonic())
+                if len(ends) == ENDS and ends[-1] - ends[0] < ENDS_SECONDS:
+                    raise
+                await self.servers[end.server].start()
+                again(end.server)
+
+    @property
+    def servers(self) -> dict[str, PostgresServer | TemporalServer]:
+        """Both, by name."""
+        return {"Postgres": self.postgres, "Temporal": self.temporal}
 
     async def start(self) -> None:
         """Start both servers; when one cannot be, neither is.

@@ -78,6 +78,13 @@ class TemporalServer(Server):
         """Address of the web UI; `None` when headless. Known once started."""
         return None if self._headless else f"http://127.0.0.1:{self._ports[1]}"
 
+    @property
+    def log(self) -> Path:
+        """File with all that the server said. Known once started."""
+        if self._folder is None:
+            raise NotStarted
+        return self._folder / "temporal.log"
+
     async def start(self) -> None:
         """Start the server. Harmless when it runs.
 
@@ -162,7 +169,7 @@ class TemporalServer(Server):
             argv=argv,
             environment={"HOME": str(folder), "PATH": "/usr/bin:/bin", "TZ": "UTC"},  # no settings of the user's
             identity=SELF,
-            log=str(folder / "temporal.log"),
+            log=str(self.log),
             writable=None,
             preparation=None,
             stop_signal=signal.SIGKILL if self._disposable else signal.SIGTERM,

@@ -47,6 +47,13 @@ _ALL: Final = (
     LogEvent("worker_stopped", "info", "A worker has stopped, and holds nothing any more"),
     LogEvent("command_failed", "error", "The command could not go on, and the process ends", "mend what `reason` names"),
     LogEvent(
+        "server_ended",
+        "error",
+        "A server of `uno dev` has ended without being asked; it is started again, at most three times in a minute",
+        "look at the end of `log`",
+    ),
+    LogEvent("server_started_again", "info", "A server of `uno dev` that had ended is up again, with its data and its port"),
+    LogEvent(
         "worker_part_stuck",
         "error",
         "A part did not stop in time, because its event loop is blocked; its leases time out",

@@ -71,7 +71,7 @@ async def _run(
 ) -> int:
     tracker, stuck, before = Tracker(), list[str](), await standing(uno)
     total = len(selected.classified)
-    async with running(outside, stack.environment()) as children, _beside(watch(children)):
+    async with running(outside, stack.environment()) as children, _beside(watch(children, stack)):
         async with _beside(tracker.follow(uno), show(tracker, total=total, console=errors)), Shop.open(uno) as shop:
             try:
                 await take_all(shop, selected.classified, selected.supplies, tracker)

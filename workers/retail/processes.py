@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from uno_workflows.devstack.stack import DevStack
 from workers.children import inherited_environment, stop
 from workers.retail.gateway_client import ADDRESS
 
@@ -135,6 +136,6 @@ async def running(outside: Outside, environment: Mapping[str, str]) -> AsyncIter
         yield children
 
 
-async def watch(children: list[Child]) -> None:
-    """Return never; raises `ProcessEnded` as soon as one of them has ended."""
-    await asyncio.gather(*(child.ended() for child in children))
+async def watch(children: list[Child], stack: DevStack) -> None:
+    """Return never; raises `ProcessEnded` or `ServerEnded` as soon as a process or a server has ended."""
+    await asyncio.gather(stack.end_of_a_server(), *(child.ended() for child in children))

@@ -236,9 +236,7 @@ def test_a_file_that_takes_the_place_of_python_s_own_is_named(folder: Path):
     sys.modules.pop("this", None)
     (folder / "this.py").write_text("x = 1\n")
     (folder / "needs_this.py").write_text("from this import s\n")
-    assert refused("needs_this").endswith(
-        f"; {folder}/this.py was imported in place of Python's own module 'this': rename it"
-    )
+    assert refused("needs_this").endswith(f"; {folder}/this.py was imported in place of Python's own module 'this': rename it")
 
 
 @pytest.mark.parametrize(

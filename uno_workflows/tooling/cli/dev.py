@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +17,13 @@ from uno_workflows.app.heap import set_heap_aside
 from uno_workflows.app.sdk_worker import build_id
 from uno_workflows.app.worker import run_worker
 from uno_workflows.config import Settings, traces_wanted
+from uno_workflows.devstack.environment import forget_servers, shell_lines
+from uno_workflows.devstack.errors import ServerEnded
 from uno_workflows.devstack.stack import DevStack
 from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.observability.exporting import exported_traces
 from uno_workflows.storage.migrations import migrate
-from uno_workflows.tooling.cli.running import log_to_stderr, run_until_stopped
+from uno_workflows.tooling.cli.running import log, log_to_stderr, run_until_stopped
 from uno_workflows.tooling.cli.showing import say
 from uno_workflows.tooling.cli.worker import Verbose
 
@@ -36,12 +40,15 @@ def dev(
 ) -> None:
     """Start an embedded Postgres, a Temporal server with its UI, and a worker for the modules.
 
+    Addresses and credentials of other servers in the environment (PG*, TEMPORAL_*, UNO_DATABASE_URL) are ignored.
+
     Examples:
 
       uno dev shop
 
       uno dev --ephemeral shop
     """
+    foreign = forget_servers()
     told = Settings.from_env(database_url="not yet: the server is started below")
     log_to_stderr(told, verbose=verbose, person=True)
     catalogue, traces = discover(modules or []), traces_wanted()
@@ -53,18 +60,38 @@ def dev(
             settings = Settings.from_env()
             await migrate(settings.database_url, schema=settings.schema)
             await ensure_search_attributes(await connect_temporal())  # else `uno doctor` misses them until the first worker
-            for name, value in stack.environment().items():
-                print(f"export {name}={value}")
+            print("\n".join(shell_lines(stack.environment(), also=foreign)))
             print(f"Temporal UI: {stack.ui_url}", flush=True)
 
             def ready() -> None:
                 set_heap_aside()
                 say(f"uno dev ready: {catalogue.summary()}")
 
-            if modules:
-                async with exported_traces(wanted=traces, service=settings.app):
+            async with kept(stack, stop), exported_traces(wanted=traces, service=settings.app):
+                if modules:
                     await run_worker(settings, catalogue, stop=stop, ready=ready)
-            else:
-                await stop.wait()
+                else:
+                    await stop.wait()
 
     run_until_stopped(main)
+
+
+@asynccontextmanager
+async def kept(stack: DevStack, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Start servers again that end while the block runs; if one cannot be, tell the worker to stop, and raise the reason."""
+
+    def ended(end: ServerEnded) -> None:
+        log.error("server_ended", server=end.server, log=str(end.log))
+
+    def again(server: str) -> None:
+        log.info("server_started_again", server=server)
+
+    keeping = asyncio.create_task(stack.keep(ended=ended, again=again), name="keeper of the servers")
+    keeping.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        if not keeping.cancelled():
+            keeping.result()

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
+from uno_workflows.devstack.environment import NO_PROFILES
 from workers.bank.chaos.leash import NURSERY
 from workers.bank.chaos.nursery import Nursery
 
@@ -191,4 +192,4 @@ def _send(pids: Iterable[int], number: signal.Signals) -> None:
 
 
 def _inherited() -> dict[str, str]:
-    return {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return {name: os.environ[name] for name in INHERITED if name in os.environ} | NO_PROFILES

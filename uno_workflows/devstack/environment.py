@@ -1,0 +1,64 @@
+"""The environment of programs that start servers of their own: nothing in it leads to, or is meant for, another server.
+
+A shell that is set up for production has addresses, credentials and TLS settings that the drivers read by themselves, also
+beside a full address: `PGSSLMODE=require` refuses a server without TLS, `TEMPORAL_API_KEY` sends a key to it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, MutableMapping
+from typing import Final
+
+# Postgres manual, "Environment Variables" of libpq; asyncpg reads a part of them.
+POSTGRES: Final = (
+    "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGREQUIREAUTH", "PGCHANNELBINDING",
+    "PGSERVICE", "PGSERVICEFILE", "PGOPTIONS", "PGAPPNAME", "PGSSLMODE", "PGREQUIRESSL", "PGSSLNEGOTIATION", "PGSSLCOMPRESSION",
+    "PGSSLCERT", "PGSSLKEY", "PGSSLCERTMODE", "PGSSLROOTCERT", "PGSSLCRL", "PGSSLCRLDIR", "PGSSLSNI", "PGREQUIREPEER",
+    "PGSSLMINPROTOCOLVERSION", "PGSSLMAXPROTOCOLVERSION", "PGGSSENCMODE", "PGKRBSRVNAME", "PGGSSLIB", "PGGSSDELEGATION",
+    "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGDATESTYLE", "PGTZ", "PGGEQO",
+    "PGSYSCONFDIR", "PGLOCALEDIR",
+)  # fmt: skip
+# The SDK's environment configuration (temporalio.envconfig). `TEMPORAL_GRPC_META_*` has names of the user's own.
+TEMPORAL: Final = (
+    "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_API_KEY", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE", "TEMPORAL_TLS",
+    "TEMPORAL_TLS_CLIENT_CERT_PATH", "TEMPORAL_TLS_CLIENT_CERT_DATA", "TEMPORAL_TLS_CLIENT_KEY_PATH",
+    "TEMPORAL_TLS_CLIENT_KEY_DATA", "TEMPORAL_TLS_SERVER_CA_CERT_PATH", "TEMPORAL_TLS_SERVER_CA_CERT_DATA",
+    "TEMPORAL_TLS_SERVER_NAME", "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "TEMPORAL_CODEC_ENDPOINT", "TEMPORAL_CODEC_AUTH",
+)  # fmt: skip
+STORE: Final = ("UNO_DATABASE_URL", "UNO_LISTEN_URL")
+NO_PROFILES: Final = {"TEMPORAL_CONFIG_FILE": os.devnull}
+"""Else the SDK reads `~/.config/temporalio/temporal.toml`, whose default profile may hold a key or certificates."""
+
+
+def without_servers(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what leads to servers, and without profiles that could."""
+    return {name: value for name, value in environ.items() if not _leads_away(name)} | NO_PROFILES
+
+
+def forget_servers(environ: MutableMapping[str, str] = os.environ) -> list[str]:
+    """Take out of this process's environment what leads to servers. For programs, at their start; never for a library.
+
+    Returns:
+        The names of the variables that were set.
+    """
+    found = sorted(name for name in environ if _leads_away(name))
+    for name in found:
+        del environ[name]
+    environ.update(NO_PROFILES)
+    return found
+
+
+def shell_lines(environment: Mapping[str, str], *, also: list[str]) -> list[str]:
+    """What another shell has to run to reach these servers and no others, whatever is set there.
+
+    Args:
+        also: Variables that were set here, of names that are not known before.
+    """
+    foreign = [name for name in dict.fromkeys((*STORE, *TEMPORAL, *POSTGRES, *also)) if name not in environment]
+    return [f"unset {' '.join(foreign)}", *(f"export {name}={shlex.quote(value)}" for name, value in environment.items())]
+
+
+def _leads_away(name: str) -> bool:
+    return name in POSTGRES or name in STORE or name.startswith("TEMPORAL_")
