@@ -224,6 +224,21 @@ class Settings:
         return cls(**{**values, **given})
 
 
+def check_database_url(url: object) -> str:
+    """Return an address of Postgres that was given in code.
+
+    Raises:
+        ConfigurationError: it is none.
+        TypeError: it is no text.
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"database_url= takes a text such as postgresql://user@host/database, not a {type(url).__name__}")
+    try:
+        return _database_url(url)
+    except (ValueError, UnoError) as err:
+        raise ConfigurationError([f"database_url {err}"]) from err
+
+
 def check_temporal_config_file(environ: Mapping[str, str] | None = None) -> None:
     """Judge `TEMPORAL_CONFIG_FILE`: the SDK takes a file that is not there for an empty one, and would go to localhost.
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.profiles import PROFILES
-from uno_workflows.config import Settings
+from uno_workflows.config import Settings, check_database_url
 from uno_workflows.events.base import Event
 from uno_workflows.events.batches import batch_of
 from uno_workflows.events.context import EventContext, current_context
@@ -66,7 +66,9 @@ class Uno:
             StoreUnavailable: Postgres cannot be reached.
             SchemaMismatch: `uno migrate` was not run.
         """
-        given: dict[str, Any] = {} if database_url is None else {"database_url": database_url}
+        given: dict[str, Any] = {} if database_url is None else {"database_url": check_database_url(database_url)}
+        if settings is not None and not isinstance(settings, Settings):
+            raise TypeError(f"settings= takes Settings, such as Settings.from_env(), not a {type(settings).__name__}")
         settings = settings or Settings.from_env(**given)
         catalogue = discover(modules)
         with ExitStack() as stack:
@@ -204,8 +206,12 @@ def open_store(
 
 
 def _measures(registry: CollectorRegistry) -> AbstractContextManager[Measures]:
-    from uno_workflows.observability.metrics import program_metrics  # only for those who want them
+    from prometheus_client import CollectorRegistry  # only for those who want them
 
+    from uno_workflows.observability.metrics import program_metrics
+
+    if not isinstance(registry, CollectorRegistry):
+        raise TypeError(f"metrics= takes a prometheus_client.CollectorRegistry, not a {type(registry).__name__}")
     return program_metrics(registry)
 
 

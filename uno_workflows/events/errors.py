@@ -7,11 +7,16 @@ what happened, to which event, stream, saga or setting, and what to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import UUID
+
+from uno_workflows.events.text import cut, shown
 
 if TYPE_CHECKING:
     from uno_workflows.events.subscriptions import Lease
+
+MESSAGE_LENGTH: Final = 20_000
+"""Characters of a message; an argument that it quotes may be of any size."""
 
 
 class UnoError(Exception):
@@ -21,7 +26,7 @@ class UnoError(Exception):
     """Whether the same call may succeed later without a change by anybody."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+        super().__init__(cut(shown(message or (type(self).__doc__ or "").strip().splitlines()[0]), MESSAGE_LENGTH))
 
 
 # -- declarations and settings
@@ -35,7 +40,7 @@ class ConfigurationError(UnoError):
     """The settings are not usable."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(cut(problem, MESSAGE_LENGTH) for problem in problems)
         super().__init__("; ".join(self.problems))
 
 

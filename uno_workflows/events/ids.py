@@ -28,20 +28,32 @@ def derived_event_id(source: UUID | datetime, *parts: str) -> UUID:
             Lengths are hashed before the texts, so `("ab", "c")` and `("a", "bc")` differ.
 
     Raises:
-        ValueError: the business time is naive.
+        ValueError: the business time is naive, or a part is no text that can be stored.
+        TypeError: the source or a part is something else.
     """
+    if not isinstance(source, (UUID, datetime)):
+        raise TypeError(f"source is an event id or a time with its zone, not a {type(source).__name__}")
     hashed = hashlib.sha256()
     for part in parts:
-        raw = part.encode()
+        raw = _bytes(part)
         hashed.update(len(raw).to_bytes(8, "big") + raw)
     return _uuid7(_milliseconds(source), hashed.digest()[:10])
+
+
+def _bytes(part: object) -> bytes:
+    if not isinstance(part, str):
+        raise TypeError(f"parts are texts, not a {type(part).__name__}: spell it, with str(…), as every process would")
+    try:
+        return part.encode()
+    except UnicodeEncodeError as err:
+        raise ValueError("parts: one holds a lone surrogate, which is not text") from err
 
 
 def _milliseconds(source: UUID | datetime) -> int:
     if isinstance(source, UUID):
         return source.int >> 80
     if source.utcoffset() is None:
-        raise ValueError("a business time needs its time zone: a naive one gives other ids on another machine")
+        raise ValueError("source: a business time needs its time zone: a naive one gives other ids on another machine")
     return max(0, int(source.timestamp() * 1000))
 
 

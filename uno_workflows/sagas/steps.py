@@ -177,8 +177,9 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def _check(function: Callable[..., Any]) -> None:
-    name = getattr(function, "__name__", repr(function))
-    if not (inspect.isfunction(function) or inspect.ismethod(function)) or not inspect.iscoroutinefunction(function):
+    is_function = inspect.isfunction(function) or inspect.ismethod(function)
+    name = function.__name__ if is_function else repr(function)
+    if not is_function or not inspect.iscoroutinefunction(function):
         raise DeclarationError(f"step {name} must be an `async def` function")
     parameters = _parameters(function)
     if parameters and parameters[0].name == "self":
