@@ -58,6 +58,8 @@ def _schema(text: str) -> str:
 def _app(text: str) -> str:
     if len(check_name(text, "app")) > APP.most:
         raise ValueError(f"has {len(text)} characters; at most {APP.most}: workflow ids are made of it")
+    if text.endswith((".dispatch", ".projections")):
+        raise ValueError(f"must not end so: it would be a task queue of the app {text.rpartition('.')[0]!r}")
     return text
 
 

@@ -23,7 +23,7 @@ from patience import LIMIT
 from temporalio.client import Client
 
 from uno_workflows import Event, Uno
-from uno_workflows.app.registering import register_subscriptions
+from uno_workflows.app.registering import define_subscriptions
 from uno_workflows.config import Settings
 from uno_workflows.devstack.environment import without_servers
 from uno_workflows.devstack.processes import stat_of
@@ -300,7 +300,8 @@ class Shop:
     async def rewind(self, subscription: str) -> None:
         """Turn a checkpoint back to the beginning."""
         async with self.sql() as connection:
-            await connection.execute("update uno.subscriptions set position = 0, term = term + 1 where name = $1", subscription)
+            statement = "update uno.checkpoints set position = 0, term = term + 1 where subscription = $1"
+            await connection.execute(statement, subscription)
 
 
 @asynccontextmanager
@@ -322,7 +323,7 @@ async def open_shop(
         shop = Shop(name, uno, environment, folder, stacks=stacks)
         async with shop.sql() as connection:
             await connection.execute(TABLES)
-        await register_subscriptions(uno.store, uno.catalogue)
+        await define_subscriptions(uno.store, uno.catalogue, app=uno.settings.app)
         try:
             yield shop
         finally:

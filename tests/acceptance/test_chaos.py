@@ -20,8 +20,8 @@ select (select jsonb_object_agg(state, n) from shop_orders)
        is not distinct from
        (select jsonb_object_agg(type, n)
           from (select e.type, count(*) as n
-                  from uno.events e, uno.subscriptions s
-                 where s.name = 'projection:OrdersByState' and e.position <= s.position
+                  from uno.events e, uno.checkpoints c
+                 where c.subscription = 'projection:OrdersByState' and e.position <= c.position
                    and e.type in ('OrderPlaced', 'OrderFulfilled')
                  group by e.type) counted)
 """

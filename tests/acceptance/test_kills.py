@@ -63,9 +63,9 @@ async def a_start_that_no_checkpoint_reports_is_not_made_twice(shop: Shop) -> No
     worker = shop.worker()
     await shop.pumped(worker)
     async with shop.sql() as connection, connection.transaction():
-        await connection.execute("select from uno.subscriptions where name = 'saga:FulfilOrder' for update")
+        await connection.execute("select from uno.checkpoints where subscription = 'saga:FulfilOrder' for update")
         order = await shop.place(1)
-        await shop.waiting("%subscriptions s set position%")
+        await shop.waiting("%checkpoints c set position%")
         await until(lambda: shop.keys("charge", order))
         await worker.kill()
     shop.worker()

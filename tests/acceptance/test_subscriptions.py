@@ -63,15 +63,22 @@ async def an_event_without_a_key_halts_its_saga_by_name(shop: Shop) -> None:
 
 @SCENARIOS
 async def a_checkpoint_ahead_of_the_log_halts_by_name_and_stays_quiet(shop: Shop) -> None:
-    """As after a restored backup; a pump that tried again and again would take the lease over each time."""
+    """As after a restored backup; a pump that tried again and again would raise the term each time."""
     async with shop.sql() as connection:
-        await connection.execute("update uno.subscriptions set position = 1000 where name = 'projection:Complaints'")
+        await connection.execute("update uno.checkpoints set position = 1000 where subscription = 'projection:Complaints'")
     worker = shop.worker()
     halted = await _halted(shop, "projection:Complaints")
     assert halted["reason"].startswith("its checkpoint 1000 is ahead of the log"), "no position, for no event is to blame"
     await shop.place(1)
     await until(lambda: _is_done(shop, 1))
-    assert (await shop.subscription("projection:Complaints")).term < 20
+    assert (await shop.subscription("projection:Complaints")).term == 1, "its first take-over, which found it"
+    await worker.stop()
+    heir = shop.worker()
+    await heir.says("subscription_halted: ")
+    await shop.place(2)
+    await until(lambda: _is_done(shop, 2))
+    assert (await shop.subscription("projection:Complaints")).term == 1
+    worker = heir
     assert worker.code is None
 
 

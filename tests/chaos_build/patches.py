@@ -23,7 +23,7 @@ from workers.bank.appends import SettledAppends, Write
 
 SLOW: Final = 1.5
 """Seconds that a slow page takes between its reading and its folding, and a slow network between two commits."""
-COMPARED: Final = "s.position = cast(:position as bigint) and s.term = cast(:term as bigint)"
+COMPARED: Final = "c.position = cast(:position as bigint) and c.term = cast(:term as bigint)"
 ANYHOW: Final = "cast(:position as bigint) >= 0 and cast(:term as bigint) >= 0"
 
 
@@ -49,7 +49,7 @@ def split_commit() -> None:
             for method, events in self._runs(batch):
                 await getattr(self._instance, method)(events, tx)
         await asyncio.sleep(SLOW)
-        delivered = Delivered(self._folder.types, [(event.position, event.id) for event in batch])
+        delivered = Delivered([(event.position, event.id) for event in batch])
         self.lease = await subscriptions.advance(self.lease, upto, delivered=delivered)
 
     FolderSession._fold = fold  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ import os
 import sys
 
 import pytest
+from apps.defining import define
 
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.runs import RunKey
@@ -34,7 +35,7 @@ async def hostile(database: str) -> str:
     """A store whose reasons, names of streams and findings hold what a terminal or a markup would obey."""
     async with PostgresStore.open(database, encode=to_new_events) as store:
         await store.runs.record_end(RunKey("Sign", "", "[/v1/charge]"), "compensated", reason=HOSTILE)
-        await store.subscriptions.register("projection:P", start="beginning")
+        await define(store, "projection:P")
         lease = await store.subscriptions.take_over("projection:P", owner="[bold]me\x1b[0m\n")
         await store.subscriptions.halt(lease, position=7, reason=HOSTILE)
         async with store.transaction() as tx:

@@ -19,7 +19,7 @@ from temporalio.worker import Interceptor
 
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import short
-from uno_workflows.app.registering import subscription_starts
+from uno_workflows.app.registering import subscriptions_of
 from uno_workflows.app.sdk_worker import build_id, cancel
 from uno_workflows.app.step_measures import StepMeasures
 from uno_workflows.config import Settings
@@ -101,7 +101,7 @@ async def monitored(settings: Settings, catalogue: Catalogue, *, role: str, stop
         build_id=build_id(catalogue.modules),
         role=role,
         sagas=list(catalogue.sagas),
-        subscriptions=list(subscription_starts(catalogue)),
+        subscriptions=[definition.name for definition in subscriptions_of(catalogue)],
     )
     async with monitor(*settings.monitor, registry, health) as url:
         interceptors = [StepMeasures(frozenset(catalogue.steps), metrics)]

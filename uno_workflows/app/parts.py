@@ -19,6 +19,7 @@ from uno_workflows.app.tracing import traced_client, worker_interceptors
 from uno_workflows.app.uno import open_store
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
 from uno_workflows.dispatch.hosting import PumpHost, keep_subscriptions
+from uno_workflows.dispatch.missed import MissedEvents
 from uno_workflows.dispatch.reconciler import Reconciler
 from uno_workflows.dispatch.search_attributes import ensure_search_attributes
 from uno_workflows.dispatch.subscription import SubscriptionWorkflow
@@ -46,7 +47,7 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
         workflows=[*catalogue.sagas.values(), *catalogue.workflows.values()],
         activities=[
             *(step_activity(step, store.steps) for step in catalogue.steps.values()),
-            *FrameworkActivities(store.events, store.runs, store.subscriptions).all(),
+            *FrameworkActivities(store.events, store.runs, store.subscriptions, _missed(process)).all(),
             *catalogue.activities.values(),
         ],
         activity_executor=threads,
@@ -63,6 +64,11 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
     finally:
         if threads is not None:
             threads.shutdown(wait=False)  # the worker has waited for what ran in them
+
+
+def _missed(process: WorkerProcess) -> MissedEvents:
+    definitions = (saga.__uno_saga__ for saga in process.catalogue.sagas.values())
+    return MissedEvents(process.store.events, {saga.name: saga for saga in definitions if saga is not None})
 
 
 @asynccontextmanager
@@ -158,6 +164,7 @@ async def _pumps(process: WorkerProcess, part: str, tail: Tail, consumers: Seque
     keeper = keep_subscriptions(
         process.client,
         app=settings.app,
+        store=str(await process.store.definitions.store_id()),
         task_queue=queue,
         names=pumps,
         task_timeout=profile.workflow_task,

@@ -1,25 +1,73 @@
-"""Registering subscriptions: from then on, what is appended is theirs."""
+"""Defining subscriptions: from then on, what is appended is theirs."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
+from temporalio.client import Client
+
 from uno_workflows.app.catalogue import Catalogue
-from uno_workflows.events.subscriptions import Start
+from uno_workflows.dispatch.hosting import store_of_subscription
+from uno_workflows.events.errors import ConfigurationError
+from uno_workflows.events.subscriptions import Defined, Definition
 from uno_workflows.projections.projection import subscription_name as projection_subscription
 from uno_workflows.sagas.envelope import subscription_name as saga_subscription
 from uno_workflows.storage.store import PostgresStore
 
 
-async def register_subscriptions(store: PostgresStore, catalogue: Catalogue) -> None:
-    """Make the rows of all subscriptions: a saga that begins "now" begins at this moment, the first time."""
-    for name, start in subscription_starts(catalogue).items():
-        await store.subscriptions.register(name, start=start)
+async def define_subscriptions(
+    store: PostgresStore, catalogue: Catalogue, *, app: str, explicit: bool = False, rekey: bool = False
+) -> Sequence[Defined]:
+    """Say what all subscriptions of the modules read: a saga that begins "now" begins at this moment, the first time.
+
+    Args:
+        explicit: They read exactly what the modules say. Without it, as when a worker starts, types are only added.
+        rekey: With `explicit`, sagas may have other keys and roles, where nothing is under way by the old ones.
+
+    Raises:
+        DefinitionRefused: nothing was changed; it says why, and what to do.
+    """
+    return await store.definitions.define(subscriptions_of(catalogue), app=app, explicit=explicit, rekey=rekey)
 
 
-def subscription_starts(catalogue: Catalogue) -> dict[str, Start]:
-    """Every subscription that the modules need, and where it begins."""
+async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str) -> None:
+    """Make sure that app, namespace and store belong together, before a worker takes its first task.
+
+    Its task queues are the app's in the namespace: workers of another store on them would take steps of this one.
+
+    Raises:
+        DefinitionRefused: a subscription is pumped in another namespace of Temporal.
+        ConfigurationError: the app in this namespace serves another store.
+    """
+    names = [definition.name for definition in subscriptions_of(catalogue)]
+    await store.definitions.claim(names, app=app, namespace=client.namespace)
+    store_id = str(await store.definitions.store_id())
+    others = await asyncio.gather(*(store_of_subscription(client, app=app, name=name) for name in names))
+    for name, other in zip(names, others, strict=True):
+        if other not in (None, store_id):
+            raise ConfigurationError(
+                [
+                    f"app {app!r} in Temporal's namespace {client.namespace!r} reads {name} of another store, and its workers "
+                    "would take this one's tasks: give each store its own UNO_APP or namespace. If that store is gone, terminate "
+                    f"the workflow uno/{app}/{name}"
+                ]
+            )
+
+
+def subscriptions_of(catalogue: Catalogue) -> list[Definition]:
+    """Every subscription that the modules need."""
     sagas = (saga.__uno_saga__ for saga in catalogue.sagas.values())
     projections = (projection.__uno_projection__ for projection in catalogue.projections.values())
-    return {
-        **{saga_subscription(saga.name): saga.since or "now" for saga in sagas if saga},
-        **{projection_subscription(projection.name): projection.start for projection in projections if projection},
-    }
+    return [
+        *(
+            Definition(saga_subscription(saga.name), saga.rules, saga.since or "now", shared_by="key")
+            for saga in sagas
+            if saga is not None
+        ),
+        *(
+            Definition(projection_subscription(projection.name), projection.rules, projection.start)
+            for projection in projections
+            if projection is not None
+        ),
+    ]

@@ -20,7 +20,7 @@ from uno_workflows.app.connecting import connect_temporal, process_identity
 from uno_workflows.app.monitoring import monitored, observing
 from uno_workflows.app.parts import dispatch_part, projections_part, sagas_part
 from uno_workflows.app.process import WorkerProcess
-from uno_workflows.app.registering import register_subscriptions
+from uno_workflows.app.registering import claim_subscriptions, define_subscriptions
 from uno_workflows.app.sdk_worker import build_id, cancel
 from uno_workflows.app.threads import in_thread
 from uno_workflows.app.uno import open_store
@@ -79,7 +79,8 @@ async def run_worker(
         log.info("worker_started", **_described(process, role))
         for sentence in catalogue.missed:
             log.warning("declared_and_not_run", reason=sentence)
-        await register_subscriptions(store, catalogue)
+        await define_subscriptions(store, catalogue, app=settings.app)
+        await claim_subscriptions(store, process.client, catalogue, app=settings.app)
         watch: list[asyncio.Future[Any]] = [*await stack.enter_async_context(observing(seen, store, process.client))]
         if role in (Role.ALL, Role.SAGAS):
             watch.extend(await stack.enter_async_context(sagas_part(process)))

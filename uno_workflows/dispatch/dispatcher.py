@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from uno_workflows.events.protocols import EventStore, Measures, Runs, Subscript
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.retry import jittered
 from uno_workflows.events.runs import RunKey
-from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start
+from uno_workflows.events.subscriptions import Delivered, Lease, Page
 from uno_workflows.observability.outages import Outages, Part
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.sagas.definition import SagaDefinition
@@ -78,18 +78,15 @@ class Dispatcher:
         self.outages = outages or Outages()
         self.runs, self.subscriptions, self.settings = runs, subscriptions, settings
         self.measures = measures
+        self._rules = saga.rules
 
     @property
     def subscription(self) -> str:
         return subscription_name(self.saga.name)
 
     @property
-    def types(self) -> frozenset[str]:
-        return frozenset(self.saga.events)
-
-    @property
-    def start(self) -> Start:
-        return self.saga.since or "now"
+    def handles(self) -> Mapping[str, str]:
+        return self._rules
 
     @asynccontextmanager
     async def open(self, lease: Lease, leaving: asyncio.Event) -> AsyncIterator[DispatchSession]:
@@ -124,6 +121,10 @@ class DispatchSession:
     @property
     def read(self) -> GlobalPosition:
         return self._progress.read
+
+    @property
+    def at_rest(self) -> bool:
+        return self._progress.idle and not self._feeder.started
 
     def verify(self) -> None:
         if self._failure is not None:
@@ -215,7 +216,7 @@ class DispatchSession:
         started, done = self._feeder.started[:], max(self._progress.done, self.lease.position)
         if not started and done == self.lease.position:
             return
-        delivered = Delivered(self._dispatcher.types, self._record.upto(done))
+        delivered = Delivered(self._record.upto(done))
         async with self._dispatcher.subscriptions.transaction() as tx:
             lease = await self._dispatcher.subscriptions.advance(self.lease, done, delivered=delivered, tx=tx)
             if started:

@@ -9,14 +9,15 @@ from datetime import timedelta
 from typing import Final
 
 from temporalio import activity
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from uno_workflows.dispatch.subscription import PUMP, PumpTimes, SubscriptionInput, SubscriptionWorkflow
-from uno_workflows.events.errors import LostLease
+from uno_workflows.events.errors import LostLease, TemporalUnavailable
 from uno_workflows.events.retry import jittered
+from uno_workflows.events.subscriptions import Unfit
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
 from uno_workflows.observability.traces import outside_spans
@@ -24,6 +25,8 @@ from uno_workflows.processing.pump import Pump
 
 log = get_logger("uno_workflows.dispatch")
 
+STORE: Final = "uno_store"
+"""The memo of a subscription's workflow that tells which store it reads; those of older code have none."""
 BEAT_SECONDS: Final = 1.0
 BEATS_A_HEARTBEAT: Final = 4
 """A pump beats at least so often within its time-out, whichever profile gave that."""
@@ -31,6 +34,9 @@ ENSURE_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 5.0
 POLLS_END_SECONDS: Final = 0.1
 """After how long the server has noticed that a worker which stops has cut off its polls; there is no sign of it."""
+UNFIT_SECONDS: Final = 0.3
+UNFIT_LONGEST: Final = 3.0
+"""After how long a lease is offered anew that this process cannot use: soon, as a worker of the right version may wait for it."""
 UNLOADED_DELAY: Final = timedelta(seconds=1)
 
 
@@ -47,6 +53,8 @@ class PumpHost:
     def __init__(self, pumps: Mapping[str, Callable[[], Pump]], *, leaving: asyncio.Event, times: PumpTimes) -> None:
         self._pumps, self._leaving, self._times = pumps, leaving, times
         self._terms: dict[str, int | None] = {}  # of the last lease that was ours
+        self._unfit: dict[str, Unfit] = {}  # where our code stopped that does not handle all that is wanted
+        self._stops: dict[str, int] = {}  # how often it was offered to us there
 
     @activity.defn(name=PUMP)
     async def pump(self, subscription: SubscriptionInput) -> PumpTimes:
@@ -71,7 +79,12 @@ class PumpHost:
             pump, last_term = make(), self._terms.get(subscription.name)
             with outside_spans():
                 handed_over = await _lend(
-                    pump, subscription.name, self._leaving, last_term=last_term, every=beat_seconds(heartbeat)
+                    pump,
+                    subscription.name,
+                    self._leaving,
+                    last_term=last_term,
+                    unfit=self._unfit.get(subscription.name),
+                    every=beat_seconds(heartbeat),
                 )
             self._terms[subscription.name] = pump.term
         except LostLease as err:
@@ -82,6 +95,9 @@ class PumpHost:
                 raise
             self._tell_lost(subscription.name, lost)
             raise _quietly(lost, timedelta(milliseconds=1)) from err
+        if (unfit := pump.unfit) is not None and not self._leaving.is_set():
+            raise _quietly(f"another version of the code must go on: {unfit.reason}", self._unfit_delay(subscription.name, unfit))
+        self._unfit.pop(subscription.name, None)
         if handed_over:
             log.info("lease_handed_over", subscription=subscription.name)
             with suppress(asyncio.CancelledError):  # the grace is over: say it without the wait
@@ -89,6 +105,13 @@ class PumpHost:
             # zero would mean "not set": one millisecond starts it at once on another worker
             raise _quietly("handed over", timedelta(milliseconds=1))
         return self._times
+
+    def _unfit_delay(self, name: str, unfit: Unfit) -> timedelta:
+        """Remember where our code stopped; the longer it stands there, the more seldom it is offered to us."""
+        known = self._unfit.get(name)
+        self._stops[name] = self._stops.get(name, 0) + 1 if known == unfit else 0
+        self._unfit[name] = unfit
+        return timedelta(seconds=jittered(min(UNFIT_SECONDS * 2 ** self._stops[name], UNFIT_LONGEST)))
 
     def _tell_lost(self, name: str, reason: str) -> None:
         self._terms.pop(name, None)
@@ -100,12 +123,14 @@ def beat_seconds(heartbeat: timedelta) -> float:
     return min(BEAT_SECONDS, heartbeat.total_seconds() / BEATS_A_HEARTBEAT)
 
 
-async def _lend(pump: Pump, name: str, leaving: asyncio.Event, *, last_term: int | None, every: float) -> bool:
+async def _lend(
+    pump: Pump, name: str, leaving: asyncio.Event, *, last_term: int | None, unfit: Unfit | None, every: float
+) -> bool:
     """Have it pump for one lease; True if the lease is to be handed over before its time."""
     beating = asyncio.create_task(_beat(pump, every), name=f"heartbeat of {name}")
     watching = asyncio.create_task(_watch(pump, leaving), name=f"shutdown of {name}")
     try:
-        await pump.run(last_term=last_term)
+        await pump.run(last_term=last_term, unfit=unfit)
     finally:
         for task in (beating, watching):
             task.cancel()
@@ -114,11 +139,12 @@ async def _lend(pump: Pump, name: str, leaving: asyncio.Event, *, last_term: int
 
 
 async def keep_subscriptions(
-    client: Client, *, app: str, task_queue: str, names: Iterable[str], task_timeout: timedelta, outages: Outages
+    client: Client, *, app: str, store: str, task_queue: str, names: Iterable[str], task_timeout: timedelta, outages: Outages
 ) -> None:
     """Start the subscriptions' workflows, and look every minute that nobody has closed them. Runs until cancelled.
 
     Args:
+        store: The id of the store that they read.
         task_timeout: After how long a workflow task of one counts as lost with its worker; those that run are told
             by their pumps.
     """
@@ -126,7 +152,9 @@ async def keep_subscriptions(
     while True:
         try:
             for name in names:
-                await ensure_subscription(client, app=app, task_queue=task_queue, name=name, task_timeout=task_timeout)
+                await ensure_subscription(
+                    client, app=app, store=store, task_queue=task_queue, name=name, task_timeout=task_timeout
+                )
             outage.over("temporal")
             pause = ENSURE_SECONDS
         except RPCError as err:
@@ -135,17 +163,42 @@ async def keep_subscriptions(
         await asyncio.sleep(pause)
 
 
-async def ensure_subscription(client: Client, *, app: str, task_queue: str, name: str, task_timeout: timedelta) -> None:
+async def ensure_subscription(
+    client: Client, *, app: str, store: str, task_queue: str, name: str, task_timeout: timedelta
+) -> None:
     """Start one subscription's workflow unless it runs."""
     await client.start_workflow(
         SubscriptionWorkflow.run,
         SubscriptionInput(name=name),
-        id=f"uno/{app}/{name}",
+        id=_workflow_id(app, name),
         task_queue=task_queue,
         task_timeout=task_timeout,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         static_summary=f"reads the log for {name}",
+        memo={STORE: store},
     )
+
+
+async def store_of_subscription(client: Client, *, app: str, name: str) -> str | None:
+    """The id of the store that an open workflow of this subscription reads; `None` without one, or if it does not say.
+
+    Raises:
+        TemporalUnavailable: it may work later.
+    """
+    try:
+        found = await client.get_workflow_handle(_workflow_id(app, name)).describe()
+    except RPCError as err:
+        if err.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise TemporalUnavailable(f"description of {_workflow_id(app, name)}: {err.status.name}: {err.message}") from err
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        return None
+    store: str | None = await found.memo_value(STORE, None)
+    return store
+
+
+def _workflow_id(app: str, name: str) -> str:
+    return f"uno/{app}/{name}"
 
 
 async def _beat(pump: Pump, every: float) -> None:

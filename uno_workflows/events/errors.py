@@ -197,6 +197,34 @@ class UnknownSubscription(UnoError, LookupError):
         super().__init__(f"no subscription {name!r} is registered; `uno subscriptions list` shows those that are")
 
 
+class DefinitionRefused(UnoError):
+    """What a subscription reads may not be changed so; nothing was changed.
+
+    Attributes:
+        name: Of the subscription.
+        outcome: Why: `other_app`, `other_namespace`, `was_removed`, `rule_changed`; `run_open` for a change of keys while runs
+            are under way.
+    """
+
+    def __init__(self, name: str, outcome: str, detail: str, *, app: str) -> None:
+        self.name, self.outcome, self.detail = name, outcome, detail
+        reasons = {
+            "other_app": f"it belongs to app {detail!r} on this store, and two apps would divide its events. Give this one "
+            f"another name with name=, or app {app!r} another schema (UNO_SCHEMA); if the app was renamed, stop its workers "
+            f"and run `uno subscriptions adopt {name}`",
+            "was_removed": f"`uno migrate` took {detail} away from it. Is this worker of the version before that? If it is "
+            "newer, run `uno migrate MODULE…` with its modules first",
+            "rule_changed": f"{detail}, but runs in flight are found by the old rule. Give the saga another name with name=, or "
+            "run `uno migrate MODULE… --rekey` when no run of it is open",
+            "other_namespace": f"it is pumped in Temporal's namespace {detail!r}, and workers in two namespaces would divide "
+            "its events. Set TEMPORAL_NAMESPACE; if its runs were moved, stop the workers there by SIGTERM; if they are gone, "
+            f"run `uno subscriptions adopt {name}`",
+            "run_open": f"its keys cannot be changed while there are {detail}: wait for the runs, stop its workers by SIGTERM, "
+            "and run this again; or give the saga another name with name=",
+        }
+        super().__init__(f"{name} is refused ({outcome}): {reasons[outcome]}")
+
+
 class SubscriptionHalted(UnoError):
     """A subscription met something it may neither handle nor skip.
 

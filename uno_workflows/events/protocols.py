@@ -16,7 +16,7 @@ from uno_workflows.events.calls import StepCall
 from uno_workflows.events.names import ANY, GlobalPosition
 from uno_workflows.events.recorded import Appended, StoredEvent, StreamAppend
 from uno_workflows.events.runs import Mark, Run, RunKey, RunState, Started, Undelivered
-from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start, SubscriptionStatus
+from uno_workflows.events.subscriptions import Delivered, Lease, Page, Standing, SubscriptionStatus, Unfit, Wanted
 
 if TYPE_CHECKING:
     from sqlalchemy import CursorResult, Executable
@@ -103,10 +103,10 @@ class Tail(Protocol):
 
 
 class Subscriptions(Protocol):
-    """Checkpoints and who may move them. One row a subscription; the truth of position, pause and term."""
+    """Checkpoints and who may move them: the truth of position, pause and term, and of what is to be read."""
 
-    async def register(self, name: str, *, start: Start) -> None:
-        """Make the row if there is none; an existing one is left as it is, whatever `start` says."""
+    async def standing(self, name: str) -> Standing:
+        """How it stands, without taking it over: a halt and a pause cost no term. Raises UnknownSubscription."""
         ...
 
     async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
@@ -116,7 +116,7 @@ class Subscriptions(Protocol):
             after: The lease that this process had before, and may go on from; it takes nothing from somebody who came since.
 
         Raises:
-            UnknownSubscription: it was never registered.
+            UnknownSubscription: it was never defined.
             LostLease: another term followed the one of `after`.
             SubscriptionHalted: the checkpoint does not fit the log. It is written down, under the lease that the error carries.
         """
@@ -130,8 +130,23 @@ class Subscriptions(Protocol):
         """
         ...
 
-    async def page(self, lease: Lease, *, bound: int, types: Collection[str], limit: int) -> Page:
-        """The next window of positions after the lease's, at most `limit` matching events."""
+    async def page(self, lease: Lease, *, bound: int, handles: Mapping[str, str], limit: int) -> Page:
+        """The next window of positions after the lease's, at most `limit` events of those that the lease wants.
+
+        Args:
+            handles: What the code handles, type and rule: the page ends before an event that it does not, and says so.
+
+        Raises:
+            LostLease: another term, proved by the snapshot that reads the events.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Write down that the owner has stopped and nothing of its is in flight."""
+        ...
+
+    async def hand_over(self, lease: Lease, unfit: Unfit) -> None:
+        """Write down at which event the owner stopped because its code does not handle it."""
         ...
 
     async def advance(self, lease: Lease, to: int, *, delivered: Delivered, tx: Transaction | None = None) -> Lease:
@@ -161,6 +176,10 @@ class Subscriptions(Protocol):
     async def statuses(self) -> list[SubscriptionStatus]: ...
 
     async def position(self, name: str) -> GlobalPosition: ...
+
+    async def wants(self, name: str) -> Mapping[str, Wanted]:
+        """What is to be read now, by event type."""
+        ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction whose time-outs are shorter than a pump's heartbeat, so that a frozen one cannot block its heir."""

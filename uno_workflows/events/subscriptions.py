@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -23,40 +23,130 @@ def check_since(since: object, what: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Definition:
+    """What a subscription reads, as the modules of one version of the code declare it (ADR 0024).
+
+    Attributes:
+        name: Such as `saga:FulfilOrder`. It belongs to the store, whichever app declares it.
+        rules: The wanted event types; of a saga with role and key, as `start:order_id`, `hear:fn shop.key_of`.
+        start: Where it begins, when it is defined for the first time.
+        shared_by: What several pumps would divide it by: the stream of an event, or the key of a saga.
+    """
+
+    name: str
+    rules: Mapping[str, str]
+    start: Start
+    shared_by: Literal["stream", "key"] = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """What came of defining a subscription.
+
+    Attributes:
+        outcome: `adopted` is a row of before there were definitions.
+        generation: Of the definition, + 1 with each change.
+        added: Types that it wants from now on.
+        removed: Types that it wants no more.
+        rekeyed: Types whose role or key is another from now on.
+    """
+
+    name: str
+    outcome: Literal["created", "adopted", "changed", "unchanged"]
+    generation: int
+    added: Sequence[str] = ()
+    removed: Sequence[str] = ()
+    rekeyed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A type that a subscription reads.
+
+    Attributes:
+        rule: See `Definition`.
+        after: Only the events behind this position count; `None` as long as that is not settled.
+    """
+
+    rule: str
+    after: GlobalPosition | None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRange:
+    """A type that a subscription reads, or read for a while.
+
+    Attributes:
+        until: Where its checkpoint stood when the type was removed; `None` if it is still wanted.
+    """
+
+    type: str
+    rule: str
+    after: GlobalPosition | None
+    until: GlobalPosition | None
+
+    def __str__(self) -> str:
+        since = "…" if self.after is None else self.after + 1
+        return f"{since}–" if self.until is None else f"{since}–{self.until}"
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right of one pump to move one checkpoint.
 
     Attributes:
         subscription: Its name, such as `saga:FulfilOrder`.
         position: The last position that is finished.
-        term: Fencing token, +1 at each takeover: a pump with an older term can move nothing.
+        term: Fencing token, + 1 at each takeover and change of the definition: a pump with an older term can move nothing.
         epoch: The life of the log that `position` belongs to.
+        generation: Of the definition that it reads by.
+        wants: What that is, by event type.
     """
 
     subscription: str
     position: GlobalPosition
     term: int
     epoch: UUID
+    generation: int = 0
+    wants: Mapping[str, Wanted] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """The event at which code stops that does not handle all that its subscription wants; another worker goes on there.
+
+    Attributes:
+        generation: Of the definition that wants it.
+    """
+
+    position: GlobalPosition
+    generation: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What lies between the checkpoint and `upto`, only the wanted types. `upto` may move although nothing matched."""
+    """What lies between the checkpoint and `upto`, only the wanted types. `upto` may move although nothing matched.
+
+    Attributes:
+        unfit: Why the page ends here, at the lease's own position.
+    """
 
     events: Sequence[StoredEvent]
     upto: GlobalPosition
+    unfit: Unfit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """What was handled between two checkpoints: the claim that an auditor holds against the log later.
 
+    Which types were wanted is not for the pump to say: the store writes the definition's generation beside it.
+
     Attributes:
-        types: The event types that were wanted.
         events: Position and id of each event that was handled, in log order.
     """
 
-    types: Collection[str]
     events: Sequence[tuple[GlobalPosition, UUID]] = ()
 
 
@@ -70,16 +160,29 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a subscription stands, for a pump that is about to take it over."""
+
+    position: GlobalPosition
+    generation: int
+    paused: bool
+    halt: Halt | None
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionStatus:
     """One row of `uno subscriptions list`.
 
     Attributes:
+        app: Whose it is; `None` until it is defined for the first time.
+        unfit: The event at which it waits for a worker whose code handles it.
         lag: Positions between the checkpoint and the head of the log; an upper bound of the events to do.
         owner: The worker that pumped last.
         updated_at: When the checkpoint moved last.
     """
 
     name: str
+    app: str | None
     position: GlobalPosition
     head: GlobalPosition
     lag: int
@@ -88,3 +191,4 @@ class SubscriptionStatus:
     paused: bool
     halt: Halt | None
     updated_at: datetime
+    unfit: Unfit | None = None

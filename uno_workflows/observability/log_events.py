@@ -124,10 +124,22 @@ _ALL: Final = (
         "if it comes often: is this process starved, or frozen?",
     ),
     LogEvent(
+        "event_not_handled",
+        "warning",
+        "A subscription wants an event that this worker's code does not handle; another worker must go on there",
+        "nothing while a deployment rolls; else start workers of the newer version, or run `uno migrate` with this one's modules",
+    ),
+    LogEvent(
         "subscription_halted",
         "error",
         "A subscription stands still: an event can neither be handled nor skipped, or its checkpoint does not fit the log",
         "mend it, then `uno subscriptions resume`; `--skip` passes the event; without `position`: Backups in docs/operations.md",
+    ),
+    LogEvent(
+        "awaited_event_unwanted",
+        "warning",
+        "A run awaits an event of a type that its subscription does not want any more; it waits, and is not undone",
+        "run `uno migrate` with modules that await it; what was appended meanwhile is found then",
     ),
     LogEvent(
         "delivery_differs",

@@ -3,12 +3,16 @@
 Plain code; an activity only hosts it (`dispatch/hosting.py`), and a test needs no Temporal. Postgres owns the truth: whether the
 lease still holds, is paused or halted is asked with every page, so pause, reset and takeover work at once and while Temporal
 is down. Outages of Postgres are waited out inside the lease (ADR 0004).
+
+What is read is what the subscription's stored definition wants. A pump that meets an event which its code does not handle stops
+before it and hands over, so that a worker of another version goes on there (ADR 0024).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -18,7 +22,7 @@ from uno_workflows.events.errors import StoreContended, StoreUnavailable, Subscr
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Measures, Subscriptions, Tail
 from uno_workflows.events.retry import jittered
-from uno_workflows.events.subscriptions import Lease, Page, Start
+from uno_workflows.events.subscriptions import Lease, Page, Unfit
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
 from uno_workflows.observability.traces import receiving
@@ -59,6 +63,11 @@ class Session(Protocol):
         """Where to read on; ahead of the lease's position while events are in flight."""
         ...
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing that it began may still take effect; asked after the block was left."""
+        ...
+
     def verify(self) -> None:
         """Raise what went wrong since, as `take` would."""
         ...
@@ -80,10 +89,9 @@ class Consumer(Protocol):
     def subscription(self) -> str: ...
 
     @property
-    def types(self) -> frozenset[str]: ...
-
-    @property
-    def start(self) -> Start: ...
+    def handles(self) -> Mapping[str, str]:
+        """The event types that this code handles, each with its rule; see `Definition`."""
+        ...
 
     def open(self, lease: Lease, leaving: asyncio.Event) -> AbstractAsyncContextManager[Session]:
         """Begin to work; leaving the block waits for what is in flight, briefly once `leaving` is set.
@@ -117,6 +125,8 @@ class Pump:
         self._owner, self._settings, self._measures = owner, settings, measures
         self._outage = (outages or Outages()).part(consumer.subscription)
         self._still = False  # told that it is paused or halted
+        self.unfit: Unfit | None = None
+        """Where it stopped because its code does not handle the event. Give it to the next pump of this process."""
         self.leaving = asyncio.Event()
         """Set it to hand over: the page at hand is finished, then `run` returns."""
         self.position = GlobalPosition(0)
@@ -124,16 +134,18 @@ class Pump:
         self.term: int | None = None
         """Of the last lease that it had."""
 
-    async def run(self, *, last_term: int | None = None) -> None:
+    async def run(self, *, last_term: int | None = None, unfit: Unfit | None = None) -> None:
         """Pump until the lease is over or `leaving` is set.
 
         Args:
             last_term: Of the last lease that this process had. The log need not hear of the one that follows it.
+            unfit: Where a pump of this process stopped. If the subscription still stands there, it is left to others at once:
+                taking it over would only raise the term.
 
         Raises:
             LostLease: another pump took over.
         """
-        self.term = last_term
+        self.term, self.unfit = last_term, unfit
         try:
             await self._run(time.monotonic() + self._settings.lease.total_seconds())
         finally:
@@ -144,34 +156,64 @@ class Pump:
         lease: Lease | None = None
         while not self.leaving.is_set() and time.monotonic() < end:
             try:
+                if not await self._may_begin():
+                    continue
                 # only the first one may be somebody else's: a process that froze wakes up to broken connections, and must not
                 # take for an outage what was its end
                 lease = await self._subscriptions.take_over(self._consumer.subscription, owner=self._owner, after=lease)
                 pause = FIRST_PAUSE
-                self._outage.over("postgres")
                 self._tell_taken(lease)
                 await self._hold(lease, end)
             except SubscriptionHalted as halt:
                 lease = halt.lease or lease  # a take-over that does not fit the log halts under its own, newer term
                 self._outage.over("postgres")  # which took the halt
-                self._tell_halted(halt)
+                self._tell_halted(halt.position, halt.reason)
                 await self._rest(self._settings.poll.total_seconds())
             except (StoreUnavailable, StoreContended) as err:
                 self._outage.met(err)
                 await self._rest(jittered(pause))
                 pause = min(pause * 2, self._settings.longest_pause.total_seconds())
 
+    async def _may_begin(self) -> bool:
+        """Look before a lease is taken: what is paused or halted holds still, its term included."""
+        standing = await self._subscriptions.standing(self._consumer.subscription)
+        self._outage.over("postgres")
+        if self.unfit is not None:
+            if (standing.position, standing.generation) == (self.unfit.position - 1, self.unfit.generation):
+                self.leaving.set()
+                return False
+            self.unfit = None
+        if standing.halt is not None:
+            self._tell_halted(standing.halt.position, standing.halt.reason)
+        else:
+            self._tell_standing(standing=standing.paused)
+        if standing.paused or standing.halt is not None:
+            await self._rest(self._settings.poll.total_seconds())
+            return False
+        return True
+
     async def _hold(self, lease: Lease, end: float) -> None:
         self._measures.took_over(lease.subscription)
+        session: Session | None = None
         try:
             async with self._consumer.open(lease, self.leaving) as session:
                 await self._pump(session, end)
         except SubscriptionHalted as halt:  # out here, since what is in flight may also halt while the block is left
             await self._subscriptions.halt(lease, position=halt.position, reason=halt.reason)
             self._measures.halted(lease.subscription)
+            await self._release(lease, session)
             raise
+        else:
+            await self._release(lease, session)
         finally:
             self._measures.let_go(lease.subscription)
+        if (unfit := self.unfit) is not None:
+            log.warning("event_not_handled", subscription=lease.subscription, position=unfit.position, reason=unfit.reason)
+            await self._subscriptions.hand_over(lease, unfit)
+
+    async def _release(self, lease: Lease, session: Session | None) -> None:
+        if session is not None and session.at_rest:
+            await self._subscriptions.release(lease)
 
     async def _pump(self, session: Session, end: float) -> None:
         while not self.leaving.is_set() and time.monotonic() < end:
@@ -186,7 +228,13 @@ class Pump:
             await self._rest(self._settings.poll.total_seconds())  # paused or halted
         elif bound > session.read and not self.leaving.is_set():
             at, began = replace(session.lease, position=session.read), time.perf_counter()
-            page = await self._subscriptions.page(at, bound=bound, types=self._consumer.types, limit=self._settings.page)
+            page = await self._subscriptions.page(
+                at, bound=bound, handles=self._consumer.handles, limit=self._settings.page
+            )
+            if page.unfit is not None:
+                self.unfit = page.unfit
+                self.leaving.set()  # as when the worker stops: what is in flight ends, and another one goes on
+                return
             with receiving(self._consumer.subscription, page.events):
                 await session.take(page)
             self._measures.page_ended(self._consumer.subscription, time.perf_counter() - began)
@@ -209,10 +257,10 @@ class Pump:
         else:
             log.info("lease_taken", subscription=lease.subscription, term=lease.term, position=lease.position)
 
-    def _tell_halted(self, halt: SubscriptionHalted) -> None:
-        """Once, although it is met again at each take-over."""
+    def _tell_halted(self, position: int | None, reason: str) -> None:
+        """Once, although it is met again at each look."""
         if not self._still:
-            log.error("subscription_halted", subscription=halt.name, position=halt.position, reason=halt.reason)
+            log.error("subscription_halted", subscription=self._consumer.subscription, position=position, reason=reason)
         self._still = True
 
     def _tell_standing(self, *, standing: bool) -> None:

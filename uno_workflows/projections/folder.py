@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any, Final
@@ -17,7 +17,7 @@ from uno_workflows.events.protocols import Measures, Subscriptions
 from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
 from uno_workflows.events.retry import jittered, waits
-from uno_workflows.events.subscriptions import Delivered, Lease, Page, Start
+from uno_workflows.events.subscriptions import Delivered, Lease, Page
 from uno_workflows.events.telling import spelt
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.traces import processing
@@ -56,12 +56,8 @@ class ProjectionFolder:
         return subscription_name(self.definition.name)
 
     @property
-    def types(self) -> frozenset[str]:
-        return frozenset(self.definition.handlers)
-
-    @property
-    def start(self) -> Start:
-        return self.definition.start
+    def handles(self) -> Mapping[str, str]:
+        return self.definition.rules
 
     @asynccontextmanager
     async def open(self, lease: Lease, leaving: asyncio.Event) -> AsyncIterator[FolderSession]:
@@ -79,6 +75,10 @@ class FolderSession:
     @property
     def read(self) -> GlobalPosition:
         return self.lease.position
+
+    @property
+    def at_rest(self) -> bool:
+        return True  # a batch is its transaction
 
     def verify(self) -> None:
         """Nothing goes wrong between two pages."""
@@ -167,7 +167,7 @@ class FolderSession:
     async def _fold_in_transaction(self, batch: Sequence[StoredEvent], upto: GlobalPosition, handler: _Handler) -> Lease:
         async with self._folder.subscriptions.transaction() as tx:
             # first in its transaction: two pumps would otherwise deadlock over the read model (20 of 45 did)
-            delivered = Delivered(self._folder.types, [(event.position, event.id) for event in batch])
+            delivered = Delivered([(event.position, event.id) for event in batch])
             lease = await self._folder.subscriptions.advance(self.lease, upto, delivered=delivered, tx=tx)
             for method, events in self._runs(batch):
                 handler.begin(method)

@@ -38,6 +38,11 @@ class ProjectionDefinition:
     batch: int
     retry: Retry
 
+    @property
+    def rules(self) -> dict[str, str]:
+        """What its subscription reads; see `events.subscriptions.Definition`."""
+        return dict.fromkeys(self.handlers, "")
+
 
 class Projection:
     """Folds events into a read model, in batches.

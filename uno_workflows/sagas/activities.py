@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -41,6 +41,12 @@ LOOKS: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
 LOOK_AGAIN: Final = timedelta(seconds=2)
 
 Activity = Callable[..., Coroutine[Any, Any, Any]]
+
+
+class Missed(Protocol):
+    """Finds what a run was not sent: events of one type for its key, behind its start and up to a position, as deliveries."""
+
+    async def __call__(self, request: LookRequest, event_type: str, upto: int, /) -> list[dict[str, Any]]: ...
 
 
 def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
@@ -93,8 +99,8 @@ def _codec(result_type: Any) -> tuple[Callable[[Any], bytes], Callable[[bytes], 
 class FrameworkActivities:
     """What sagas ask of the log and of the table of runs."""
 
-    def __init__(self, events: EventStore, runs: Runs, subscriptions: Subscriptions) -> None:
-        self._events, self._runs, self._subscriptions = events, runs, subscriptions
+    def __init__(self, events: EventStore, runs: Runs, subscriptions: Subscriptions, missed: Missed) -> None:
+        self._events, self._runs, self._subscriptions, self._missed = events, runs, subscriptions, missed
 
     def all(self) -> list[Activity]:
         """Every one, for the worker."""
@@ -124,23 +130,37 @@ class FrameworkActivities:
         return found[0].payload.decode()
 
     @activity.defn(name=CAUGHT_UP)
-    async def caught_up(self, request: LookRequest) -> None:
+    async def caught_up(self, request: LookRequest) -> list[dict[str, Any]]:
         """Return once the subscription has passed everything that was committed when the first attempt began.
 
+        What is awaited must be wanted by then: what dispatch passes without delivering it, it does not look at. A type that
+        counts only from a position behind the start of the run is looked for in the log up to there.
+
         An attempt looks for a moment only: a paused subscription must not take the slots that steps need.
+
+        Returns:
+            Deliveries that dispatch did not make.
         """
         bound = await self._bound_to_pass()
         with _beating(bound):
-            for pause in LOOKS:
-                if await self._subscriptions.position(request.subscription) >= bound:
-                    return
-                await asyncio.sleep(pause)
-        raise ApplicationError(
-            f"{request.subscription} has not passed position {bound} yet",
-            type="NotYet",
-            category=ApplicationErrorCategory.BENIGN,
-            next_retry_delay=LOOK_AGAIN,
-        )
+            if not await self._has_passed(request.subscription, bound):
+                raise _not_yet(f"{request.subscription} has not passed position {bound} yet")
+            wants = await self._subscriptions.wants(request.subscription)  # later than the position: what it passed, it wanted so
+            missed: list[dict[str, Any]] = []
+            for name in request.types:
+                if (wanted := wants.get(name)) is None or wanted.after is None:
+                    _tell_unwanted(request, name)
+                    raise _not_yet(f"{request.subscription} does not want {name}: run `uno migrate` with code that awaits it")
+                if wanted.after > request.since:
+                    missed += await self._missed(request, name, wanted.after)
+            return missed
+
+    async def _has_passed(self, subscription: str, bound: int) -> bool:
+        for pause in LOOKS:
+            if await self._subscriptions.position(subscription) >= bound:
+                return True
+            await asyncio.sleep(pause)
+        return False
 
     async def _bound_to_pass(self) -> int:
         """What was committed when the first attempt began: it is kept in the heartbeat, so that it does not move away."""
@@ -179,6 +199,17 @@ def _inherited(call: StepCall) -> dict[str, Any]:
         "tenant": call.tenant,
         "traceparent": call.traceparent,
     }
+
+
+def _not_yet(reason: str) -> ApplicationError:
+    return ApplicationError(reason, type="NotYet", category=ApplicationErrorCategory.BENIGN, next_retry_delay=LOOK_AGAIN)
+
+
+def _tell_unwanted(request: LookRequest, name: str) -> None:
+    """Once a run: it waits, and is not undone, for the event may have come and not been delivered."""
+    if activity.info().attempt == 1:
+        run: dict[str, Any] = {"saga": request.saga, "saga_key": request.key, "tenant": request.tenant or None}
+        logger.warning(line("awaited_event_unwanted", **run, event_type=name))
 
 
 def _since(began: float) -> int:

@@ -7,7 +7,7 @@ Keys are made here. A key is the workflow id, the step's name and how often that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
 
@@ -57,6 +57,10 @@ class Calls:
         self._saga, self.start, self.cause = saga, start, start
         self._counts: dict[str, int] = {}
         self._workflow_id = workflow.info().workflow_id
+
+    @property
+    def _key(self) -> str:
+        return parse_workflow_id(self._workflow_id)[2] if self.start.key is None else self.start.key
 
     def number(self, name: str) -> str:
         """The id of the next call of this name, such as `charge_card#1`."""
@@ -130,17 +134,30 @@ class Calls:
             str, await self._local(envelope.LOAD, LoadRequest(position=position), str, number, summary=f"event {position}")
         )
 
-    async def last_look(self) -> None:
-        """Wait until dispatch has passed everything that is committed now."""
-        await workflow.execute_activity(
+    async def last_look(self, types: Iterable[str]) -> Sequence[Any]:
+        """Wait until dispatch has passed everything that is committed now.
+
+        Returns:
+            Deliveries of these types that dispatch did not make, because the types were not wanted yet. Older code returned none.
+        """
+        request = LookRequest(
+            subscription=envelope.subscription_name(self._saga),
+            types=tuple(sorted(types)),
+            saga=self._saga,
+            tenant=self.start.tenant,
+            key=self._key,
+            since=self.start.position,
+        )
+        missed: list[Any] | None = await workflow.execute_activity(
             envelope.CAUGHT_UP,
-            LookRequest(subscription=envelope.subscription_name(self._saga)),
+            request,
             activity_id=self.number(envelope.CAUGHT_UP),
             summary="last look: has dispatch passed the log?",
             start_to_close_timeout=LOOK_TIMEOUT,
             heartbeat_timeout=_heartbeat(),
             retry_policy=PATIENT,
         )
+        return missed or ()
 
     async def record(
         self, state: RunState, reason: str, *, furthest: int, unread: Sequence[Delivery] = (), again: bool = False
@@ -149,7 +166,7 @@ class Calls:
         request = CloseRequest(
             saga=self._saga,
             tenant=self.start.tenant,
-            key=parse_workflow_id(self._workflow_id)[2] if self.start.key is None else self.start.key,
+            key=self._key,
             generation=self.start.generation,
             start_event_id=self.start.event_id,
             state=state,

@@ -48,6 +48,17 @@ class SagaDefinition:
         """Every declared event type: what the log is filtered by."""
         return {**self.starts_on, **self.expects, **{name: event for name, (event, _) in self.handlers.items()}}
 
+    @property
+    def rules(self) -> dict[str, str]:
+        """Role and key of each type, as they are stored with the subscription: runs in flight are found by them.
+
+        A function stands there by its name: a body that changed is not seen.
+        """
+        return {
+            name: f"{'start' if name in self.starts_on else 'hear'}:{key if isinstance(key, str) else _function(key)}"
+            for name, key in self.keys.items()
+        }
+
 
 def event_types(declared: object, *, where: str) -> dict[str, type[Event]]:
     """Event classes by their names, from one class, a union or a tuple.
@@ -97,6 +108,11 @@ def key_rules(saga: str, key: Key | None, events: Mapping[str, type[Event]]) -> 
     return rules
 
 
+def _function(key: Callable[[Any], str | Sequence[str]]) -> str:
+    named = key if hasattr(key, "__qualname__") else type(key)
+    return f"fn {named.__module__}.{named.__qualname__}"
+
+
 def check_run(cls: type, starts_on: Mapping[str, type[Event]]) -> None:
     """Judge the method `run` of a saga.
 
@@ -120,5 +136,12 @@ def check_run(cls: type, starts_on: Mapping[str, type[Event]]) -> None:
 
 
 def saga_name(cls: type, name: str | None) -> str:
-    """The stored name of a saga class."""
-    return check_name(cls.__name__ if name is None else name, "saga")
+    """The stored name of a saga class.
+
+    Raises:
+        DeclarationError: it cannot be one, or runs of it could have the workflow ids of subscriptions.
+    """
+    stored = check_name(cls.__name__ if name is None else name, "saga")
+    if stored == "uno":
+        raise DeclarationError("saga 'uno': the workflow ids of subscriptions begin so; give it another name=…")
+    return stored

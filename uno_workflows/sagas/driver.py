@@ -208,7 +208,7 @@ class Driver:
         self._past_deadline = True  # whatever is awaited from here on must be there already
         try:
             if awaited:
-                await self._running.last_look()
+                await self._look(set(awaited.values()))
                 if all(entry not in self._awaited or self._inbox.first(name) for entry, name in awaited.items()):
                     await workflow.wait_condition(over)
                     return
@@ -243,7 +243,7 @@ class Driver:
         end = None if within is None else workflow.now() + within
         while not here():
             if self._past_deadline:
-                await self._running.last_look()
+                await self._look({name})
                 if not here():
                     self._stop = self._stop or ("compensated", f"deadline passed while waiting for {name}")
                     self._check()
@@ -252,9 +252,14 @@ class Driver:
             try:
                 await workflow.wait_condition(here, timeout=left, timeout_summary=f"expect {name}")
             except TimeoutError:
-                await self._running.last_look()  # the dispatcher may be behind: ask the log
+                await self._look({name})  # the dispatcher may be behind: ask the log
                 break
         return here()
+
+    async def _look(self, names: set[str]) -> None:
+        """The last look: what dispatch did not deliver, because it was not told to yet, comes by it."""
+        for missed in await self._running.last_look(names):
+            self.receive(missed)
 
     async def _take(self, delivery: Delivery, event_type: type[E]) -> E:
         """Decode a delivery; from here on it is the cause of what the saga does."""

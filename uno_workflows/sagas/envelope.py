@@ -77,11 +77,24 @@ class LoadRequest(BaseModel):
 
 
 class LookRequest(BaseModel):
-    """Wait until a subscription has passed everything that was committed when this began: the last look."""
+    """Wait until a subscription has passed everything that was committed when this began: the last look.
+
+    Attributes:
+        types: What the run awaits; older code says nothing of it, nor of the fields below.
+        saga: Whose run it is, with
+        tenant: its tenant and
+        key: its key.
+        since: Where the event stands that started it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     subscription: str
+    types: tuple[str, ...] = ()
+    saga: str = ""
+    tenant: str = ""
+    key: str = ""
+    since: int = 0
 
 
 class Unread(BaseModel):

@@ -10,6 +10,7 @@ from uno_workflows.observability.outages import Outages
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.appending import Appending
 from uno_workflows.storage.audits import PostgresAudits
+from uno_workflows.storage.definitions import PostgresDefinitions
 from uno_workflows.storage.migrations import check_schema
 from uno_workflows.storage.notifier import Notifier
 from uno_workflows.storage.pool import Database
@@ -40,6 +41,7 @@ class PostgresStore:
         database: The connections; `doctor` examines them.
         events: The log (port `EventStore`).
         subscriptions: Checkpoints (port `Subscriptions`).
+        definitions: What subscriptions read.
         runs: The table of runs (port `Runs`).
         steps: Results of transactional steps (port `StepStore`).
         audits: What subscriptions handled, held against the log (port `DeliveryAudits`).
@@ -64,6 +66,7 @@ class PostgresStore:
         transactions = Transactions(database, appending=self.events, encode=encode, committed=self._committed, measures=measures)
         self._transactions = transactions
         self.subscriptions = PostgresSubscriptions(database, transactions)
+        self.definitions = PostgresDefinitions(database)
         self.runs = PostgresRuns(database, measures=measures)
         self.steps = PostgresSteps(database, transactions)
         self.audits = PostgresAudits(database)

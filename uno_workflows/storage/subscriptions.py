@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
-from uno_workflows.events.errors import ConfigurationError, LostLease, SubscriptionHalted, UnknownSubscription
+from uno_workflows.events.errors import LostLease, SubscriptionHalted, UnknownSubscription
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.events.recorded import StoredEvent
-from uno_workflows.events.subscriptions import Delivered, Halt, Lease, Page, Start, SubscriptionStatus
+from uno_workflows.events.subscriptions import Delivered, Halt, Lease, Page, Standing, SubscriptionStatus, Unfit, Wanted
 from uno_workflows.events.text import storable
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
@@ -27,34 +27,18 @@ BACKUPS: Final = "; see Backups in docs/operations.md"
 class PostgresSubscriptions:
     """See the port `Subscriptions`."""
 
-    def __init__(self, database: Database, transactions: Transactions, *, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
         self._transactions = transactions
-        self._now = now or (lambda: datetime.now(UTC))
 
-    async def register(self, name: str, *, start: Start) -> None:
-        """Make the row if there is none; an existing one is left as it is, whatever `start` says.
-
-        "now" is the bound of now: every event that is committed later is delivered, one that was committed just before,
-        while an older append was open, may be.
-
-        Raises:
-            ConfigurationError: the start is a time without zone, or in the future.
-        """
-        await self._database.fetch("register", name=name, position=await self._position_of(name, start))
-
-    async def _position_of(self, name: str, start: Start) -> int:
-        if start == "beginning":
-            return 0
-        bound: int = (await self._database.fetch_row("bound"))["bound"]
-        if not isinstance(start, datetime):
-            return bound
-        if start.tzinfo is None:
-            raise ConfigurationError([f"subscription {name}: the start {start.isoformat()} needs a time zone"])
-        if start > self._now():
-            raise ConfigurationError([f"subscription {name}: the start {start.isoformat()} is in the future"])
-        first = (await self._database.fetch_row("first_since", since=start, bound=bound))[0]
-        return bound if first is None else int(first) - 1
+    async def standing(self, name: str) -> Standing:
+        """How it stands, without taking it over. Raises UnknownSubscription."""
+        row = await self._database.fetch_row("subscription_standing", name=name)
+        if row is None:
+            raise UnknownSubscription(name)
+        position, generation, paused, halt_position, halt_reason, halted_at = row
+        halt = None if halted_at is None else Halt(halt_position, halt_reason, halted_at)
+        return Standing(position, generation, paused, halt)
 
     async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
         """Become the owner: the term grows by one, so whoever had it can move nothing any more.
@@ -63,8 +47,8 @@ class PostgresSubscriptions:
             after: The lease that this process had before, and may go on from; it takes nothing from somebody who came since.
 
         Raises:
-            UnknownSubscription: it was never registered.
-            LostLease: another term followed the one of `after`.
+            UnknownSubscription: it was never defined.
+            LostLease: another term followed the one of `after`, or the definition changed this very moment.
             SubscriptionHalted: the checkpoint does not fit the log: it is of another epoch, ahead of the head, or below what
                 retention left. The row says so too; nothing is skipped. The error carries the lease, which is ours all the same.
         """
@@ -89,7 +73,38 @@ class PostgresSubscriptions:
             except LostLease:  # taken over, or told meanwhile that it is of this log: judge anew
                 return await self.take_over(name, owner=owner, after=lease)
             raise SubscriptionHalted(name, None, reason, lease=lease)
-        return lease
+        return await self._with_definition(lease)
+
+    async def _with_definition(self, lease: Lease) -> Lease:
+        """Read what is wanted, later than the term was raised: a change after this raises it again, as the first page finds."""
+        generation, wants = await self._definition(lease.subscription)
+        if any(wanted.after is None for wanted in wants.values()):  # the process that defined it died between its transactions
+            await self._database.fetch("settle_starts", name=lease.subscription)
+            generation, wants = await self._definition(lease.subscription)
+        if any(wanted.after is None for wanted in wants.values()):
+            raise LostLease(f"subscription {lease.subscription} was defined anew since term {lease.term}")
+        return replace(lease, generation=generation, wants=wants)
+
+    async def _definition(self, name: str) -> tuple[int, dict[str, Wanted]]:
+        rows = await self._database.fetch("definition", name=name)
+        if not rows:
+            raise UnknownSubscription(name)
+        wants = {type_: Wanted(rule, after) for _, type_, rule, after in rows if type_ is not None}
+        return rows[0][0], wants
+
+    async def wants(self, name: str) -> Mapping[str, Wanted]:
+        """What it reads now, by event type. Raises UnknownSubscription."""
+        return (await self._definition(name))[1]
+
+    async def release(self, lease: Lease) -> None:
+        """Write down that the owner has stopped and nothing of its is in flight; harmless if it is not the owner any more."""
+        await self._database.fetch("release", name=lease.subscription, term=lease.term)
+
+    async def hand_over(self, lease: Lease, unfit: Unfit) -> None:
+        """Write down at which event the owner stopped, for operators; harmless if it is not the owner any more."""
+        await self._database.fetch(
+            "hand_over", name=lease.subscription, term=lease.term, position=unfit.position, reason=storable(unfit.reason)
+        )
 
     async def check(self, lease: Lease) -> bool:
         """Whether the lease may go on now: False while paused or halted.
@@ -99,31 +114,40 @@ class PostgresSubscriptions:
         """
         row = await self._database.fetch_row("check", name=lease.subscription)
         if row is None or row[0] != lease.term or not row[1]:
-            raise LostLease(f"subscription {lease.subscription} was taken over or reset since term {lease.term}")
+            raise LostLease(f"subscription {lease.subscription} was taken over, defined anew or reset since term {lease.term}")
         return bool(row[2])
 
-    async def page(self, lease: Lease, *, bound: int, types: Collection[str], limit: int) -> Page:
-        """The next window of at most 5,000 positions after the lease's, and at most `limit` matching events of it.
+    async def page(self, lease: Lease, *, bound: int, handles: Mapping[str, str], limit: int) -> Page:
+        """The next window of at most 5,000 positions after the lease's, and at most `limit` wanted events of it.
 
+        What is read is what the definition wants. The page ends before the first event that the code does not handle so.
         Events that an operator skipped are left out.
 
+        Args:
+            handles: Which types the code handles, by which rule.
+
         Raises:
-            LostLease: the log is in another epoch.
+            LostLease: the term is not ours any more, or the log is in another epoch.
             SubscriptionHalted: retention took what comes next.
         """
-        upto = min(bound, lease.position + WINDOW)
+        upto, types = _segment(lease, min(bound, lease.position + WINDOW))
         if upto <= lease.position:
             return Page((), lease.position)
-        rows = await self._database.fetch(
-            "page", name=lease.subscription, after=lease.position, upto=upto, types=list(types), limit=limit
-        )
+        values = {"name": lease.subscription, "term": lease.term, "after": lease.position, "upto": upto}
+        rows = await self._database.fetch("page", **values, types=types, limit=limit)
+        if not rows:
+            raise LostLease(f"subscription {lease.subscription} was taken over or defined anew since term {lease.term}")
         epoch, first_position = rows[0][0], rows[0][1]
         if epoch != lease.epoch:
             raise LostLease(f"subscription {lease.subscription}: the log is in another epoch, {epoch}")
         if lease.position + 1 < first_position:
             raise SubscriptionHalted(lease.subscription, None, _retained(lease.position, first_position))
         events = [StoredEvent._make(row[2:]) for row in rows if row[2] is not None]
-        return Page(events, events[-1].position if len(events) == limit else GlobalPosition(upto))
+        end = events[-1].position if len(events) == limit else GlobalPosition(upto)
+        for n, event in enumerate(events):
+            if handles.get(event.type) != lease.wants[event.type].rule:
+                return _page_before(lease, events[:n], event, handles)
+        return Page(events, end)
 
     async def advance(self, lease: Lease, to: int, *, delivered: Delivered, tx: Transaction | None = None) -> Lease:
         """Move the checkpoint by compare-and-set on position, term and epoch, and write down what was delivered on the way.
@@ -149,7 +173,6 @@ class PostgresSubscriptions:
             "to": to,
             "offsets": [position - lease.position for position, _ in delivered.events],
             "digest": hashlib.sha256(b"".join(event_id.bytes for _, event_id in delivered.events)).digest(),
-            "types": sorted(delivered.types),
         }
         if tx is None:
             moved: Any = await self._database.fetch("advance", **values)
@@ -177,7 +200,7 @@ class PostgresSubscriptions:
             reason=storable(reason),
         )
         if row is None:
-            raise LostLease(f"subscription {lease.subscription} was taken over or reset since term {lease.term}")
+            raise LostLease(f"subscription {lease.subscription} was taken over, defined anew or reset since term {lease.term}")
 
     async def pause(self, name: str) -> None:
         """Stand still from the next page on. Raises UnknownSubscription."""
@@ -192,7 +215,7 @@ class PostgresSubscriptions:
                 stays, for events before it may be unfinished.
 
         Raises:
-            UnknownSubscription: it was never registered.
+            UnknownSubscription: it was never defined.
             SubscriptionHalted: `skip` was asked for, but no single event is to blame.
         """
         if await self._database.fetch_row("resume_skipping" if skip else "resume", name=name) is None:
@@ -220,10 +243,31 @@ def _retained(position: int, first_position: int) -> str:
     return f"its checkpoint is {position}, but retention left the log only from {first_position} on"
 
 
+def _segment(lease: Lease, upto: int) -> tuple[int, list[str]]:
+    """How far a page goes and which types it reads: it ends where another type begins to count."""
+    position, starts = lease.position, [wanted.after for wanted in lease.wants.values() if wanted.after is not None]
+    types = [name for name, wanted in lease.wants.items() if wanted.after is not None and wanted.after <= position]
+    return min([upto, *(start for start in starts if start > position)]), types
+
+
+def _page_before(lease: Lease, events: list[StoredEvent], unfit: StoredEvent, handles: Mapping[str, str]) -> Page:
+    """The page that ends before an event; if nothing lies before it, the page says so."""
+    end = GlobalPosition(unfit.position - 1)
+    if end > lease.position:
+        return Page(events, end)
+    does = "does not handle it"
+    if unfit.type in handles:
+        does = f"handles it as `{handles[unfit.type]}` instead of `{lease.wants[unfit.type].rule}`"
+    reason = f"{unfit.type} in {unfit.stream_id} is wanted, and this worker's code {does}"
+    return Page((), lease.position, Unfit(unfit.position, lease.generation, reason))
+
+
 def _status(row: Any) -> SubscriptionStatus:
-    name, position, head, lag, term, owner, paused, halt_position, halt_reason, halted_at, updated_at = row
+    name, app, generation, position, head, lag, term, owner, paused, *halt, updated_at, unfit_position, unfit_reason = row
+    halt_position, halt_reason, halted_at = halt
     return SubscriptionStatus(
         name=name,
+        app=app,
         position=position,
         head=head,
         lag=lag,
@@ -232,4 +276,5 @@ def _status(row: Any) -> SubscriptionStatus:
         paused=paused,
         halt=None if halted_at is None else Halt(halt_position, halt_reason, halted_at),
         updated_at=updated_at,
+        unfit=None if unfit_position is None else Unfit(unfit_position, generation, unfit_reason),
     )

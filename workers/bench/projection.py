@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from uno_workflows import Settings, Uno
 from uno_workflows.app.heap import set_heap_aside
+from uno_workflows.app.registering import define_subscriptions
 from uno_workflows.processing.pump import Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
 from uno_workflows.storage.tail import PostgresTail
@@ -30,7 +31,7 @@ LOOK: Final = 0.002
 
 PAGE: Final = "select position, payload from uno.events where position > $1 and type = 'Ordered' order by position limit 500"
 MOVE: Final = "update by_hand_checkpoint set position = $1 where position = $2"
-RESET: Final = "truncate revenue; update by_hand_checkpoint set position = 0; update uno.subscriptions set position = 0"
+RESET: Final = "truncate revenue; update by_hand_checkpoint set position = 0; update uno.checkpoints set position = 0"
 _PARAMETERS: Final = {":customers": "$1", ":orders": "$2", ":totals": "$3"}
 UPSERT_BY_HAND: Final = re.sub(r":(customers|orders|totals)", lambda found: _PARAMETERS[found[0]], UPSERT)
 
@@ -47,7 +48,7 @@ async def measure(around: Surroundings) -> Result:
             uno.store.tail() as tail,
         ):
             await connection.execute(f"{TABLE}; create table by_hand_checkpoint as select 0::bigint as position")
-            await uno.store.subscriptions.register(NAME, start="beginning")
+            await define_subscriptions(uno.store, uno.catalogue, app="bench")
             set_heap_aside()  # as `uno worker` does; for both, since they share a process
             variants = {
                 OURS: partial(_ours, uno, tail, connection, number),

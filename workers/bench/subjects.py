@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from uno_workflows import NO_STREAM, Settings, Uno, UnoError
 from uno_workflows.app.catalogue import discover
-from uno_workflows.app.registering import register_subscriptions
+from uno_workflows.app.registering import define_subscriptions
 from uno_workflows.sagas.envelope import STATE_QUERY
 from workers.bench.children import Child, child
 from workers.bench.events import order
@@ -145,7 +145,7 @@ async def ours(around: Surroundings, *roles: str, environment: Mapping[str, str]
     async with AsyncExitStack() as stack:
         url, address, app = await stack.enter_async_context(around.database()), await around.temporal(), around.name()
         uno = await stack.enter_async_context(Uno.connect(Settings(database_url=url, app=app), modules=MODULES))
-        await register_subscriptions(uno.store, discover(MODULES))
+        await define_subscriptions(uno.store, discover(MODULES), app=app)
         environment = {**environment, "UNO_DATABASE_URL": url, "UNO_APP": app, "TEMPORAL_ADDRESS": address}
         workers = [
             await stack.enter_async_context(

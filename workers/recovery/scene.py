@@ -13,7 +13,7 @@ from typing import Final
 
 from uno_workflows import Settings, Uno
 from uno_workflows.app.profiles import PROFILES
-from uno_workflows.app.registering import register_subscriptions
+from uno_workflows.app.registering import define_subscriptions
 from uno_workflows.devstack.stack import DevStack
 from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.ids import new_event_id
@@ -98,7 +98,7 @@ async def open_scene(folder: Path, profile: str, *, every: float) -> AsyncIterat
         async with Uno.connect(settings, modules=MODULES) as uno:
             async with uno.transaction() as tx:
                 await tx.connection.run_sync(metadata.create_all)
-            await register_subscriptions(uno.store, uno.catalogue)
+            await define_subscriptions(uno.store, uno.catalogue, app=settings.app)
             try:
                 yield Scene(stack, fleet, uno, profile, every)
             finally:

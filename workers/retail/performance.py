@@ -16,7 +16,7 @@ from rich.console import Console
 
 from uno_workflows import Settings, Uno, UnoError
 from uno_workflows.app.catalogue import discover
-from uno_workflows.app.registering import register_subscriptions
+from uno_workflows.app.registering import define_subscriptions
 from uno_workflows.devstack.stack import DevStack
 from uno_workflows.storage.migrations import migrate
 from workers.retail.arguments import Options
@@ -62,7 +62,7 @@ async def _with_servers(options: Options, selected: Selected, errors: Console) -
             await migrate(settings.database_url, schema=settings.schema)
             async with Uno.connect(settings, modules=WORKER_MODULES) as uno:
                 await create_tables(uno)
-                await register_subscriptions(uno.store, discover(WORKER_MODULES))
+                await define_subscriptions(uno.store, discover(WORKER_MODULES), app=settings.app)
                 return await _run(options, selected, uno, stack, Outside(folder), started, errors)
 
 

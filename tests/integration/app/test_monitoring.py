@@ -10,6 +10,7 @@ from functools import partial
 from urllib.request import urlopen
 
 import pytest
+from apps.defining import define
 from apps.running import App, until
 from apps.shop.events import OrderPlaced, OrderShipped
 from apps.telling import Asked
@@ -184,10 +185,9 @@ async def test_what_the_auditor_of_a_worker_finds_is_shown_until_it_is_settled(r
     async with run_app(["apps.shop"], monitor=("127.0.0.1", free_port())) as app:
         await place(app, {"a1": ""})
         blind, subscriptions = "projection:Blind", app.uno.store.subscriptions
-        await subscriptions.register(blind, start="beginning")
+        await define(app.uno.store, blind, {"OrderPlaced": ""})
         lease = await subscriptions.take_over(blind, owner="test")
-        wanted = Delivered(types=["OrderPlaced"])
-        await subscriptions.advance(lease, await app.uno.store.events.bound(), delivered=wanted)
+        await subscriptions.advance(lease, await app.uno.store.events.bound(), delivered=Delivered())
         await until(lambda: _is(app, "uno_audit_open_findings", 1, subscription=blind))
         assert await _is(app, "uno_audit_open_skipped_events", 1, subscription=blind)
         assert await _is(app, "uno_audit_skipped_events_total", 1, subscription=blind)

@@ -54,7 +54,7 @@ async def test_a_lease_that_no_worker_was_given_is_offered_anew(
             **options,
         )
 
-    await ensure_subscription(client, app=app, task_queue=app, name="saga:Order", task_timeout=timedelta(seconds=5))
+    await ensure_subscription(client, app=app, store="", task_queue=app, name="saga:Order", task_timeout=timedelta(seconds=5))
     workflow = client.get_workflow_handle(f"uno/{app}/saga:Order")
     if failed:
         async with worker(activities=[fail]):

@@ -21,19 +21,19 @@ select uno.append('', 'account-0', -2, 0::smallint, 'c', array['{uuid4()}'::uuid
                   array[convert_to('%s', 'UTF8')], array[convert_to('{{"correlation_id":"c"}}', 'UTF8')])"""
 DEPOSIT = '{"account_id":"0","amount":7,"receipt":"r"}'
 APPROVAL = '{"transfer_id":"nobody","by":"me"}'
-PASS_ALL = "update uno.subscriptions set position = (select last_value from uno.position_seq)"
+PASS_ALL = "update uno.checkpoints set position = (select last_value from uno.position_seq)"
 DEBIT_AGAIN = f"""
 insert into bank.postings (transfer_id, account_id, kind, amount, key)
 select transfer_id, account_id, kind, amount, key from bank.postings where kind = 'debit' and transfer_id = '{SETTLED}'"""
 PAGES = """
 create table if not exists uno.delivered_pages (subscription text, epoch uuid, term bigint, from_position bigint,
-  to_position bigint, events int, digest bytea, offsets int[], types text[]);
+  to_position bigint, events int, digest bytea, offsets int[], types_before text[]);
 create table if not exists uno.delivery_findings (subscription text, epoch uuid, kind text, page bigint, from_position bigint,
   to_position bigint, types text[], missing bigint[], extra bigint[], settled_at timestamptz);"""
 PAGE = (
     PAGES
     + """
-insert into uno.delivered_pages (subscription, epoch, term, from_position, to_position, events, digest, offsets, types)
+insert into uno.delivered_pages (subscription, epoch, term, from_position, to_position, events, digest, offsets, types_before)
 select 'projection:Balances', epoch, 1, 0, 5, 1, '\\x00', array[1], array['AccountOpened'] from uno.log"""
 )
 ALARM = (
@@ -149,14 +149,14 @@ PLANTS: list[Plant] = [
         " event_id, type, 'arrived, and was not taken before the end' from uno.events"
         f" where type = 'TransferApproved' and {transfer('payload', APPROVED)}",
     ),
-    ("halts_have_a_name", "I11", "update uno.subscriptions set halted_at = now(), halt_reason = ' '"),
+    ("halts_have_a_name", "I11", "update uno.checkpoints set halted_at = now(), halt_reason = ' '"),
     ("checkpoints_are_of_this_log", "I4", "update uno.log set epoch = gen_random_uuid()"),
-    ("checkpoints_are_of_this_log", "I4", "delete from uno.subscriptions where name = 'projection:Balances'"),
-    ("checkpoints_are_of_this_log", "I20", "update uno.subscriptions set position = position + 1000"),
+    ("checkpoints_are_of_this_log", "I4", "delete from uno.checkpoints where subscription = 'projection:Balances'"),
+    ("checkpoints_are_of_this_log", "I20", "update uno.checkpoints set position = position + 1000"),
     ("pages_claim_what_is_there", "I20", PAGE),
     ("pages_claim_what_is_there", "I20", ALARM),
     ("nothing_is_left", "I19", f"update uno.saga_runs set state = 'open', closed_at = null where key = '{SETTLED}'"),
-    ("nothing_is_left", "I19", "update uno.subscriptions set position = position - 1 where name = 'saga:Transfer'"),
+    ("nothing_is_left", "I19", "update uno.checkpoints set position = position - 1 where subscription = 'saga:Transfer'"),
     ("nothing_is_left", "I19", "update uno.subscriptions set paused_at = now() where name = 'saga:Transfer'"),
     (
         "nothing_is_left",

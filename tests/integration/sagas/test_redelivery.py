@@ -33,7 +33,7 @@ async def own_app(run_app: RunApp) -> AsyncIterator[App]:
 
 async def rewind(app: App) -> None:
     """Read the whole log again."""
-    await app.sql("update uno.subscriptions set position = 0, term = term + 1 where name = 'saga:Trial'")
+    await app.sql("update uno.checkpoints set position = 0, term = term + 1 where subscription = 'saga:Trial'")
     await app.caught_up("saga:Trial")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from apps.defining import define
 from patience import LIMIT
 
 from uno_workflows.events.calls import StepCall
@@ -83,7 +84,7 @@ async def test_a_step_that_waits_for_a_connection_can_be_cancelled(crowd):
 
 async def test_steps_cannot_keep_a_checkpoint_from_moving(store, crowd, write):
     await store.events.append([write("order-1", 3)])
-    await store.subscriptions.register("dispatch", start="beginning")
+    await define(store, "dispatch", start="beginning")
     lease = await store.subscriptions.take_over("dispatch", owner="one")
     async with store.subscriptions.transaction() as tx:
         await store.subscriptions.advance(lease, 3, delivered=Delivered(()), tx=tx)

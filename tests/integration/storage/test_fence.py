@@ -6,6 +6,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from apps.defining import HAPPENED, define
 
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.names import NO_STREAM
@@ -76,10 +77,10 @@ async def test_the_bound_never_stands_inside_a_transaction(store, write, appende
     assert await store.events.bound() == 0
     await transaction.commit()
     assert await store.events.bound() == 7
-    await store.subscriptions.register("projection:All", start="beginning")
+    await define(store, "projection:All", start="beginning")
     lease, seen = await store.subscriptions.take_over("projection:All", owner="test"), []
     while lease.position < 7:
-        page = await store.subscriptions.page(lease, bound=7, types=["Happened"], limit=2)
+        page = await store.subscriptions.page(lease, bound=7, handles=HAPPENED, limit=2)
         seen += [event.position for event in page.events]
         lease = await store.subscriptions.advance(lease, page.upto, delivered=Delivered(()))
     assert seen == [1, 2, 3, 4, 5, 6, 7]

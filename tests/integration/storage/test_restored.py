@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from apps.defining import HAPPENED, define
 from docs.blocks import blocks_of
 
 from uno_workflows.events.names import GlobalPosition
@@ -31,6 +32,8 @@ class Session:
     lease: Lease
     seen: list[int]
 
+    at_rest = True
+
     @property
     def read(self) -> GlobalPosition:
         return self.lease.position
@@ -38,7 +41,7 @@ class Session:
     def verify(self) -> None: ...
 
     async def take(self, page: Page) -> None:
-        delivered = Delivered(["Happened"], [(event.position, event.id) for event in page.events])
+        delivered = Delivered([(event.position, event.id) for event in page.events])
         self.lease = await self.store.subscriptions.advance(self.lease, page.upto, delivered=delivered)
         self.seen += [event.position for event in page.events]
 
@@ -46,7 +49,7 @@ class Session:
 class Consumer:
     """Opens such sessions."""
 
-    subscription, types, start = NAME, frozenset({"Happened"}), "beginning"
+    subscription, handles = NAME, HAPPENED
 
     def __init__(self, store: PostgresStore) -> None:
         self.store, self.seen = store, list[int]()
@@ -71,12 +74,12 @@ async def pumping(consumer: Consumer) -> AsyncIterator[None]:
 @pytest.mark.parametrize("ahead", [0, 40], ids=["at the end", "ahead of the log"])
 async def test_after_a_restore_every_checkpoint_halts_and_goes_on_when_told(store, write, connect, until, ahead):
     connection, consumer = await connect(), Consumer(store)
-    await store.subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     await store.events.append([write("order-1", 3)])
     async with pumping(consumer):
         await until(lambda: consumer.seen == [1, 2, 3])
 
-    await connection.execute("update uno.subscriptions set position = position + $1", ahead)
+    await connection.execute("update uno.checkpoints set position = position + $1", ahead)
     await connection.execute(STATEMENTS["new-epoch.sql"])
     async with pumping(consumer):
 

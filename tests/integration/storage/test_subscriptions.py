@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from apps.defining import HAPPENED, define
 from patience import LIMIT
 
 from uno_workflows.events.encoding import to_new_events
@@ -33,27 +34,27 @@ async def subscriptions(store):
 
 async def test_a_subscription_begins_where_it_was_told(store, subscriptions, write):
     await store.events.append([write("order-1", 3)])
-    await subscriptions.register("projection:A", start="beginning")
-    await subscriptions.register("saga:B", start="now")
+    await define(store, "projection:A", start="beginning")
+    await define(store, "saga:B", start="now")
     assert (await subscriptions.position("projection:A"), await subscriptions.position("saga:B")) == (0, 3)
 
 
 async def test_registering_again_changes_nothing(store, subscriptions, write):
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     await store.events.append([write("order-1", 3)])
-    await subscriptions.register(NAME, start="now")
+    await define(store, NAME, start="now")
     assert await subscriptions.position(NAME) == 0
 
 
 async def test_registering_again_does_not_wait_for_whoever_moves_the_checkpoint(store, subscriptions, connect):
     """A worker that starts must not die of a lock time-out because another one was frozen in its transaction."""
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     other = await connect()
     holding = other.transaction()
     await holding.start()
     await other.execute("delete from uno.subscriptions where name = $1", NAME)  # holds the row as firmly as can be
     async with asyncio.timeout(LIMIT):
-        await subscriptions.register(NAME, start="beginning")
+        await define(store, NAME, start="beginning")
     await holding.rollback()
 
 
@@ -61,13 +62,13 @@ async def test_a_subscription_can_begin_at_a_time(store, subscriptions, write, c
     await store.events.append([write("order-1", 2)])
     between = await (await connect()).fetchval("select clock_timestamp()")
     await store.events.append([write("order-1", 2)])
-    await subscriptions.register("saga:A", start=between)
-    await subscriptions.register("saga:B", start=between - timedelta(days=1))
-    await subscriptions.register("saga:C", start=datetime.now(UTC))
+    await define(store, "saga:A", start=between)
+    await define(store, "saga:B", start=between - timedelta(days=1))
+    await define(store, "saga:C", start=datetime.now(UTC))
     assert [status.position for status in await subscriptions.statuses()] == [2, 0, 4]
     for start in (datetime.now(UTC) + timedelta(hours=1), datetime(2026, 1, 1)):
         with pytest.raises(ConfigurationError):
-            await subscriptions.register("saga:D", start=start)
+            await define(store, "saga:D", start=start)
 
 
 async def test_an_unknown_subscription_is_named(subscriptions):
@@ -82,9 +83,9 @@ async def test_an_unknown_subscription_is_named(subscriptions):
             await call
 
 
-async def test_of_two_pumps_only_the_newer_one_moves_the_checkpoint(subscriptions):
+async def test_of_two_pumps_only_the_newer_one_moves_the_checkpoint(store, subscriptions):
     """Scenario 30."""
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     old = await subscriptions.take_over(NAME, owner="one")
     new = await subscriptions.take_over(NAME, owner="two")
     assert (old.term, new.term) == (1, 2)
@@ -99,8 +100,8 @@ async def test_of_two_pumps_only_the_newer_one_moves_the_checkpoint(subscription
     assert (await subscriptions.statuses())[0].owner == "two"
 
 
-async def test_who_goes_on_after_a_lease_takes_nothing_from_its_heir(subscriptions):
-    await subscriptions.register(NAME, start="beginning")
+async def test_who_goes_on_after_a_lease_takes_nothing_from_its_heir(store, subscriptions):
+    await define(store, NAME, start="beginning")
     first = await subscriptions.take_over(NAME, owner="one")
     second = await subscriptions.take_over(NAME, owner="one", after=first)
     assert second.term == 2
@@ -110,9 +111,9 @@ async def test_who_goes_on_after_a_lease_takes_nothing_from_its_heir(subscriptio
     assert await subscriptions.check(heir)
 
 
-async def test_a_checkpoint_moves_only_from_where_it_stands(subscriptions):
+async def test_a_checkpoint_moves_only_from_where_it_stands(store, subscriptions):
     """Scenario 36: a lease that is behind its own checkpoint has lost."""
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     lease = await subscriptions.take_over(NAME, owner="one")
     moved = await subscriptions.advance(lease, 5, delivered=NOTHING)
     with pytest.raises(LostLease):
@@ -124,7 +125,7 @@ async def test_a_checkpoint_moves_only_from_where_it_stands(subscriptions):
 
 async def test_a_checkpoint_commits_with_its_batch_or_not_at_all(store, subscriptions, write, connect):
     await (await connect()).execute("create table mine (n int)")
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     lease = await subscriptions.take_over(NAME, owner="one")
 
     async def fails():
@@ -157,7 +158,7 @@ async def test_a_pump_that_freezes_in_a_transaction_does_not_hold_its_heir(datab
             await tx.execute("select 1")
 
     async with PostgresStore.open(database, encode=to_new_events, settings=StoreSettings(pump_timeout=0.2)) as store:
-        await store.subscriptions.register(NAME, start="beginning")
+        await define(store, NAME, start="beginning")
         lease = await store.subscriptions.take_over(NAME, owner="one")
         with pytest.raises(StoreUnavailable):
             await freezes(store.subscriptions, lease)
@@ -167,35 +168,36 @@ async def test_a_pump_that_freezes_in_a_transaction_does_not_hold_its_heir(datab
 
 async def test_a_page_gives_the_wanted_types_and_how_far_it_looked(store, subscriptions, write):
     await store.events.append([write("order-1", 2, type_="A"), write("order-2", 3, type_="B"), write("order-3", 1, type_="A")])
-    await subscriptions.register(NAME, start="beginning")
-    lease = await subscriptions.take_over(NAME, owner="one")
+    await define(store, NAME, {"A": ""})
+    await define(store, "projection:Other", {"C": ""})
 
-    async def page(types, limit, bound=6):
-        made = await subscriptions.page(lease, bound=bound, types=types, limit=limit)
+    async def page(limit, bound=6, name=NAME):
+        lease = await subscriptions.take_over(name, owner="one")
+        made = await subscriptions.page(lease, bound=bound, handles={"A": "", "B": "", "C": ""}, limit=limit)
         return [event.position for event in made.events], made.upto
 
-    assert await page(["A"], 10) == ([1, 2, 6], 6)
-    assert await page(["A"], 2) == ([1, 2], 2)
-    assert await page(["A"], 10, bound=4) == ([1, 2], 4)
-    assert await page(["C"], 10) == ([], 6)
-    assert await page(["A"], 10, bound=0) == ([], 0)
+    assert await page(10) == ([1, 2, 6], 6)
+    assert await page(2) == ([1, 2], 2)
+    assert await page(10, bound=4) == ([1, 2], 4)
+    assert await page(10, name="projection:Other") == ([], 6)
+    assert await page(10, bound=0) == ([], 0)
 
 
 async def test_a_page_looks_at_one_window_only(store, subscriptions, write, connect):
     await store.events.append([write("order-1")])
     await (await connect()).execute("select setval('uno.position_seq', 20000)")
     await store.events.append([write("order-1")])
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     lease, steps = await subscriptions.take_over(NAME, owner="one"), []
     while lease.position < 20001:
-        page = await subscriptions.page(lease, bound=20001, types=["Happened"], limit=10)
+        page = await subscriptions.page(lease, bound=20001, handles=HAPPENED, limit=10)
         steps.append((len(page.events), page.upto))
         lease = await subscriptions.advance(lease, page.upto, delivered=NOTHING)
     assert steps == [(1, 5000), (0, 10000), (0, 15000), (0, 20000), (1, 20001)]
 
 
-async def test_pause_and_resume_are_seen_at_the_next_check(subscriptions):
-    await subscriptions.register(NAME, start="beginning")
+async def test_pause_and_resume_are_seen_at_the_next_check(store, subscriptions):
+    await define(store, NAME, start="beginning")
     lease = await subscriptions.take_over(NAME, owner="one")
     await subscriptions.pause(NAME)
     assert not await subscriptions.check(lease)
@@ -206,7 +208,7 @@ async def test_pause_and_resume_are_seen_at_the_next_check(subscriptions):
 
 async def test_a_halt_names_its_event_and_can_be_resumed_past_it(store, subscriptions, write, connect):
     await store.events.append([write("order-1", 3)])
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     lease = await subscriptions.take_over(NAME, owner="one")
     await subscriptions.halt(lease, position=2, reason="ZeroDivisionError")
     assert not await subscriptions.check(lease)
@@ -214,7 +216,7 @@ async def test_a_halt_names_its_event_and_can_be_resumed_past_it(store, subscrip
     assert (status.halt.position, status.halt.reason, status.lag) == (2, "ZeroDivisionError", 3)
     await subscriptions.resume(NAME, skip=True)
     assert await subscriptions.check(lease)
-    page = await subscriptions.page(lease, bound=3, types=["Happened"], limit=10)
+    page = await subscriptions.page(lease, bound=3, handles=HAPPENED, limit=10)
     assert [event.position for event in page.events] == [1, 3]
     skipped = await (await connect()).fetch("select subscription, position, reason from uno.skipped_events")
     assert [tuple(row) for row in skipped] == [(NAME, 2, "ZeroDivisionError")]
@@ -222,9 +224,9 @@ async def test_a_halt_names_its_event_and_can_be_resumed_past_it(store, subscrip
         await subscriptions.resume(NAME, skip=True)
 
 
-async def test_a_halt_is_since_its_reason_changed_last(subscriptions):
+async def test_a_halt_is_since_its_reason_changed_last(store, subscriptions):
     """A checkpoint that does not fit the log is halted again at each try, twice a second."""
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     lease = await subscriptions.take_over(NAME, owner="one")
 
     async def halted_at(position, reason):
@@ -242,9 +244,9 @@ async def test_a_halt_is_since_its_reason_changed_last(subscriptions):
 
 
 @pytest.mark.parametrize(("reason", "kept"), [("a\x00b", "a\\x00b"), ("a\ud800b", "a\\ud800b")])
-async def test_a_halt_keeps_any_reason(subscriptions, reason, kept):
+async def test_a_halt_keeps_any_reason(store, subscriptions, reason, kept):
     """One that Postgres refused would have the pump fail, and be tried again, for ever."""
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     lease = await subscriptions.take_over(NAME, owner="one")
     await subscriptions.halt(lease, position=2, reason=reason)
     assert (await subscriptions.statuses())[0].halt.reason == kept
@@ -254,14 +256,14 @@ async def test_a_halt_keeps_any_reason(subscriptions, reason, kept):
     ("damage", "reason"),
     [
         ("update uno.log set epoch = gen_random_uuid()", "restored or failed over; see Backups in docs/operations.md"),
-        ("update uno.subscriptions set position = 50", "the log lost its end; see Backups in docs/operations.md"),
+        ("update uno.checkpoints set position = 50", "the log lost its end; see Backups in docs/operations.md"),
         ("update uno.log set first_position = 2", "retention"),
     ],
 )
 async def test_a_checkpoint_that_does_not_fit_the_log_halts_with_a_name(store, subscriptions, write, connect, damage, reason):
     """Scenario 40: another epoch, ahead of the head, below what is retained; nothing is skipped."""
     await store.events.append([write("order-1", 3)])
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     before = await subscriptions.take_over(NAME, owner="one")
     await (await connect()).execute(damage)
     with pytest.raises(SubscriptionHalted, match=reason):
@@ -269,14 +271,14 @@ async def test_a_checkpoint_that_does_not_fit_the_log_halts_with_a_name(store, s
     assert reason in (await subscriptions.statuses())[0].halt.reason
     with pytest.raises(LostLease):
         await subscriptions.check(before)
-    if "subscriptions" not in damage:
+    if "checkpoints" not in damage:
         with pytest.raises((LostLease, SubscriptionHalted)):
-            await subscriptions.page(before, bound=3, types=["Happened"], limit=10)
+            await subscriptions.page(before, bound=3, handles=HAPPENED, limit=10)
 
 
-async def test_who_finds_again_that_it_does_not_fit_takes_nothing_from_an_heir_who_finds_the_same(subscriptions, connect):
-    await subscriptions.register(NAME, start="beginning")
-    await (await connect()).execute("update uno.subscriptions set position = 50")
+async def test_who_finds_again_that_it_does_not_fit_takes_nothing_from_an_heir_who_finds_the_same(store, subscriptions, connect):
+    await define(store, NAME, start="beginning")
+    await (await connect()).execute("update uno.checkpoints set position = 50")
 
     async def halted(owner, after=None):
         with pytest.raises(SubscriptionHalted, match="ahead of the log") as caught:
@@ -291,16 +293,16 @@ async def test_who_finds_again_that_it_does_not_fit_takes_nothing_from_an_heir_w
         await subscriptions.take_over(NAME, owner="one", after=second)
 
 
-async def test_a_halt_does_not_undo_what_an_operator_did_meanwhile(subscriptions, connect, monkeypatch):
+async def test_a_halt_does_not_undo_what_an_operator_did_meanwhile(store, subscriptions, connect, monkeypatch):
     """Between the look of a take-over and its halt the checkpoint is told that it is of this log, and resumed."""
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
     connection = await connect()
     await connection.execute("update uno.log set epoch = gen_random_uuid()")
     leases = []
 
     async def held(self, lease, **more):
         leases.append(lease)
-        await connection.execute("update uno.subscriptions set epoch = (select epoch from uno.log)")
+        await connection.execute("update uno.checkpoints set epoch = (select epoch from uno.log)")
         await self.resume(NAME)
         await halt(self, lease, **more)
 
@@ -309,7 +311,7 @@ async def test_a_halt_does_not_undo_what_an_operator_did_meanwhile(subscriptions
     lease = await subscriptions.take_over(NAME, owner="one")
     assert (await subscriptions.statuses())[0].halt is None
     assert await subscriptions.check(lease)
-    with pytest.raises(LostLease, match="taken over or reset since term 1"):
+    with pytest.raises(LostLease, match="taken over, defined anew or reset since term 1"):
         await halt(subscriptions, leases[0], position=None, reason="late")
     with pytest.raises(LostLease, match="reset"):
         await halt(subscriptions, replace(leases[0], term=lease.term), position=None, reason="late")
@@ -319,13 +321,13 @@ async def test_a_halt_does_not_undo_what_an_operator_did_meanwhile(subscriptions
 async def test_pumps_that_overlap_pass_every_event_once(store, subscriptions, write, connect):
     await (await connect()).execute("create table seen (position bigint)")
     await store.events.append([write("order-1", 300)])
-    await subscriptions.register(NAME, start="beginning")
+    await define(store, NAME, start="beginning")
 
     async def pump(owner):
         lease = await subscriptions.take_over(NAME, owner=owner)
         while lease.position < 300:
             try:
-                page = await subscriptions.page(lease, bound=300, types=["Happened"], limit=20)
+                page = await subscriptions.page(lease, bound=300, handles=HAPPENED, limit=20)
                 async with subscriptions.transaction() as tx:
                     moved = await subscriptions.advance(lease, page.upto, delivered=NOTHING, tx=tx)
                     await tx.execute("insert into seen values (:p)", [{"p": event.position} for event in page.events])

@@ -26,6 +26,8 @@ def problems(**environ: str) -> tuple[str, ...]:
         ("UNO_POLL", "0s", "must be from 50ms to 5s"),
         ("UNO_POLL", "49ms", "must be from 50ms to 5s"),
         ("UNO_POLL", "6s", "must be from 50ms to 5s"),
+        ("UNO_APP", "shop.dispatch", "it would be a task queue of the app 'shop'"),
+        ("UNO_APP", "shop.projections", "it would be a task queue of the app 'shop'"),
         ("UNO_PAGE", "10001", "must be a whole number from 1 to 10,000"),
         ("UNO_PAGE", "1" * 5_000, "must be a whole number from 1 to 10,000"),
         ("UNO_GRACE", "11 minutes", "must be from 0s to 10 minutes"),

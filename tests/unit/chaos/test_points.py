@@ -76,9 +76,11 @@ EFFECTS = {
     "Subscriptions.advance",
     "Runs.record_started",
     # of the first moment of a subscription, and of what keeps it: each stands alone, and a repeat finds it done
-    "Subscriptions.register",
     "Subscriptions.take_over",
     "Subscriptions.halt",
+    # for operators, and for those that change keys: that nothing is in flight, and where code stopped
+    "Subscriptions.release",
+    "Subscriptions.hand_over",
     # part of a delivery, whose points are `start` and `signal`
     "Runs.add_pending",
     "Runs.drop_pending",
@@ -91,6 +93,7 @@ EFFECTS = {
 READS = {
     "EventStore.read_stream", "EventStore.read_all", "EventStore.load", "EventStore.bound", "EventStore.epoch",
     "Subscriptions.check", "Subscriptions.page", "Subscriptions.position", "Subscriptions.statuses", "Runs.latest",
+    "Subscriptions.standing", "Subscriptions.wants",
     "Runs.find", "Runs.count_open", "Runs.open_among", "Runs.pending", "Runs.count_late", "Runs.count_pending",
 }  # fmt: skip
 PORTS = ("EventStore", "Subscriptions", "Runs", "StepStore", "DeliveryAudits")

@@ -16,6 +16,8 @@ from temporalio.testing import ActivityEnvironment
 
 from uno_workflows.dispatch.hosting import PumpHost, beat_seconds
 from uno_workflows.dispatch.subscription import PumpTimes, SubscriptionInput
+from uno_workflows.events.names import GlobalPosition
+from uno_workflows.events.subscriptions import Unfit
 from uno_workflows.processing.pump import Pump
 
 OURS = PumpTimes(heartbeat=timedelta(seconds=3), retry=timedelta(seconds=0.2))
@@ -24,10 +26,12 @@ OURS = PumpTimes(heartbeat=timedelta(seconds=3), retry=timedelta(seconds=0.2))
 class EndlessPump:
     """Pumps until it is told to leave."""
 
+    unfit: Unfit | None = None
+
     def __init__(self) -> None:
         self.leaving, self.position, self.term = asyncio.Event(), 0, 7
 
-    async def run(self, *, last_term: int | None) -> None:
+    async def run(self, *, last_term: int | None, unfit: Unfit | None = None) -> None:
         await self.leaving.wait()
 
 
@@ -56,7 +60,7 @@ async def test_a_pump_works_outside_of_the_span_that_its_worker_was_started_in()
     found: list[bool] = []
 
     class SeeingPump(EndlessPump):
-        async def run(self, *, last_term: int | None) -> None:
+        async def run(self, *, last_term: int | None, unfit: Unfit | None = None) -> None:
             found.append(trace.get_current_span().get_span_context().is_valid)
 
     seeing = PumpHost({"saga:Order": lambda: cast(Pump, SeeingPump())}, leaving=asyncio.Event(), times=OURS)
@@ -70,13 +74,36 @@ async def test_a_pump_is_told_the_term_of_the_last_lease_that_its_process_had() 
     told: list[int | None] = []
 
     class ShortPump(EndlessPump):
-        async def run(self, *, last_term: int | None) -> None:
+        async def run(self, *, last_term: int | None, unfit: Unfit | None = None) -> None:
             told.append(last_term)
 
     short = PumpHost({"saga:Order": lambda: cast(Pump, ShortPump())}, leaving=asyncio.Event(), times=OURS)
     for _ in range(2):
         await ActivityEnvironment().run(short.pump, SubscriptionInput(name="saga:Order"))
     assert told == [None, 7]
+
+
+async def test_a_lease_that_its_code_cannot_use_is_offered_to_others_soon_and_then_ever_more_seldom() -> None:
+    """Of several versions of the code another one must go on; a moment later, if it is there."""
+    known: list[Unfit | None] = []
+    at = Unfit(GlobalPosition(4), 7, "Shipped is wanted, and this worker's code does not handle it")
+
+    class OlderPump(EndlessPump):
+        unfit = at
+
+        async def run(self, *, last_term: int | None, unfit: Unfit | None = None) -> None:
+            known.append(unfit)
+            self.leaving.set()
+
+    older, delays = PumpHost({"saga:Order": lambda: cast(Pump, OlderPump())}, leaving=asyncio.Event(), times=OURS), []
+    for _ in range(6):
+        with pytest.raises(ApplicationError, match="another version of the code must go on: Shipped is wanted") as error:
+            await ActivityEnvironment().run(older.pump, SubscriptionInput(name="saga:Order"))
+        assert error.value.next_retry_delay is not None
+        delays.append(error.value.next_retry_delay.total_seconds())
+    assert known == [None, *[at] * 5]
+    assert delays[0] < 0.5
+    assert 0.5 < delays[-1] < 5
 
 
 async def test_a_subscription_that_no_module_declares_says_so() -> None:

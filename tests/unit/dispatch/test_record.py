@@ -84,7 +84,7 @@ def session(gates: dict[int, asyncio.Event], monkeypatch: pytest.MonkeyPatch) ->
     saga = SimpleNamespace(name="S", starts_on=())
     owner: Any = SimpleNamespace(
         saga=saga, temporal=None, events=None, runs=None, subscriptions=Checkpoints(), settings=DispatchSettings(),
-        types=frozenset(["Told"]), subscription="saga:S", outages=Outages(), measures=UNMEASURED,
+        handles={"Told": "start:key"}, subscription="saga:S", outages=Outages(), measures=UNMEASURED,
     )  # fmt: skip
     return DispatchSession(owner, Lease("saga:S", GlobalPosition(0), 1, UUID(int=0)), asyncio.Event())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from uno_workflows.events.errors import LostLease, SubscriptionHalted
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Subscriptions, Tail
-from uno_workflows.events.subscriptions import Lease, Page
+from uno_workflows.events.subscriptions import Halt, Lease, Page, Standing
 from uno_workflows.observability.metrics import Metrics
 from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
 
@@ -30,6 +31,12 @@ class Log:
 
     def __init__(self, *, lost: bool = False) -> None:
         self.lost, self.halts = lost, list[tuple[int | None, str]]()
+
+    async def standing(self, name: str) -> Standing:
+        halt = Halt(*self.halts[-1], at=datetime.now(UTC)) if self.halts else None
+        return Standing(GlobalPosition(0), 1, paused=False, halt=halt)
+
+    async def release(self, lease: Lease) -> None: ...
 
     async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
         return LEASE
@@ -52,7 +59,7 @@ class Log:
 class Handler:
     """A consumer that looks who owns the lease while it works, and leaves; or halts."""
 
-    subscription, types, start = NAME, frozenset[str](), "beginning"
+    subscription, handles, at_rest = NAME, dict[str, str](), True
     lease, read = LEASE, GlobalPosition(0)
 
     def __init__(self, registry: CollectorRegistry, *, halts: Halts) -> None:

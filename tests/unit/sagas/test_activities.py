@@ -21,8 +21,10 @@ from uno_workflows.events.calls import StepCall
 from uno_workflows.events.context import current_context
 from uno_workflows.events.encoding import decode
 from uno_workflows.events.errors import StoreContended, StoreUnavailable, WrongExpectedVersion
+from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import StepStore
 from uno_workflows.events.runs import RunKey, Undelivered
+from uno_workflows.events.subscriptions import Wanted
 from uno_workflows.sagas import activities
 from uno_workflows.sagas.activities import step_activity
 from uno_workflows.sagas.calls import HEARTBEAT
@@ -178,7 +180,7 @@ def test_framework_activities_have_the_names_that_histories_hold():
 
 def _framework() -> activities.FrameworkActivities:
     nothing = cast("Any", None)
-    return activities.FrameworkActivities(nothing, nothing, nothing)
+    return activities.FrameworkActivities(nothing, nothing, nothing, nothing)
 
 
 class Parcel(BaseModel):
@@ -255,7 +257,7 @@ async def test_events_that_were_not_taken_before_the_end_are_told_once_each(capl
         return end.model_copy(update={"unread": unread, "again": again})
 
     nothing, close = cast("Any", None), ActivityEnvironment().run
-    framework = activities.FrameworkActivities(nothing, cast("Any", Table()), nothing)
+    framework = activities.FrameworkActivities(nothing, cast("Any", Table()), nothing, nothing)
     with pytest.raises(ApplicationError):
         await close(framework.close, ends(7, 9))
     await close(framework.close, ends(7, 9))
@@ -290,9 +292,59 @@ async def test_last_look_keeps_its_bound_in_every_beat() -> None:
             await enough.wait()
             return 7
 
+        async def wants(self, name: str) -> dict[str, Wanted]:
+            return {}
+
     environment.on_heartbeat = beat
     store = cast("Any", Store())
-    looking = activities.FrameworkActivities(store, cast("Any", None), store)
+    looking = activities.FrameworkActivities(store, cast("Any", None), store, cast("Any", None))
     async with asyncio.timeout(LIMIT):
         await environment.run(looking.caught_up, LookRequest(subscription="saga:Order"))
     assert beats == [(7,)] * 3
+
+
+@dataclasses.dataclass
+class Looked:
+    """A log that dispatch has passed, and what its subscription wants."""
+
+    wants_: dict[str, Wanted]
+    missed: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+
+    async def bound(self) -> int:
+        return 20
+
+    async def position(self, name: str) -> int:
+        return 20
+
+    async def wants(self, name: str) -> dict[str, Wanted]:
+        return self.wants_
+
+    async def look(self, request: LookRequest, event_type: str, upto: int, /) -> list[dict[str, Any]]:
+        self.missed.append((event_type, upto))
+        return [{"type": event_type}]
+
+    async def run(self, *types: str) -> Any:
+        looking = activities.FrameworkActivities(cast("Any", self), cast("Any", None), cast("Any", self), self.look)
+        request = LookRequest(subscription="saga:Order", types=types, saga="Order", key="1", since=10)
+        return await ActivityEnvironment().run(looking.caught_up, request)
+
+
+@pytest.mark.parametrize("wants", [{}, {"Shipped": Wanted("hear:key", None)}], ids=["removed", "not settled"])
+async def test_a_run_that_awaits_what_its_subscription_does_not_want_waits_by_name(
+    wants: dict[str, Wanted], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not undone: the event may have come, and dispatch have passed it."""
+    with pytest.raises(ApplicationError, match="saga:Order does not want Shipped") as error:
+        await Looked(wants).run("Shipped")
+    assert (error.value.type, error.value.non_retryable) == ("NotYet", False)
+    assert error.value.next_retry_delay is not None
+    assert "awaited_event_unwanted saga=Order saga_key=1 event_type=Shipped" in caplog.text
+
+
+@pytest.mark.parametrize(("after", "missed"), [(0, []), (10, []), (15, [("Shipped", 15)])])
+async def test_what_was_appended_before_its_type_was_wanted_is_looked_for_in_the_log(
+    after: int, missed: list[tuple[str, int]]
+) -> None:
+    looked = Looked({"Shipped": Wanted("hear:key", GlobalPosition(after))})
+    assert await looked.run("Shipped") == [{"type": name} for name, _ in missed]
+    assert looked.missed == missed

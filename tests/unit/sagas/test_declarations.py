@@ -83,6 +83,7 @@ def _projection_handler() -> None:
         (lambda: declare(starts_on=Placed, expects=Event, key="order_id"), "Event is a base for events"),
         (lambda: declare(starts_on=Placed, expects=[Shipped], key="order_id"), "is not an Event class"),
         (lambda: declare(starts_on=Placed, key="order_id", name="no/slash"), "saga 'no/slash': a name is"),
+        (lambda: declare(starts_on=Placed, key="order_id", name="uno"), "the workflow ids of subscriptions begin so"),
         (lambda: declare(starts_on=Placed, key="order_id", since=datetime(2026, 1, 1)), "since= needs a time zone"),
         (_missing_run, "needs `async def run"),
         (_sync_run, "needs `async def run"),
@@ -249,3 +250,27 @@ def test_annotation_that_exists_only_for_type_checkers_is_named():
 
     with pytest.raises(DeclarationError, match="not only under TYPE_CHECKING"):
         _ = step(charge).argument_type
+
+
+def key_of(event: Event) -> str:
+    return "1"
+
+
+class Keyed:
+    def __call__(self, event: Event) -> str:
+        return "1"
+
+
+@pytest.mark.parametrize(
+    ("key", "rules"),
+    [
+        ("order_id", {"Placed": "start:order_id", "Shipped": "hear:order_id"}),
+        (key_of, {"Placed": f"start:fn {__name__}.key_of", "Shipped": f"hear:fn {__name__}.key_of"}),
+        (Keyed(), {"Placed": f"start:fn {__name__}.Keyed", "Shipped": f"hear:fn {__name__}.Keyed"}),
+        ({Placed: "order_id", Shipped: key_of}, {"Placed": "start:order_id", "Shipped": f"hear:fn {__name__}.key_of"}),
+    ],
+    ids=["field", "function", "callable", "mapping"],
+)
+def test_role_and_key_of_each_type_are_stored_as_words(key: Any, rules: dict[str, str]):
+    made: Any = declare(starts_on=Placed, expects=Shipped, key=key)
+    assert made.__uno_saga__.rules == rules

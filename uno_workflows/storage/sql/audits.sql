@@ -12,8 +12,8 @@ turn as (  -- whoever else audits takes another subscription
    where first.xact < s.oldest or first.xact >= s.next
    order by first.id limit 1
      for update of a skip locked),
-chain as (
-  select p.*, lag(p.to_position, 1, p.begins) over (order by p.id) as before,
+chain as (  -- with what the definition of its generation wanted, and since when: no page says that itself, but for those of before
+  select p.*, coalesce(p.types_before, wanted.types) as types, wanted.froms, lag(p.to_position, 1, p.begins) over (order by p.id) as before,
          bool_and(p.xact < s.oldest or p.xact >= s.next) over (order by p.id) as ripe  -- from the future: loaded from a dump
     from snapshot s
    cross join (
@@ -22,7 +22,11 @@ chain as (
        cross join lateral (
           select * from {schema}.delivered_pages d
            where d.subscription = t.subscription and d.epoch = t.epoch and d.id > t.page
-           order by d.id limit cast(:limit as bigint)) p) p),
+           order by d.id limit cast(:limit as bigint)) p) p
+ cross join lateral (
+    select coalesce(array_agg(w.type order by w.type), '{}') as types, array_agg(w.from_position order by w.type) as froms
+      from {schema}.subscription_types w
+     where w.subscription = p.subscription and w.added <= p.generation and (w.removed is null or p.generation < w.removed)) wanted),
 judged as (
   select c.*, c.from_position + 1 < l.first_position as retained, c.events = found.events and c.digest = found.digest as agrees
     from chain c
@@ -31,6 +35,7 @@ judged as (
       select count(*) as events, sha256(coalesce(string_agg(uuid_send(e.event_id), ''::bytea order by e.position), ''::bytea)) as digest
         from {schema}.events e
        where e.position > c.from_position and e.position <= c.to_position and e.type = any(c.types)
+         and (c.generation is null or e.position > c.froms[array_position(c.types, e.type)])
          and (not exists (select from {schema}.skipped_events k
                            where k.subscription = c.subscription and k.epoch = c.epoch and k.position = e.position)
               or (e.position - c.from_position)::int = any(c.offsets))) found
@@ -39,6 +44,7 @@ differing as (
   select j.id, j.subscription, j.epoch, j.from_position, j.to_position, j.types,
          array(select e.position from {schema}.events e
                 where e.position > j.from_position and e.position <= j.to_position and e.type = any(j.types)
+                  and (j.generation is null or e.position > j.froms[array_position(j.types, e.type)])
                   and (e.position - j.from_position)::int <> all(j.offsets)
                   and not exists (select from {schema}.skipped_events k
                                    where k.subscription = j.subscription and k.epoch = j.epoch and k.position = e.position)
@@ -46,7 +52,8 @@ differing as (
          array(select j.from_position + o.n from unnest(j.offsets) o (n)
                 group by o.n
                having count(*) > 1 or not exists (select from {schema}.events e
-                                                   where e.position = j.from_position + o.n and e.type = any(j.types))
+                                                   where e.position = j.from_position + o.n and e.type = any(j.types)
+                                                     and (j.generation is null or e.position > j.froms[array_position(j.types, e.type)]))
                 order by o.n limit 1000) as extra
     from judged j where not j.agrees and not j.retained),
 found as (
@@ -81,7 +88,7 @@ with snapshot as materialized (
 known as (
   select subscription, epoch from {schema}.delivery_audits
    union
-  select name, epoch from {schema}.subscriptions)
+  select subscription, epoch from {schema}.checkpoints)
 select k.subscription, k.epoch, k.epoch = l.epoch, coalesce(a.from_position, s.position), coalesce(a.to_position, s.position),
        coalesce(a.pages, 0), coalesce(a.events, 0), coalesce(a.unaudited_pages, 0), a.audited_at,
        w.pages, w.events, w.ripe, w.since, w.ends, s.position
@@ -89,7 +96,7 @@ select k.subscription, k.epoch, k.epoch = l.epoch, coalesce(a.from_position, s.p
  cross join {schema}.log l
  cross join snapshot n
   left join {schema}.delivery_audits a on a.subscription = k.subscription and a.epoch = k.epoch
-  left join {schema}.subscriptions s on s.name = k.subscription and s.epoch = k.epoch
+  left join {schema}.checkpoints s on s.subscription = k.subscription and s.epoch = k.epoch and s.part = 0
  cross join lateral (
     select count(*) as pages, coalesce(sum(p.events), 0) as events, min(p.handled_at) as since,
            count(*) filter (where p.xact < n.oldest or p.xact >= n.next) as ripe,

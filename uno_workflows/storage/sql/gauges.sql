@@ -13,15 +13,16 @@ select extract(epoch from clock_timestamp())::float8 as now, f.bound, f.head,
   from {schema}.frontier() f
 
 -- name: subscription_gauges — how far each subscription is behind a bound, in positions and in seconds, and when it last moved or had nothing to do
-select s.name, greatest(cast(:bound as bigint) - s.position, 0) as lag_events,
+select s.name, greatest(cast(:bound as bigint) - c.position, 0) as lag_events,
        greatest(coalesce(extract(epoch from clock_timestamp() - next.recorded_at), 0), 0)::float8 as lag_seconds,
-       extract(epoch from case when s.position >= cast(:bound as bigint) then clock_timestamp() else s.updated_at end)::float8 as moved_at,
-       s.paused_at is not null as paused, s.halted_at is not null as halted,
+       extract(epoch from case when c.position >= cast(:bound as bigint) then clock_timestamp() else c.updated_at end)::float8 as moved_at,
+       s.paused_at is not null as paused, c.halted_at is not null as halted,
        extract(epoch from clock_timestamp())::float8 as now
   from {schema}.subscriptions s
+  join {schema}.checkpoints c on c.subscription = s.name and c.part = 0
   left join lateral (
     select e.recorded_at from {schema}.events e
-     where e.position > s.position and e.position <= cast(:bound as bigint)
+     where e.position > c.position and e.position <= cast(:bound as bigint)
      order by e.position limit 1) next on true
  order by s.name
 

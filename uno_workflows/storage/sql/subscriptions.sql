@@ -1,9 +1,3 @@
--- name: register — make a subscription's row unless there is one; only to look for it waits for nobody who moves it
-insert into {schema}.subscriptions (name, position, epoch)
-select cast(:name as text), cast(:position as bigint), epoch from {schema}.log
- where not exists (select from {schema}.subscriptions s where s.name = cast(:name as text))
-on conflict (name) do nothing
-
 -- name: first_since — the first event recorded at or after a time; the clock is only near to the order, so all are looked at
 select min(position) from {schema}.events
  where recorded_at >= cast(:since as timestamptz) and position <= cast(:bound as bigint)
@@ -11,25 +5,36 @@ select min(position) from {schema}.events
 -- name: take_over — become the owner under the next term, unless somebody was since the one that we had, and see whether the
 -- checkpoint still fits the log; auditing begins here
 with taken as (
-  update {schema}.subscriptions s set term = s.term + 1, owner = cast(:owner as text)
+  update {schema}.checkpoints c set term = c.term + 1, owner = cast(:owner as text), in_order = false
     from {schema}.log l
-   where s.name = cast(:name as text) and s.term = coalesce(cast(:after as bigint), s.term)
-  returning s.name, s.position, s.term, s.epoch, l.epoch as log_epoch, l.first_position),
+   where c.subscription = cast(:name as text) and c.part = 0 and c.term = coalesce(cast(:after as bigint), c.term)
+  returning c.subscription, c.position, c.term, c.epoch, l.epoch as log_epoch, l.first_position),
 audited as (
   insert into {schema}.delivery_audits (subscription, epoch, from_position, to_position)
-  select t.name, t.epoch, t.position, t.position from taken t  -- only to look for it waits for no auditor who changes it
-   where not exists (select from {schema}.delivery_audits a where a.subscription = t.name and a.epoch = t.epoch)
+  select t.subscription, t.epoch, t.position, t.position from taken t  -- only to look for it waits for no auditor who changes it
+   where not exists (select from {schema}.delivery_audits a where a.subscription = t.subscription and a.epoch = t.epoch)
   on conflict do nothing)
 select position, term, epoch, log_epoch, first_position, (select last_value from {schema}.position_seq) from taken
 
--- name: check — what a pump must know before each page
-select s.term, s.epoch = l.epoch, s.paused_at is null and s.halted_at is null
-  from {schema}.subscriptions s, {schema}.log l
+-- name: release — a pump has stopped, and nothing of its is in flight
+update {schema}.checkpoints set in_order = true
+ where subscription = cast(:name as text) and part = 0 and term = cast(:term as bigint)
+
+-- name: subscription_standing — what a pump looks at before it takes a lease: a halt and a pause hold still, and cost no term
+select c.position, s.generation, s.paused_at is not null, c.halt_position, c.halt_reason, c.halted_at
+  from {schema}.subscriptions s join {schema}.checkpoints c on c.subscription = s.name and c.part = 0
  where s.name = cast(:name as text)
 
--- name: page — the wanted events of a window of positions, with what retention has left of the log; always at least one row
+-- name: check — what a pump must know while there is nothing to read, and before each page
+select c.term, c.epoch = l.epoch, s.paused_at is null and c.halted_at is null
+  from {schema}.log l, {schema}.subscriptions s join {schema}.checkpoints c on c.subscription = s.name and c.part = 0
+ where s.name = cast(:name as text)
+
+-- name: page — the wanted events of a window of positions, with what retention has left of the log; no row if the term is not ours
+-- any more. The term is proved by the snapshot that reads the events: an older definition reads nothing
 select l.epoch, l.first_position, e.*
   from {schema}.log l
+  join {schema}.checkpoints c on c.subscription = cast(:name as text) and c.part = 0 and c.term = cast(:term as bigint)
   left join lateral (
     select position, tenant, stream_id, version, event_id, type, schema_version, payload, metadata, recorded_at
       from {schema}.events w
@@ -39,28 +44,35 @@ select l.epoch, l.first_position, e.*
      order by position limit cast(:limit as bigint)) e on true
  order by e.position
 
--- name: advance — move the checkpoint, if it is still where we think and still ours, and write down what was handled on the way
+-- name: advance — move the checkpoint, if it is still where we think and still ours, and write down what was handled on the way;
+-- which definition that was is not for the pump to say
 with moved as (
-  update {schema}.subscriptions s set position = cast(:to as bigint), updated_at = clock_timestamp()
-    from {schema}.log l
-   where s.name = cast(:name as text) and s.position = cast(:position as bigint) and s.term = cast(:term as bigint)
-     and s.epoch = cast(:epoch as uuid) and l.epoch = s.epoch
-  returning s.name, s.epoch, s.term),
+  update {schema}.checkpoints c set position = cast(:to as bigint), updated_at = clock_timestamp()
+    from {schema}.log l, {schema}.subscriptions s
+   where c.subscription = cast(:name as text) and c.part = 0 and s.name = c.subscription
+     and c.position = cast(:position as bigint) and c.term = cast(:term as bigint)
+     and c.epoch = cast(:epoch as uuid) and l.epoch = c.epoch
+  returning c.subscription, c.epoch, c.term, c.lo, c.hi, c.floors, s.generation, s.plan),
 page as (
-  insert into {schema}.delivered_pages (subscription, epoch, term, from_position, to_position, events, digest, offsets, types)
-  select name, epoch, term, cast(:position as bigint), cast(:to as bigint), cardinality(cast(:offsets as int[])),
-         cast(:digest as bytea), cast(:offsets as int[]), cast(:types as text[])
+  insert into {schema}.delivered_pages
+         (subscription, epoch, term, from_position, to_position, events, digest, offsets, generation, plan, lo, hi, floors)
+  select subscription, epoch, term, cast(:position as bigint), cast(:to as bigint), cardinality(cast(:offsets as int[])),
+         cast(:digest as bytea), cast(:offsets as int[]), generation, plan, lo, hi, floors
     from moved where cast(:to as bigint) > cast(:position as bigint))
-select name from moved
+select subscription from moved
 
 -- name: halt — stand still until somebody resumes, if it is still ours; halted again for the same reason, it stands since
 -- the first time
-update {schema}.subscriptions
+update {schema}.checkpoints
    set halted_at = case when halt_reason = cast(:reason as text) and halt_position is not distinct from cast(:position as bigint)
                         then halted_at else clock_timestamp() end,
        halt_position = cast(:position as bigint), halt_reason = cast(:reason as text)
- where name = cast(:name as text) and term = cast(:term as bigint) and epoch = cast(:epoch as uuid)
-returning name
+ where subscription = cast(:name as text) and part = 0 and term = cast(:term as bigint) and epoch = cast(:epoch as uuid)
+returning subscription
+
+-- name: hand_over — write down at which event a pump stopped because its code does not handle it; for operators
+update {schema}.checkpoints set unfit_position = cast(:position as bigint), unfit_reason = cast(:reason as text)
+ where subscription = cast(:name as text) and part = 0 and term = cast(:term as bigint)
 
 -- name: pause — stand still because somebody wants it
 update {schema}.subscriptions set paused_at = coalesce(paused_at, clock_timestamp())
@@ -68,32 +80,40 @@ update {schema}.subscriptions set paused_at = coalesce(paused_at, clock_timestam
 returning name
 
 -- name: resume — go on after a pause or halt
-update {schema}.subscriptions set paused_at = null, halted_at = null, halt_position = null, halt_reason = null
- where name = cast(:name as text)
-returning name
+with head as (
+  update {schema}.subscriptions set paused_at = null where name = cast(:name as text) returning name),
+parts as (
+  update {schema}.checkpoints c set halted_at = null, halt_position = null, halt_reason = null
+    from head where c.subscription = head.name)
+select name from head
 
 -- name: resume_skipping — go on after a halt and write down that its event is passed; no row if no event is to blame
-with halted as (
-  select name, epoch, halt_position, halt_reason from {schema}.subscriptions
-   where name = cast(:name as text) and halt_position is not null
-     for update),
+with head as materialized (
+  select name from {schema}.subscriptions where name = cast(:name as text) for update),
+halted as (
+  select c.subscription, c.part, c.epoch, c.halt_position, c.halt_reason
+    from head join {schema}.checkpoints c on c.subscription = head.name and c.halt_position is not null
+     for update of c),
 skipped as (
   insert into {schema}.skipped_events (subscription, epoch, position, reason)
-  select name, epoch, halt_position, halt_reason from halted
-  on conflict do nothing)
-update {schema}.subscriptions s
-   set paused_at = null, halted_at = null, halt_position = null, halt_reason = null
-  from halted where s.name = halted.name
-returning s.name
+  select subscription, epoch, halt_position, halt_reason from halted
+  on conflict do nothing),
+resumed as (
+  update {schema}.subscriptions s set paused_at = null from halted where s.name = halted.subscription)
+update {schema}.checkpoints c
+   set halted_at = null, halt_position = null, halt_reason = null
+  from halted where c.subscription = halted.subscription and c.part = halted.part
+returning c.subscription
 
 -- name: statuses — every subscription beside the head of the log
-select s.name, s.position, q.last_value, greatest(q.last_value - s.position, 0), s.term, s.owner, s.paused_at is not null,
-       s.halt_position, s.halt_reason, s.halted_at, s.updated_at
-  from {schema}.subscriptions s, {schema}.position_seq q
+select s.name, s.app, s.generation, c.position, q.last_value, greatest(q.last_value - c.position, 0), c.term, c.owner, s.paused_at is not null,
+       c.halt_position, c.halt_reason, c.halted_at, c.updated_at,
+       case when c.position < c.unfit_position then c.unfit_position end, c.unfit_reason
+  from {schema}.subscriptions s join {schema}.checkpoints c on c.subscription = s.name and c.part = 0, {schema}.position_seq q
  order by s.name
 
 -- name: position — where a subscription stands
-select position from {schema}.subscriptions where name = cast(:name as text)
+select position from {schema}.checkpoints where subscription = cast(:name as text) and part = 0
 
 -- name: transaction_limits — time-outs of this transaction only
 select set_config('lock_timeout', cast(:lock_timeout as text), true),

@@ -14,7 +14,9 @@ import typer
 from uno_workflows.app.catalogue import discover
 from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.heap import set_heap_aside
+from uno_workflows.app.registering import define_subscriptions
 from uno_workflows.app.sdk_worker import build_id
+from uno_workflows.app.uno import open_store
 from uno_workflows.app.worker import run_worker
 from uno_workflows.config import Settings, traces_wanted
 from uno_workflows.devstack.environment import forget_servers, shell_lines
@@ -59,6 +61,8 @@ def dev(
             os.environ.update(stack.environment())
             settings = Settings.from_env()
             await migrate(settings.database_url, schema=settings.schema)
+            async with open_store(settings) as store:  # as `uno migrate` does, for this is a deployment of its own
+                await define_subscriptions(store, catalogue, app=settings.app, explicit=True)
             await ensure_search_attributes(await connect_temporal())  # else `uno doctor` misses them until the first worker
             print("\n".join(shell_lines(stack.environment(), also=foreign)))
             print(f"Temporal UI: {stack.ui_url}", flush=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Annotated
 
 import typer
@@ -13,11 +14,12 @@ from temporalio.service import RPCError
 
 from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.connecting import connect_temporal
-from uno_workflows.app.registering import subscription_starts
+from uno_workflows.app.registering import subscriptions_of
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
 from uno_workflows.dispatch.search_attributes import missing_search_attributes
 from uno_workflows.events.errors import ConfigurationError, UnoError
+from uno_workflows.events.subscriptions import SubscriptionStatus
 from uno_workflows.storage.doctor import Finding, examine, holders
 from uno_workflows.storage.store import PostgresStore
 from uno_workflows.tooling.cli.showing import show
@@ -83,25 +85,47 @@ async def _store_findings(settings: Settings, catalogue: Catalogue, *, whole: bo
                 name = f"nobody holds readers back at position {holder.readers_stop_at}"
                 advice = f"{who} of {holder.application} has not ended for {holder.seconds:.0f} s" if slow else ""
                 yield Finding(name, not slow, advice)
-            async for finding in _subscription_findings(store, catalogue, whole=whole):
+            async for finding in _subscription_findings(store, catalogue, app=settings.app, whole=whole):
                 yield finding
     except UnoError as err:
         yield Finding("Postgres answers and has our schema", False, str(err))
 
 
-async def _subscription_findings(store: PostgresStore, catalogue: Catalogue, *, whole: bool) -> AsyncIterator[Finding]:
-    known = subscription_starts(catalogue)
+async def _subscription_findings(
+    store: PostgresStore, catalogue: Catalogue, *, app: str, whole: bool
+) -> AsyncIterator[Finding]:
+    declared = {definition.name: definition for definition in subscriptions_of(catalogue)}
     statuses = {status.name: status for status in await store.subscriptions.statuses()}
+    ranges = await store.definitions.ranges()
+    for finding in _app_findings(statuses.values()):
+        yield finding
     for name, status in statuses.items():
-        halted = status.halt is not None
         advice = f"{status.halt.reason}; mend it, then `uno subscriptions resume {name}`" if status.halt else ""
-        yield Finding(f"{name} is not halted", not halted, advice)
-        if whole and name not in known:
+        yield Finding(f"{name} is not halted", status.halt is None, advice)
+        if status.unfit:
+            advice = (
+                f"at position {status.unfit.position}: {status.unfit.reason}; start workers of the newer version, or run "
+                "`uno migrate MODULE…` with the modules that shall hold"
+            )
+            yield Finding(f"{name} has a worker that can go on", False, advice)
+        if whole and name not in declared and status.app in (app, None):
             advice = "no given module declares it: give its module too; after a rename, pin the old name with name="
             yield Finding(f"{name} is declared", False, advice)
-    for name in known:
-        if name not in statuses:
+    for name, definition in declared.items():
+        if (known := statuses.get(name)) is None:
             yield Finding(f"{name} is registered", False, "run `uno migrate MODULE…`, or start a worker")
+        elif known.app not in (app, None):
+            advice = f"app {known.app} has it: use another name=, another UNO_SCHEMA, or `uno subscriptions adopt {name}`"
+            yield Finding(f"{name} belongs to app {app}", False, advice)
+        elif {one.type: one.rule for one in ranges.get(name, ()) if one.until is None} != dict(definition.rules):
+            yield Finding(f"{name} reads what the modules say", False, "run `uno migrate MODULE…` with all modules of the app")
+
+
+def _app_findings(statuses: Iterable[SubscriptionStatus]) -> Iterator[Finding]:
+    """Which apps share the store."""
+    counts = Counter(status.app for status in statuses if status.app is not None)
+    for app, count in sorted(counts.items()):
+        yield Finding(f"app {app} has {count} subscription{'s' if count > 1 else ''} on this store", True, "")
 
 
 async def _temporal_findings() -> AsyncIterator[Finding]:

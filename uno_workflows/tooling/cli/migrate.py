@@ -1,33 +1,47 @@
-"""`uno migrate`: bring the database schema up to date."""
+"""`uno migrate`: bring the database schema up to date, and the definitions of subscriptions to what the modules say."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
 from uno_workflows.app.catalogue import Catalogue, discover
-from uno_workflows.app.registering import register_subscriptions
+from uno_workflows.app.registering import define_subscriptions
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
+from uno_workflows.events.subscriptions import Defined
 from uno_workflows.storage import migrations
+from uno_workflows.storage.store import PostgresStore
 from uno_workflows.tooling.cli.showing import say
 
 
 def migrate(
     modules: Annotated[
-        list[str] | None, typer.Argument(help="Also register the subscriptions of these modules: sagas begin from now on.")
+        list[str] | None,
+        typer.Argument(help="Also have the subscriptions of these modules read exactly what the modules say, from now on."),
     ] = None,
     sql: Annotated[bool, typer.Option("--sql", help="Print the whole script instead, for a schema that Alembic owns.")] = False,
+    rekey: Annotated[
+        bool,
+        typer.Option("--rekey", help="Let sagas find their runs by another key, once none is open and their workers stopped."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as a JSON object.")] = False,
 ) -> None:
     """Create or update the tables of the event store. Safe to run twice, by two processes at once, and when killed.
+
+    With modules it belongs to every deployment: it alone takes an event type away from a subscription, or gives it back.
 
     Examples:
 
       uno migrate
 
       uno migrate shop
+
+      uno migrate shop --json
 
       uno migrate --sql > uno.sql
     """
@@ -36,15 +50,72 @@ def migrate(
         print(migrations.sql(schema=schema))
         return
     catalogue, settings = discover(modules or []), Settings.from_env()  # outside of the loop, where Ctrl-C ends an import
-    asyncio.run(_migrate(settings, catalogue, whole=bool(modules)))
+    asyncio.run(_migrate(settings, catalogue, whole=bool(modules), rekey=rekey, as_json=as_json))
 
 
-async def _migrate(settings: Settings, catalogue: Catalogue, *, whole: bool) -> None:
+async def _migrate(settings: Settings, catalogue: Catalogue, *, whole: bool, rekey: bool, as_json: bool) -> None:
     applied = await migrations.migrate(settings.database_url, schema=settings.schema)
-    for line in [f"applied {name}" for name in applied] or [f"schema {settings.schema} is up to date"]:
-        say(line)
+    if not as_json:
+        for line in [f"applied {name}" for name in applied] or [f"schema {settings.schema} is up to date"]:
+            say(line)
+    rows: list[dict[str, Any]] = []
     if whole:
         async with open_store(settings) as store:
-            await register_subscriptions(store, catalogue)
-        number = len(catalogue.sagas) + len(catalogue.projections)
-        say(f"{number} subscription{'s' if number != 1 else ''} registered")
+            rows = await _define(store, catalogue, app=settings.app, rekey=rekey)
+    if as_json:
+        print(json.dumps({"schema": settings.schema, "applied": applied, "subscriptions": rows}, default=str))
+    elif whole:
+        _tell(rows)
+
+
+async def _define(store: PostgresStore, catalogue: Catalogue, *, app: str, rekey: bool) -> list[dict[str, Any]]:
+    defined = await define_subscriptions(store, catalogue, app=app, explicit=True, rekey=rekey)
+    return [await _row(store, one) for one in defined]
+
+
+async def _row(store: PostgresStore, one: Defined) -> dict[str, Any]:
+    """What came and went, and what an operator may not expect of it."""
+    changed, open_runs = one.outcome == "changed", 0
+    if one.removed and one.name.startswith("saga:"):
+        open_runs = await store.runs.count_open(one.name.removeprefix("saga:"))
+    return {
+        "name": one.name,
+        "outcome": one.outcome,
+        "generation": one.generation,
+        "added": [
+            {"type": name, "older_events": await store.definitions.older_events(one.name, name) if changed else 0}
+            for name in one.added
+        ],
+        "removed": [{"type": name, "open_runs": open_runs} for name in one.removed],
+        "rekeyed": list(one.rekeyed),
+    }
+
+
+def _tell(rows: Sequence[dict[str, Any]]) -> None:
+    for row in rows:
+        name, begun = row["name"], row["outcome"] in ("created", "adopted")
+        if begun:
+            say(f"{name} reads {', '.join(one['type'] for one in row['added'])}")
+        for one in row["added"] if not begun else ():
+            say(f"{name} + {one['type']}{_older(one)}")
+        for one in row["removed"]:
+            say(f"{name} - {one['type']}{_awaited(one)}")
+        for one in row["rekeyed"]:
+            say(f"{name}: {one} has another role or key")
+    count = len(rows)
+    say(f"{count} subscription{'s are' if count != 1 else ' is'} as the modules say")
+
+
+def _older(added: dict[str, Any]) -> str:
+    count = added["older_events"]
+    if not count:
+        return ""
+    those = "1 older event in the log does" if count == 1 else f"{count:,} older events in the log do"
+    return f": {those} not count; a projection that needs them is built anew, under another name="
+
+
+def _awaited(removed: dict[str, Any]) -> str:
+    count = removed["open_runs"]
+    if not count:
+        return ""
+    return f": {'1 run is' if count == 1 else f'{count:,} runs are'} open; what awaits this event waits on, and is not undone"

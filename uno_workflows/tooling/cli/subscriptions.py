@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from uno_workflows.app.uno import open_store
 from uno_workflows.config import Settings
-from uno_workflows.events.subscriptions import SubscriptionStatus
+from uno_workflows.events.subscriptions import SubscriptionStatus, WantedRange
 from uno_workflows.tooling.cli.showing import say, show
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-COLUMNS = ("name", "state", "position", "lag", "owner", "updated_at", "reason")
+COLUMNS = ("name", "app", "state", "position", "lag", "owner", "updated_at", "wants", "reason")
 Name = Annotated[str, typer.Argument(help="Such as saga:FulfilOrder or projection:RevenueByDay.")]
 
 
@@ -27,17 +28,18 @@ def subscriptions() -> None:
 
 @app.command("list")
 def list_subscriptions(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False) -> None:
-    """List subscriptions with their lag.
+    """List subscriptions with their lag and the event types that they want, with the positions between which each counts.
 
     Example: uno subscriptions list --json
     """
 
-    async def statuses() -> list[SubscriptionStatus]:
+    async def read() -> tuple[list[SubscriptionStatus], dict[str, list[WantedRange]]]:
         async with open_store(Settings.from_env()) as store:
-            return await store.subscriptions.statuses()
+            return await store.subscriptions.statuses(), await store.definitions.ranges()
 
-    rows = [_row(status) for status in asyncio.run(statuses())]
-    show(rows, columns=COLUMNS, as_json=as_json, empty="no subscriptions; `uno migrate MODULE…` or a worker registers them")
+    statuses, ranges = asyncio.run(read())
+    rows = [_row(status, ranges.get(status.name, []), as_json=as_json) for status in statuses]
+    show(rows, columns=COLUMNS, as_json=as_json, empty="no subscriptions; `uno migrate MODULE…` or a worker defines them")
 
 
 @app.command()
@@ -77,17 +79,49 @@ def resume(
     say(f"{name} goes on")
 
 
-def _row(status: SubscriptionStatus) -> dict[str, Any]:
-    state = "halted" if status.halt else "paused" if status.paused else "running"
-    reason = status.halt.reason if status.halt else None
-    if status.halt and status.halt.position is not None:
-        reason = f"at position {status.halt.position}: {reason}"
+@app.command()
+def adopt(name: Name) -> None:
+    """Have a subscription of another app belong to this one (UNO_APP), after the app was renamed and its old workers stopped.
+
+    Example: UNO_APP=store uno subscriptions adopt saga:FulfilOrder
+    """
+    settings = Settings.from_env()
+
+    async def act() -> str | None:
+        async with open_store(settings) as store:
+            return await store.definitions.adopt(name, app=settings.app)
+
+    before = asyncio.run(act())
+    say(f"{name} belongs to app {settings.app}" + (f", before to {before}" if before not in (None, settings.app) else ""))
+
+
+def _row(status: SubscriptionStatus, ranges: Sequence[WantedRange], *, as_json: bool) -> dict[str, Any]:
+    stopped = status.halt or status.unfit
+    state = "halted" if status.halt else "paused" if status.paused else "waiting" if status.unfit else "running"
+    reason = stopped.reason if stopped else None
+    if stopped and stopped.position is not None:
+        reason = f"at position {stopped.position}: {reason}"
     return {
         "name": status.name,
+        "app": status.app,
         "state": state,
         "position": status.position,
         "lag": status.lag,
         "owner": status.owner,
         "updated_at": status.updated_at,
+        "wants": _wants(ranges) if as_json else _wants_in_words(ranges),
         "reason": reason,
     }
+
+
+def _wants(ranges: Sequence[WantedRange]) -> list[dict[str, Any]]:
+    """Every type that is or was wanted; `after` and `until` are the positions between which its events count."""
+    return [{"type": one.type, "rule": one.rule, "after": one.after, "until": one.until} for one in ranges]
+
+
+def _wants_in_words(ranges: Sequence[WantedRange]) -> str:
+    """As `OrderPlaced, OrderShipped 1037–2210, 3544–`: positions stand where a type did not count from the beginning on."""
+    spans: dict[str, list[str]] = {}
+    for one in ranges:
+        spans.setdefault(one.type, []).append("" if one.until is None and not one.after else str(one))
+    return ", ".join(f"{name} {', '.join(filter(None, spans[name]))}".strip() for name in spans)

@@ -26,8 +26,8 @@ GLIMPSE: Final = """
 select (select count(*) from uno.events) as events,
        (select count(*) from uno.saga_runs where closed_at is not null) as ended,
        (select count(*) from uno.saga_runs where closed_at is null) as open,
-       (select coalesce(max(q.last_value - s.position), 0) from uno.subscriptions s, uno.position_seq q) as lag,
-       (select coalesce(min(position), 0) from uno.subscriptions) as slowest,
+       (select coalesce(max(q.last_value - c.position), 0) from uno.checkpoints c, uno.position_seq q) as lag,
+       (select coalesce(min(position), 0) from uno.checkpoints) as slowest,
        (select last_value from uno.position_seq) as head
 """
 OURS: Final = 5

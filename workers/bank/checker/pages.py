@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 
 class Page(NamedTuple):
-    """What a subscription claims to have handled: all that it wants of the positions after `after`, up to `upto`."""
+    """What a subscription claims to have handled: all that its definition wanted after `after`, up to `upto`."""
 
     subscription: str
     after: int
@@ -27,7 +27,9 @@ class Alarm(NamedTuple):
 
 _IS_THERE: Final = "select to_regclass('uno.delivered_pages') is not null and to_regclass('uno.delivery_findings') is not null"
 _PAGES: Final = """
-select p.subscription, p.from_position, p.to_position, p.events, p.digest, p.types
+select p.subscription, p.from_position, p.to_position, p.events, p.digest, coalesce(p.types_before, array(
+         select t.type from uno.subscription_types t where t.subscription = p.subscription
+            and t.added <= p.generation and (t.removed is null or p.generation < t.removed)))
   from uno.delivered_pages p, uno.log l where p.epoch = l.epoch"""
 _ALARMS: Final = """
 select subscription, kind, from_position, to_position, missing, extra from uno.delivery_findings where settled_at is null"""

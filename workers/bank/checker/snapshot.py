@@ -58,8 +58,8 @@ _LOG: Final = """
 select position, event_id, tenant, stream_id, version, type, schema_version, payload, metadata, recorded_at
   from uno.events order by position"""
 _CHECKPOINTS: Final = """
-select s.name, s.position, s.epoch = l.epoch, s.halt_position, s.halt_reason, s.paused_at is not null
-  from uno.subscriptions s, uno.log l"""
+select s.name, c.position, c.epoch = l.epoch, c.halt_position, c.halt_reason, s.paused_at is not null
+  from uno.subscriptions s join uno.checkpoints c on c.subscription = s.name, uno.log l"""
 _RUNS: Final = """
 select key, generation, state, reason, start_event_id, start_position, coalesce(furthest, 0)
   from uno.saga_runs where saga = 'Transfer'"""

@@ -1,0 +1,149 @@
+"""What subscriptions read: stored, so that no version of the code decides by itself what counts as read (ADR 0024)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from uno_workflows.events.errors import ConfigurationError, DefinitionRefused, StoreContended, UnknownSubscription
+from uno_workflows.events.retry import jittered
+from uno_workflows.events.subscriptions import Defined, Definition, Start, WantedRange
+from uno_workflows.storage.pool import Database
+
+UNKNOWN: Final = "unknown"
+REFUSALS: Final = frozenset({"other_app", "was_removed", "rule_changed", "run_open"})
+ATTEMPTS: Final = 5
+"""Each waits for as long as a row may be queued for, which is longer than a pump may stand still in its transaction."""
+PAUSE: Final = 0.5
+
+
+class PostgresDefinitions:
+    """Defines subscriptions, and says how they are defined."""
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime] | None = None) -> None:
+        self._database = database
+        self._now = now or (lambda: datetime.now(UTC))
+
+    async def define(
+        self, definitions: Sequence[Definition], *, app: str, explicit: bool = False, rekey: bool = False
+    ) -> list[Defined]:
+        """Say what subscriptions read: all of them, or none if one is refused. Those that are new begin where they say.
+
+        A start "now" is the bound of now: every event that is committed later is delivered, one that was committed just before,
+        while an older append was open, may be. The same holds for a type that is added to a saga.
+
+        Args:
+            app: Whose they are.
+            explicit: `uno migrate`: the definition is exactly this. Without it, a worker's start: types are only added.
+            rekey: With `explicit`, give sagas another role or key for a type, where nothing is under way by the old one.
+
+        Raises:
+            DefinitionRefused: one belongs to another app, wants what was removed on purpose, or has other keys.
+            ConfigurationError: a start is a time without zone, or in the future.
+            StoreContended: another process holds the rows for minutes.
+        """
+        ordered, starts = sorted(definitions, key=lambda one: one.name), dict[str, int]()  # all lock in one order
+        for attempt in range(ATTEMPTS):
+            try:
+                rows = await self._attempt(ordered, starts, app=app, explicit=explicit, rekey=rekey)
+                while UNKNOWN in (row["outcome"] for row in rows):  # their starts are asked for only if they are new
+                    new = [one for one, row in zip(ordered, rows, strict=True) if row["outcome"] == UNKNOWN]
+                    starts |= {one.name: await self._position_of(one.name, one.start) for one in new}
+                    rows = await self._attempt(ordered, starts, app=app, explicit=explicit, rekey=rekey)
+                break
+            except StoreContended:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                await asyncio.sleep(jittered(PAUSE))
+        for one, row in zip(ordered, rows, strict=True):
+            if row["outcome"] in REFUSALS:
+                raise DefinitionRefused(one.name, row["outcome"], row["detail"], app=app)
+            if one.shared_by == "key" and row["added"]:
+                await self._database.fetch("settle_starts", name=one.name)
+        return [_defined(one.name, row) for one, row in zip(ordered, rows, strict=True)]
+
+    async def _attempt(self, definitions: Sequence[Definition], starts: Mapping[str, int], **how: Any) -> list[Any]:
+        """Define in one transaction; it is rolled back unless all can be defined."""
+        statement, rows = self._database.statements["define"], []
+        with self._database.errors():
+            async with self._database.connection() as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    for one in definitions:
+                        values = {
+                            "name": one.name,
+                            "shared_by": one.shared_by,
+                            "types": list(one.rules),
+                            "rules": list(one.rules.values()),
+                            "start": starts.get(one.name),
+                            **how,
+                        }
+                        rows.append(await connection.fetchrow(statement.numbered, *statement.arguments(values)))
+                except BaseException:
+                    await transaction.rollback()
+                    raise
+                if any(row["outcome"] in REFUSALS or row["outcome"] == UNKNOWN for row in rows):
+                    await transaction.rollback()
+                else:
+                    await transaction.commit()
+        return rows
+
+    async def _position_of(self, name: str, start: Start) -> int:
+        if start == "beginning":
+            return 0
+        bound: int = (await self._database.fetch_row("bound"))["bound"]
+        if not isinstance(start, datetime):
+            return bound
+        if start.tzinfo is None:
+            raise ConfigurationError([f"subscription {name}: the start {start.isoformat()} needs a time zone"])
+        if start > self._now():
+            raise ConfigurationError([f"subscription {name}: the start {start.isoformat()} is in the future"])
+        first = (await self._database.fetch_row("first_since", since=start, bound=bound))[0]
+        return bound if first is None else int(first) - 1
+
+    async def adopt(self, name: str, *, app: str) -> str | None:
+        """Have a subscription belong to another app; whoever pumps it has to take it over anew. Returns whose it was.
+
+        Raises:
+            UnknownSubscription: it was never defined.
+        """
+        row = await self._database.fetch_row("adopt", name=name, app=app)
+        if row is None:
+            raise UnknownSubscription(name)
+        before: str | None = row[0]
+        return before
+
+    async def claim(self, names: Sequence[str], *, app: str, namespace: str) -> None:
+        """Write down that these subscriptions are pumped in a namespace of Temporal.
+
+        Raises:
+            DefinitionRefused: one is pumped in another namespace, which has its runs, or its pump there has not stopped in order.
+        """
+        for name, other in await self._database.fetch("claim_namespace", names=list(names), namespace=namespace):
+            raise DefinitionRefused(name, "other_namespace", other, app=app)
+
+    async def store_id(self) -> UUID:
+        """By which a namespace of Temporal tells this store from others; it stays the same over restores."""
+        made: UUID = (await self._database.fetch_row("store_id"))[0]
+        return made
+
+    async def ranges(self) -> dict[str, list[WantedRange]]:
+        """What every subscription reads and read, by its name and in the order of types and times."""
+        found: dict[str, list[WantedRange]] = {}
+        for name, *fields in await self._database.fetch("wanted_ranges"):
+            found.setdefault(name, []).append(WantedRange(*fields))
+        return found
+
+    async def older_events(self, name: str, event_type: str) -> int:
+        """How many events of a type that was added now the log held before, which do not count therefore. Reads the log once."""
+        return int((await self._database.fetch_row("older_events", name=name, type=event_type))[0])
+
+
+def _defined(name: str, row: Any) -> Defined:
+    rekeyed = row["detail"].split(", ") if row["detail"] else ()
+    added, removed = tuple(row["added"] or ()), tuple(row["removed"] or ())
+    return Defined(name, row["outcome"], row["generation"], added, removed, tuple(rekeyed))
