@@ -23,10 +23,14 @@ SQL_LENGTH: Final = 300
 CAUSE: Final = "\nThe above exception was the direct cause of the following exception:\n"
 CONTEXT: Final = "\nDuring handling of the above exception, another exception occurred:\n"
 
-_SUSPECT: Final = re.compile(r"DETAIL:|parameters:|input_value=|query argument|=\(|contains \(|invalid input|out of range|tag '")
+_SUSPECT: Final = re.compile(
+    r"DETAIL:|LINE \d|parameters:|input_value=|query argument|=\(|contains \(|invalid input|out of range|tag '"
+)
 _QUOTED_VALUES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
     # Postgres' detail, as asyncpg and psycopg append it to the message
     (re.compile(r"\s*\bDETAIL:\s.*?(?=\n(?:HINT|CONTEXT|LINE|NOTE):|\n\[SQL|\n\s*\n|\Z)", re.DOTALL), ""),
+    # the line of the statement, with a mark below, in which psycopg2 has put the values
+    (re.compile(r"\nLINE \d+: .*\n\s*\^"), ""),
     (re.compile(r"Key \(([^)\n]*)\)=\(.*?\)(?= already| is | conflicts|\.|$)", re.DOTALL), r"Key (\1)=(…)"),
     (re.compile(r"row contains \(.*\)", re.DOTALL), "row contains (…)"),
     # SQLAlchemy's
@@ -46,6 +50,8 @@ _QUOTED_VALUES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]
     (re.compile(r"^(\S.*)\n(?=  .*\[type=)", re.MULTILINE), lambda found: f"{_path(found[1].split('.'))[:-2]}\n"),
 )
 _REASON: Final = re.compile(r".* \(((?:[^()]|\([^()]*\))*)\)$")
+_CONTEXT: Final = re.compile(r"\n(?:CONTEXT|QUERY|LINE \d+): .*", re.DOTALL)
+"""What psycopg adds about the statement at work, with its literals."""
 _LITERAL: Final = re.compile(r"'(?:[^']|'')*'", re.DOTALL)
 _TYPES: Final = frozenset(
     {"str", "int", "float", "bool", "bytes", "dict", "list", "tuple", "set", "NoneType", "Decimal", "UUID", "datetime"}
@@ -148,6 +154,7 @@ def _state(error: BaseException) -> str:
 
 def _of_postgres(error: BaseException, text: str) -> str:
     """Class 22 is about the value itself, which the message quotes, in the language of the server."""
+    text = _CONTEXT.sub("", text)
     if not _state(error).startswith("22") or "query argument $" in text:  # asyncpg's own is masked already
         return text
     return _QUOTES.sub('"…"', text)

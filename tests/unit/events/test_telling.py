@@ -40,6 +40,12 @@ def of_sqlalchemy(error: BaseException, statement: str = "insert into users valu
     return IntegrityError(statement, ("CANARY",), adapter)
 
 
+class OfPsycopg(Exception):
+    """As psycopg2 tells an error: with the line of the statement, in which it has put the values, and what was at work."""
+
+    pgcode = "22P02"
+
+
 DUPLICATED = postgres("23505", DUPLICATE, D="Key (email)=(CANARY@x.org) already exists.", n="users_email_key")
 LEAKS = [
     (DUPLICATED, "users_email_key"),
@@ -58,6 +64,15 @@ LEAKS = [
     (
         asyncpg.DataError("invalid input for query argument $3: 'CANARY' (invalid UUID 'CANARY': 6 characters)"),
         "$3: invalid UUID",
+    ),
+    (
+        OfPsycopg("invalid input syntax for type integer: \"CANARY\"\nLINE 1: select 'CANARY'::int\n               ^\n"),
+        "type integer",
+    ),
+    (OfPsycopg("not valid\nCONTEXT:  SQL statement \"insert into t values ('CANARY')\"\nPL/pgSQL function f()"), "not valid"),
+    (
+        RuntimeError("it went wrong: a fault at or near x\nLINE 1: select 'CANARY' x y\n                        ^"),
+        "a fault at or near",
     ),
     (of_sqlalchemy(DUPLICATED), "users_email_key"),
     (of_sqlalchemy(DUPLICATED, "insert into users values ('CANARY')"), "insert into users values"),
