@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import asyncpg
 
+from chaos_build.launch import MUTATION
+from chaos_build.mutations import MUTATIONS, Change, changed_text
 from workers.bank.chaos.plan import Fault, Kind, Plan
+from workers.bank.chaos.points import POINTS
 from workers.bank.chaos.system import Build
 
 LAUNCH: Final = str(Path(__file__).with_name("launch.py"))
@@ -26,6 +29,11 @@ begin
 end $$;
 """
 """A reader that believes what it sees: the newest visible position, whoever is still at an older one."""
+DEFINITION: Final = "select pg_get_functiondef(oid) from pg_proc where proname = $1 and pronamespace = 'uno'::regnamespace"
+
+
+CRASHES: Final = 12
+"""Hits of each crash point that a bug is exposed at. Then lives are left alone, so that the load comes to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +41,12 @@ class Planted:
     """A bug, and the run that exposes it.
 
     Attributes:
-        patches: What plants it, by names of `patches`.
+        patches: What plants it, by names of `patches`, or of `mutations` behind `mutation:`.
         odds: Patches and arguments of writers that are no bug, and stay when the run is done without it.
         faults: The plan.
+        points: The crash points at which processes end.
         seconds: How long faults are begun, or how long there is load without any.
+        within: The seconds of load in which it is to be found.
         broken: Invariants of which at least one must be among the findings.
     """
 
@@ -44,27 +54,36 @@ class Planted:
     broken: frozenset[str]
     patches: tuple[str, ...] = ()
     sql: str = ""
+    functions: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     odds: tuple[str, ...] = ()
     writer: tuple[str, ...] = ()
     faults: Sequence[Fault] = ()
+    points: tuple[str, ...] = ()
     seconds: float = 20
     sagas: int | None = None
+    open: int = 0
+    within: float = 180
 
     def plan(self, seed: int) -> Plan:
         """The same for the build with the bug and for the one without."""
-        sizes = {"seconds": self.seconds, "sagas": self.sagas}
+        sizes = {"seconds": self.seconds, "sagas": self.sagas, "open": self.open, "crashes": CRASHES if self.points else 0}
         return Plan(seed=seed, workers=2, writers=2, faults=tuple(self.faults), **sizes)
 
     def build(self, *, planted: bool) -> Build:
         """With the bug, or without it."""
         patches = (*self.odds, *(self.patches if planted else ()))
         launcher = (LAUNCH, ",".join(patches)) if patches else Build().launcher
-        return Build(launcher=launcher, prepare=self._replace_functions if planted and self.sql else None, writer=self.writer)
+        prepare = self._prepare if planted and (self.sql or self.functions) else None
+        return Build(launcher=launcher, prepare=prepare, writer=self.writer, points=self.points or POINTS, insists=False)
 
-    async def _replace_functions(self, dsn: str) -> None:
+    async def _prepare(self, dsn: str) -> None:
         connection = await asyncpg.connect(dsn)
         try:
-            await connection.execute(self.sql)
+            if self.sql:
+                await connection.execute(self.sql)
+            for name, changes in self.functions.items():
+                definition = await connection.fetchval(DEFINITION, name)
+                await connection.execute(changed_text(definition, changes, name))
         finally:
             await connection.close()
 
@@ -126,3 +145,55 @@ BUGS: Final = (
         broken=frozenset({"I3", "I5", "I11", "I20"}),  # the page that the checkpoint leaves claims less than it passed
     ),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The run that exposes a mutation: see `Planted`."""
+
+    broken: frozenset[str]
+    points: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    open: int = 20
+    sagas: int | None = 60
+    seconds: float = 5
+
+
+EXPOSED_BY: Final[Mapping[str, Run]] = {
+    "emitted id from the attempt": Run(broken=frozenset({"I6", "I9"}), points=("emit after",)),
+    "given up when Temporal is away": Run(
+        broken=frozenset({"I3", "I11"}), faults=(Fault(4, Kind.TEMPORAL_AWAY, "temporal", 18),), sagas=None, seconds=24, open=60
+    ),
+    "new ids for the events of a step": Run(broken=frozenset({"I9"})),
+    "key of a step from the run": Run(broken=frozenset({"I9"})),
+    "a step runs again": Run(broken=frozenset({"I9"}), points=("step with tx after",)),
+    "a run starts again": Run(broken=frozenset({"I5"}), points=("checkpoint before",), open=8, sagas=40),
+    "late although it was read": Run(broken=frozenset({"I11"}), points=("checkpoint before", "signal after"), open=8, sagas=40),
+    "a run takes a delivery twice": Run(broken=frozenset({"I5", "I11"}), points=("signal after", "checkpoint before")),
+    "a start opens a run that is over": Run(broken=frozenset({"I19"}), points=("checkpoint before",), open=8, sagas=40),
+    "an end only where no row is": Run(broken=frozenset({"I19"}), open=8, sagas=20),
+    "whatever version is expected": Run(broken=frozenset({"I2"}), open=40),
+    "no stream expected, any taken": Run(broken=frozenset({"I2"}), open=40),
+    "a known id is refused": Run(broken=frozenset({"I1"}), points=("append after",)),
+    "a known id is stored again": Run(broken=frozenset({"I1"}), points=("append after",)),
+}
+"""Which run exposes which mutation, and what must be found."""
+
+MUTATED: Final = tuple(
+    Planted(
+        name=mutation.name,
+        patches=(f"{MUTATION}{mutation.name}",),
+        sql=mutation.script,
+        functions=mutation.functions,
+        broken=run.broken,
+        points=run.points,
+        faults=run.faults,
+        open=run.open,
+        sagas=run.sagas,
+        seconds=run.seconds,
+    )
+    for mutation in MUTATIONS
+    for run in [EXPOSED_BY[mutation.name]]
+)
+"""The mutations, each with its run."""
+ALL: Final = (*BUGS, *MUTATED)

@@ -8,11 +8,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from uno_workflows.events import protocols
-from workers.bank.chaos.crashes import Crashes
+from workers.bank.chaos.crashes import Crashes, give_up_pumps
 from workers.bank.chaos.points import _TARGETS, AIMS, GATE, NOTES, PLACES, POINTS, ROLE
 
 DIES = """
@@ -164,3 +167,31 @@ def test_a_process_whose_gate_is_closed_lives(tmp_path: Path) -> None:
 def test_the_same_seed_aims_the_same(tmp_path: Path) -> None:
     drawn = [[Crashes(seed, wanted=1, folder=tmp_path).begins("worker-1") for _ in range(2)] for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+class FakeTemporal:
+    """Knows which worker has which subscription's pump, and is told which attempts are over."""
+
+    def __init__(self, holders: dict[str, str]) -> None:
+        self.holders, self.over = holders, list[str]()
+
+    def get_workflow_handle(self, workflow_id: str) -> Any:
+        pending = SimpleNamespace(last_worker_identity=self.holders[workflow_id], activity_id="7")
+        told = SimpleNamespace(raw_description=SimpleNamespace(pending_activities=[pending]))
+        return SimpleNamespace(describe=AsyncMock(return_value=told))
+
+    def get_async_activity_handle(self, *, workflow_id: str, run_id: str | None, activity_id: str) -> Any:
+        async def fail(error: Exception) -> None:
+            self.over.append(f"{workflow_id} {activity_id}: {error}")
+
+        return SimpleNamespace(fail=fail)
+
+
+async def test_the_pumps_of_a_crashed_process_are_given_up_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, other = "uno/bank/saga:Transfer", "uno/bank/projection:Balances"
+    temporal = FakeTemporal(
+        {mine: "12@host-a1/dispatch", other: "123@host-b2/projections", f"{other[:-8]}TransfersByState": "9@h"}
+    )
+    monkeypatch.setattr("workers.bank.chaos.crashes.Client.connect", AsyncMock(return_value=temporal))
+    await give_up_pumps("127.0.0.1:1", 12)
+    assert temporal.over == [f"{mine} 7: its worker crashed"]

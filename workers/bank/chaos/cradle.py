@@ -62,7 +62,7 @@ def _live(argv: list[str], environment: dict[str, str], parent: int) -> NoReturn
     except SystemExit as end:
         code = end.code
         os._exit(code if isinstance(code, int) else 0 if code is None else 1)
-    except BaseException:  # as the interpreter does with what nobody took
+    except BaseException:  # as the interpreter does with an uncaught exception
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
         os._exit(1)

@@ -1,11 +1,11 @@
 """Crash points: a process of a chaos run kills itself (SIGKILL) at the boundary of an effect, before it or after it.
 
 *Before* is the last moment at which nothing has happened: nothing was sent, or nothing was committed. *After* is the first moment
-at which it has happened and nobody was told: the answer dies with the process. Between the two lies what an idempotency key or a
-compare-and-set is for.
+at which it has happened: the answer dies with the process, and its caller never knows. An idempotency key or a compare-and-set is
+for what lies between the two.
 
-The points wrap the product from outside, in the process that runs it (`leash` installs them). What is passed, and what a repeat
-was answered with, is noted in a file line by line, which survives the kill.
+The points wrap the product from outside, in the process that runs it (`cradle` installs them). A process notes in a file where it
+dies, and which repeats it met; a line that was written survives the kill.
 """
 
 from __future__ import annotations
