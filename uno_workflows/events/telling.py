@@ -75,6 +75,15 @@ def spelt(error: BaseException, most: int | Limit = MESSAGE) -> str:
     return ": ".join(part for part in (error_type(error), message_of(error, most)) if part)
 
 
+def is_told_whole(error: BaseException) -> bool:
+    """Whether the text of an error is what is told of it: it can be had and stored, and holds nothing that is kept back."""
+    try:
+        text = str(error)
+    except BaseException:  # user code
+        return False
+    return text == message_of(error)
+
+
 def error_type(error: BaseException) -> str:
     """The name of an error's class, as a bounded label."""
     return labelled(type_name(error), ERROR_TYPE)

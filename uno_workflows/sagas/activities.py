@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
@@ -26,7 +26,7 @@ from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
 from uno_workflows.events.recorded import NewEvent, StreamAppend
 from uno_workflows.events.runs import Mark, RunKey, Undelivered
-from uno_workflows.events.telling import error_type, message_of
+from uno_workflows.events.telling import error_type, is_told_whole, message_of
 from uno_workflows.observability.line import line
 from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequest, EmitRequest, LoadRequest, LookRequest
 from uno_workflows.sagas.steps import Step
@@ -276,10 +276,11 @@ def _failures(step: str) -> Iterator[None]:
 def _translated(error: Exception) -> Exception:
     if isinstance(error, (NotYet, Refused)):  # an answer, not a fault: no warning for it
         final, category = isinstance(error, Refused), ApplicationErrorCategory.BENIGN
-    elif isinstance(error, UnoError):
-        final, category = not error.retryable, ApplicationErrorCategory.UNSPECIFIED
+    elif isinstance(error, UnoError) or not (isinstance(error, FailureError) or is_told_whole(error)):
+        # interceptors, such as that of traces, write `str(error)`
+        final, category = isinstance(error, UnoError) and not error.retryable, ApplicationErrorCategory.UNSPECIFIED
     else:
-        return error  # the failure converter makes it storable (ADR 0033)
+        return error
     return ApplicationError(message_of(error), type=error_type(error), non_retryable=final, category=category)
 
 

@@ -77,6 +77,31 @@ async def test_errors_travel_by_name_and_say_whether_to_retry(error: Exception, 
     assert (raised.value.category is ApplicationErrorCategory.BENIGN) is benign
 
 
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize("error", [Speechless(), ValueError("no \ud800"), RuntimeError("x" * 1_000_000)])
+async def test_an_error_whose_text_cannot_be_kept_reaches_interceptors_as_one_that_can(error: Exception):
+    async def charge(order: Placed) -> None:
+        raise error
+
+    with pytest.raises(ApplicationError) as raised:
+        await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
+    assert (raised.value.type, raised.value.non_retryable) == (type(error).__name__, False)
+    assert len(str(raised.value).encode()) < 11_000
+
+
+async def test_an_error_of_temporals_own_goes_on_as_it_is_whatever_its_text():
+    async def charge(order: Placed) -> None:
+        raise ApplicationError("no \ud800", 7, non_retryable=True)
+
+    with pytest.raises(ApplicationError) as raised:
+        await ActivityEnvironment().run(wrapped(charge), Placed(order_id="1"), CALL)
+    assert (raised.value.non_retryable, list(raised.value.details)) == (True, [7])
+
+
 async def test_other_errors_are_left_to_temporal():
     async def charge(order: Placed) -> None:
         raise ZeroDivisionError
