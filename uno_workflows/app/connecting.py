@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from uno_workflows.config import check_temporal_config_file
 from uno_workflows.events.errors import ConfigurationError, TemporalUnavailable
 from uno_workflows.events.limits import IDENTITY, NAMESPACE
+from uno_workflows.events.telling import error_type, message_of
 from uno_workflows.events.text import labelled
 from uno_workflows.sagas.converter import data_converter
 
@@ -72,6 +73,6 @@ async def _check_namespace(client: Client, address: str) -> None:
 
 def short(error: BaseException) -> str:
     """The bridge's error without its Rust: what the operating system said, if it did."""
-    said = str(error) or type(error).__name__
+    said = message_of(error) or error_type(error)
     cause = re.search(r'message: "([^"]+)"', said)
     return cause[1] if cause else said.splitlines()[0][:200]

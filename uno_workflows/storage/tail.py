@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.retry import jittered
+from uno_workflows.events.telling import spelt
 from uno_workflows.observability.outages import Outages
 from uno_workflows.storage.background import running
 from uno_workflows.storage.errors import outage
@@ -71,7 +72,7 @@ class PostgresTail:
         for task in self._tasks:
             if task.done():
                 error = None if task.cancelled() else task.exception()
-                why = "it was closed" if error is None else repr(error)
+                why = "it was closed" if error is None else spelt(error)
                 raise UnoError(f"{task.get_name()} has ended, and the log is no longer watched: {why}") from error
 
     @property
