@@ -19,6 +19,7 @@ from uno_workflows.tooling.cli.showing import say, show
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 COLUMNS = ("subscription", "from", "audited_to", "pages", "events", "waiting", "findings")
+BIGINT: Final = 2**63 - 1
 NAMED: Final = 20
 """Events of one finding that are looked up and named; the positions are all in --json."""
 EMPTY: Final = "no subscriptions; `uno migrate MODULE…` or a worker registers them"
@@ -79,7 +80,7 @@ def delivery(
 
 @app.command()
 def settle(
-    number: Annotated[int, typer.Argument(help="The finding's number, as `uno audit delivery` shows it.")],
+    number: Annotated[int, typer.Argument(min=1, max=BIGINT, help="The finding's number, as `uno audit delivery` shows it.")],
     note: Annotated[str, typer.Argument(help="How it was dealt with; it is kept.")],
 ) -> None:
     """Close a finding that was dealt with; it stays in the store, with the note.
