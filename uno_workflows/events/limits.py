@@ -57,14 +57,13 @@ class Limit:
 
 _CONFIG: Final = "dynamic config "
 _SCHEMA: Final = "schema/postgresql/v12 and schema/mysql/v8: "
-_CLOUD: Final = "docs.temporal.io/cloud/limits"
 
 TEMPORAL_ID: Final = FarLimit(
     "Temporal",
     "an id or a name: of workflow, activity, timer, signal, type, task queue, namespace, identity, request",
     1000,
     "bytes",
-    f"{_CONFIG}limit.maxIDLength; the same on {_CLOUD}",
+    f"{_CONFIG}limit.maxIDLength",
 )
 TEMPORAL_SQL_ID: Final = FarLimit(
     "Temporal on SQL",
@@ -91,7 +90,7 @@ TEMPORAL_BLOB: Final = FarLimit(
     "the payloads of one event: arguments, a result, a failure, a memo",
     2 * MIB,
     "bytes",
-    f"{_CONFIG}limit.blobSize.error and limit.memoSize.error; the same on {_CLOUD}",
+    f"{_CONFIG}limit.blobSize.error and limit.memoSize.error; Cloud: docs.temporal.io/troubleshooting/blob-size-limit-error",
 )
 TEMPORAL_MESSAGE: Final = FarLimit(
     "Temporal", "one gRPC message", 4 * MIB, "bytes", "docs.temporal.io/self-hosted-guide/defaults, gRPC"
