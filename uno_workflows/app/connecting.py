@@ -36,13 +36,16 @@ async def connect_temporal(*, runtime: Runtime | None = None) -> Client:
     try:
         config = ClientConfig.load_client_connect_config()
     except (RuntimeError, ValueError, OSError) as err:
-        raise ConfigurationError([f"the TEMPORAL_* settings cannot be read: {err}"]) from err
+        reason = message_of(err).splitlines()[0]  # what follows quotes the file, which may hold a key
+        raise ConfigurationError([f"the TEMPORAL_* settings cannot be read: {reason}"]) from err
     address = config.setdefault("target_host", "localhost:7233")
     _check_name(config.get("namespace", ""))
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             identity = process_identity()
             client = await Client.connect(**config, data_converter=data_converter, runtime=runtime, identity=identity)
+    except ValueError as err:
+        raise ConfigurationError([f"TEMPORAL_ADDRESS={address!r}: {short(err)}; such as localhost:7233"]) from err
     except (RuntimeError, TimeoutError) as err:
         raise TemporalUnavailable(f"Temporal does not answer at {address} (TEMPORAL_ADDRESS): {short(err)}") from err
     await _check_namespace(client, address)
@@ -74,5 +77,8 @@ async def _check_namespace(client: Client, address: str) -> None:
 def short(error: BaseException) -> str:
     """The bridge's error without its Rust: what the operating system said, if it did."""
     said = message_of(error) or error_type(error)
-    cause = re.search(r'message: "([^"]+)"', said)
-    return cause[1] if cause else said.splitlines()[0][:200]
+    if cause := re.search(r'(?:message|error): "([^"]+)"', said):
+        return cause[1]
+    if handshake := re.search(r"kind: InvalidData, error: (\w+)", said):
+        return f"the TLS handshake failed ({handshake[1]}): does the server speak TLS? See TEMPORAL_TLS and its certificates"
+    return said.splitlines()[0][:200]
