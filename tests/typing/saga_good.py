@@ -43,10 +43,6 @@ async def refund(order: OrderPlaced) -> int:
 async def reserve(order: OrderPlaced, tx: Transaction) -> None: ...
 
 
-@step
-async def undo_any(event: Event) -> None: ...
-
-
 class FulfilOrder(Saga, starts_on=OrderPlaced, expects=OrderShipped | OrderFulfilled, key="order_id"):
     deadline = "30 days"
     payment: str | None = None
@@ -56,7 +52,6 @@ class FulfilOrder(Saga, starts_on=OrderPlaced, expects=OrderShipped | OrderFulfi
     async def run(self, order: OrderPlaced) -> None:
         assert_type(await self.step(reserve, order), None)
         self.payment = await self.step(charge, order, undo=refund)
-        await self.step(charge, order, undo=undo_any)
         paid, reserved = await self.parallel(self.step(charge, order), self.step(reserve, order))
         assert_type(paid, str)
         assert_type(reserved, None)

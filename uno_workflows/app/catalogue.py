@@ -84,6 +84,7 @@ def discover(modules: Iterable[str | ModuleType]) -> Catalogue:
 
 def _collect(found: Catalogue, value: object) -> None:
     if isinstance(value, Step):
+        value.judge()  # now every name in its annotations must exist
         _add(found.steps, value.name, value, "step")
     elif isinstance(value, type):
         _collect_class(found, value)
@@ -100,6 +101,7 @@ def _collect_class(found: Catalogue, cls: type) -> None:
     elif issubclass(cls, Saga):
         if (saga := cls.__uno_saga__) is not None:
             _check_importable(cls)
+            cls.judge()
             _add(found.sagas, saga.name, cls, "saga")
             for event in saga.events.values():
                 found.events.add(event)

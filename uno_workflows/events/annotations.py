@@ -29,10 +29,21 @@ def place_of(function: Callable[..., Any]) -> str:
 
 def names_around() -> dict[str, Any]:
     """The local names where a class of the user's is being made; annotations that are text may name them."""
+    frame = _frame_around()
+    return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
+
+
+def place_around() -> str:
+    """Where a class of the user's is being made, as `file:line`."""
+    frame = _frame_around()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _frame_around() -> types.FrameType:
     frame = sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(_ROOMS):
         frame = frame.f_back
-    return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
+    return frame
 
 
 def annotation_of(function: Callable[..., Any], parameter: str, names: Mapping[str, Any]) -> Any:

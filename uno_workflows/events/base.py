@@ -138,8 +138,8 @@ def complete(cls: type[Event]) -> type[Event]:
 def _make_strict(cls: type[Event]) -> None:
     """Replace what pydantic validates the class by; its own schema stays, for JSON Schema and for outer models."""
     if not cls.__pydantic_generic_metadata__["parameters"]:
-        schema, models = strict_schema(cls, cls.__pydantic_core_schema__)
-        cls.__uno_codec__ = Codec(schema, models, title=cls.__name__)
+        strict = strict_schema(cls, cls.__pydantic_core_schema__, path=cls.__name__)
+        cls.__uno_codec__ = Codec(strict, title=cls.__name__)
         cls.__pydantic_validator__ = cls.__uno_codec__.judge
 
 

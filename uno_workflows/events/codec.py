@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaValidator, from_json
-from pydantic_core.core_schema import CoreSchema
 
 from uno_workflows.events.building import build
+from uno_workflows.events.declaration import Strict
 from uno_workflows.events.reading import reading_schema
-from uno_workflows.events.sameness import difference, is_same, without_cached
+from uno_workflows.events.sameness import difference, is_same, native
 from uno_workflows.events.strictness import DEPTH, check_json
 from uno_workflows.events.telling import message_of
 
@@ -21,7 +21,7 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BY_NAME: Final[dict[str, Any]] = {"by_alias": False, "by_name": True}
 _OF_THE_TYPE: Final = frozenset({
     "text_nul", "text_surrogate", "string_unicode", "finite_number", "datetime_years", "datetime_nanoseconds", "timezone_aware",
-    "decimal_bounds", "json_int", "json_depth", "recursion_loop",
+    "decimal_bounds", "json_int", "json_depth", "recursion_loop", "greater_than_equal", "less_than_equal", "int_parsing_size",
 })  # fmt: skip
 """Errors about a value of the right type that can nevertheless not be written."""
 
@@ -47,21 +47,21 @@ class Codec(Generic[V]):
         judged: Whether there are such validators.
     """
 
-    def __init__(self, schema: CoreSchema, models: set[type[BaseModel]], *types: Any, title: str, exact: bool = False) -> None:
+    def __init__(self, strict: Strict, *types: Any, title: str, exact: bool = False) -> None:
         """Make one.
 
         Args:
-            schema: A strict schema, and
-            models: every model in it.
+            strict: The schema.
             types: Annotations that the schema was made of, besides the fields of the models.
             exact: Whether values may come that were not validated as this type before, so that types must be compared too.
         """
-        reading = reading_schema(schema, models, *types)
+        reading = reading_schema(strict.schema, strict.models, *types)
         self.judge: SchemaValidator
         self._serializer: SchemaSerializer
         self._reader: SchemaValidator
-        self.judge, self._serializer, self._reader = build(schema, models, reading=reading.schema, title=title)
+        self.judge, self._serializer, self._reader = build(strict.schema, strict.models, reading=reading.schema, title=title)
         self.judged = reading.left_out
+        self._classes = {(cls.__module__, cls.__qualname__): cls for cls in (*strict.models, *strict.enums)}
         self._exact = exact or self.judged  # a validator may have made another type of it than is read
 
     def write(self, value: V, *, most: int, judged: bool = False) -> bytes:
@@ -120,21 +120,35 @@ class Codec(Generic[V]):
     def _revalidated(self, value: V, validator: SchemaValidator) -> tuple[V, Fault | None]:
         """A checked copy. Unknown fields (the first is told) are taken only as they were kept by a read: as JSON values."""
         try:
+            return validator.validate_python(value, **_BY_NAME), None
+        except ValidationError as error:
+            first = error
+        own = self._native(value)
+        if own is not value:
             try:
-                return validator.validate_python(value, **_BY_NAME), None
+                return validator.validate_python(own, **_BY_NAME), None
             except ValidationError as error:
-                if not _has_unknown_fields(error):
-                    raise
-                unknown = fault_of(error)
-            bare = without_cached(value)
-            checked: V = validator.validate_python(bare, extra="allow", **_BY_NAME)
-            written = self._serializer.to_json(checked, by_alias=False)
-            check_json(from_json(written))
+                first = error
+        if not _has_unknown_fields(first):
+            raise fault_of(first)
+        return self._with_unknown_fields(own, validator), fault_of(first)
+
+    def _native(self, value: V) -> V:
+        try:
+            own: V = native(value, self._classes)
+        except RecursionError:  # it is too deep, or holds itself: let its validation say so
+            return value
+        return own
+
+    def _with_unknown_fields(self, value: V, validator: SchemaValidator) -> V:
+        try:
+            checked: V = validator.validate_python(value, extra="allow", **_BY_NAME)
+            check_json(from_json(self._serializer.to_json(checked, by_alias=False)))
         except ValidationError as error:
             raise fault_of(error) from None
         except (PydanticSerializationError, ValueError) as error:
             raise Fault("", message_of(error), wrong_type=True) from None
-        return checked, unknown if bare is value else None
+        return checked
 
 
 def fault_of(error: ValidationError) -> Fault:

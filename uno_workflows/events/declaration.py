@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from pydantic_core.core_schema import CoreSchema
@@ -54,23 +54,38 @@ _REFUSED: Final = {
     "function-plain": "has only a plain validator, so nothing is known of what is stored; annotate the stored type too",
 }
 _REFUSED["frozenset"] = _REFUSED["set"]
+_ANY: Final = {"type": "any"}
+_JSON: Final = {"type": "function-after", "function": {"type": "no-info", "function": check_json}, "schema": _ANY}
 
 
-def strict_schema(cls: type[BaseModel], schema: Any) -> tuple[CoreSchema, set[type[BaseModel]]]:
-    """A copy of a model's core schema that takes only what is stored and read back unchanged, and every model in it.
+class Strict(NamedTuple):
+    """A core schema that takes only what is stored and read back unchanged, with every model and enum in it."""
+
+    schema: CoreSchema
+    models: set[type[BaseModel]]
+    enums: set[type[Enum]]
+
+
+def strict_schema(root: type[BaseModel] | None, schema: Any, *, path: str) -> Strict:
+    """The strict copy of a core schema.
+
+    Args:
+        root: The event whose schema it is; `None` for a value of another type, where a bare `list` or `dict` holds JSON values.
+        path: What its place is called in errors.
 
     Raises:
         DeclarationError: a field has a type that cannot be, named as `Class.field`.
     """
-    walk = _Walk(cls)
-    return walk.copy(schema, cls.__name__), walk.models
+    walk = _Walk(root)
+    return Strict(walk.copy(schema, path), walk.models, walk.enums)
 
 
 class _Walk:
-    def __init__(self, root: type[BaseModel]) -> None:
+    def __init__(self, root: type[BaseModel] | None) -> None:
         self.root = root
         self.definitions: dict[str, Any] = {}
         self.models: set[type[BaseModel]] = set()
+        self.enums: set[type[Enum]] = set()
 
     def copy(self, node: Mapping[str, Any], path: str) -> CoreSchema:
         """The strict copy of a node."""
@@ -103,7 +118,8 @@ class _Walk:
 
     def _check_model(self, cls: type[BaseModel], node: dict[str, Any], path: str) -> None:
         if cls is not self.root:
-            if cls is BaseModel or not cls.model_fields:
+            is_base = cls is BaseModel or getattr(cls, "event_type", None) == ""
+            if is_base or (self.root is not None and not cls.model_fields):
                 raise DeclarationError(
                     f"{path} is {cls.__name__}, whose subclasses would lose their fields; name the class meant"
                 )
@@ -136,14 +152,20 @@ class _Walk:
     # -- containers
 
     def _list(self, node: dict[str, Any], path: str) -> Any:
-        return {**node, "strict": True, "items_schema": self.copy(node.get("items_schema", {"type": "any"}), f"{path}[]")}
+        return {**node, "strict": True, "items_schema": self._item(node.get("items_schema", _ANY), f"{path}[]")}
+
+    def _item(self, node: dict[str, Any], path: str) -> Any:
+        """An element of a container. Those of a bare one are judged one by one, where no class says what they are for ever."""
+        return dict(_JSON) if node["type"] == "any" and self.root is None else self.copy(node, path)
 
     def _tuple(self, node: dict[str, Any], path: str) -> Any:
         items = [self.copy(item, f"{path}[{n}]") for n, item in enumerate(node["items_schema"])]
         return {**node, "strict": True, "items_schema": items}
 
     def _dict(self, node: dict[str, Any], path: str) -> Any:
-        keys = node.get("keys_schema", {"type": "any"})
+        keys = node.get("keys_schema", _ANY)
+        if keys["type"] == "any" and self.root is None:
+            keys = {"type": "str"}
         bare = self._resolve(keys)
         texts = bare["type"] != "literal" or self._kinds(bare) == {"string"}
         if (bare["type"] not in _KEY_TYPES and bare["type"] != "any") or not texts:
@@ -152,12 +174,13 @@ class _Walk:
             **node,
             "strict": True,
             "keys_schema": self._key(keys, f"{path} (its keys)"),
-            "values_schema": self.copy(node.get("values_schema", {"type": "any"}), f"{path}{{}}"),
+            "values_schema": self._item(node.get("values_schema", _ANY), f"{path}{{}}"),
         }
 
     def _key(self, node: dict[str, Any], path: str) -> Any:
         if node["type"] != "enum":
             return self.copy(node, path)
+        self.enums.add(node["cls"])
         _check_constants(node["members"], path)  # a key is text already, so `exact_constants` would refuse "1" for 1
         return {**node, "strict": True}
 
@@ -186,6 +209,7 @@ class _Walk:
 
     def _enum(self, node: dict[str, Any], path: str) -> Any:
         _check_constants(node["members"], path)
+        self.enums.add(node["cls"])
         return exact_constants({**node, "strict": True}, node["members"])
 
     def _literal(self, node: dict[str, Any], path: str) -> Any:
@@ -220,6 +244,10 @@ class _Walk:
                     f"{path} is a {cls.__name__}, stored as asterisks; store a reference to the secret instead"
                 )
             if not isinstance(cls, type):
+                if self.root is None and node["json_schema"]["type"] == "list":
+                    return _moved(
+                        node, self.copy(node["json_schema"], path)
+                    )  # a Sequence; whatever is no list is found at the call
                 raise DeclarationError(f"{path} is an abstract container that comes back as a list; use tuple[…, ...] or list")
         return {**node, "json_schema": self.copy(node["json_schema"], path)}
 
@@ -234,7 +262,7 @@ class _Walk:
         target = self.definitions.get(node["schema_ref"], node)
         if not _is_json_value(target):
             return dict(node)
-        return {"type": "function-after", "function": {"type": "no-info", "function": check_json}, "schema": {"type": "any"}}
+        return dict(_JSON)
 
     def _resolve(self, node: dict[str, Any]) -> dict[str, Any]:
         while True:

@@ -59,6 +59,20 @@ class InvalidEvent(UnoError, ValueError):
         super().__init__(f"{event_type}{'.' + path if path else ''}: {reason}")
 
 
+class InvalidValue(UnoError, ValueError):
+    """An argument or a result of a step cannot be written and read back unchanged.
+
+    Attributes:
+        what: What it is, such as `argument of step charge_card`.
+        path: Where in it; empty for the whole.
+        wrong_type: Whether it is of another type than declared: a mistake in the code, whatever the data.
+    """
+
+    def __init__(self, what: str, path: str, reason: str, *, wrong_type: bool) -> None:
+        self.what, self.path, self.reason, self.wrong_type = what, path, reason, wrong_type
+        super().__init__(f"{what}{', at ' + path if path else ''}: {reason}")
+
+
 class InvalidStreamId(UnoError, ValueError):
     """A stream id breaks the naming rules."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -37,7 +37,9 @@ def is_same(given: Any, again: Any) -> bool:
     if kind is type(again) or (kind is int and type(again) is float):
         return bool(given == again)
     if isinstance(given, Enum):
-        return _is_one_class(kind, type(again)) and given.name == again.name
+        return is_one_class(kind, type(again)) and given.name == again.name
+    if given.__class__ is type(again):  # a proxy of the sandbox's
+        return bool(given == again)
     return any(isinstance(given, base) and type(again) is base for base in (UUID, float, date)) and bool(given == again)
 
 
@@ -67,7 +69,7 @@ def _have_same_items(given: Any, again: Any) -> bool:
 
 
 def _are_same_models(given: BaseModel, again: Any) -> bool:
-    if not _is_one_class(type(given), type(again)):
+    if not is_one_class(type(given), type(again)):
         return False
     ours, theirs = given.__dict__, again.__dict__
     for name in type(given).__pydantic_fields__:
@@ -81,25 +83,45 @@ def _are_same_models(given: BaseModel, again: Any) -> bool:
     return is_same(given.__pydantic_extra__ or {}, again.__pydantic_extra__ or {})
 
 
-def _is_one_class(one: type, other: type) -> bool:
+def is_one_class(one: type, other: type) -> bool:
+    """Whether two classes are the same, or copies of the same that two sandboxes loaded."""
     return one is other or (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
 
 
-def without_cached(value: Any) -> Any:
-    """The same value, its models without what `functools.cached_property` has left in them; itself if there is nothing."""
+def native(value: Any, classes: Mapping[tuple[str, str], type]) -> Any:
+    """The same value, made of these classes where it is made of a sandbox's copies of them; itself if there is nothing to change.
+
+    What `functools.cached_property` has left in its models is left out.
+
+    Args:
+        classes: Models and enums by module and qualified name.
+    """
+    kind = type(value)
+    if kind in (list, tuple):
+        items = [native(one, classes) for one in value]
+        return value if all(map(operator.is_, items, value)) else kind(items)
+    if kind is dict:
+        pairs = [(native(key, classes), native(one, classes)) for key, one in value.items()]
+        same = all(key is old and one is value[old] for (key, one), old in zip(pairs, value, strict=True))
+        return value if same else dict(pairs)
     if isinstance(value, BaseModel):
-        kept = {name: without_cached(one) for name, one in vars(value).items() if name in type(value).model_fields}
-        if len(kept) == len(vars(value)) and all(kept[name] is one for name, one in vars(value).items()):
-            return value
-        made = value.__class__.__new__(value.__class__)
-        object.__setattr__(made, "__dict__", kept)
-        for name in ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__"):
-            object.__setattr__(made, name, getattr(value, name))
-        return made
-    if type(value) in (list, tuple):
-        items = [without_cached(one) for one in value]
-        return value if all(map(operator.is_, items, value)) else type(value)(items)
-    if type(value) is dict:
-        pairs = {key: without_cached(one) for key, one in value.items()}
-        return value if all(map(operator.is_, pairs.values(), value.values())) else pairs
+        return _native_model(value, _own(kind, classes), classes)
+    if isinstance(value, Enum):
+        return getattr(_own(kind, classes), value.name, value)
     return value
+
+
+def _native_model(value: BaseModel, cls: type[BaseModel], classes: Mapping[tuple[str, str], type]) -> BaseModel:
+    fields = vars(value)
+    kept = {name: native(one, classes) for name, one in fields.items() if name in type(value).__pydantic_fields__}
+    if cls is type(value) and len(kept) == len(fields) and all(kept[name] is one for name, one in fields.items()):
+        return value
+    made = cls.__new__(cls)
+    object.__setattr__(made, "__dict__", kept)
+    for name in ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__"):
+        object.__setattr__(made, name, getattr(value, name))
+    return made
+
+
+def _own(kind: type[Any], classes: Mapping[tuple[str, str], type]) -> type[Any]:
+    return classes.get((kind.__module__, kind.__qualname__), kind)

@@ -8,19 +8,19 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Any, Final, Protocol
 
-from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError
+from pydantic import ValidationError
 from temporalio import activity
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
-from uno_workflows.events.base import Event
+from uno_workflows.events.annotations import spelt
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
+from uno_workflows.events.codec import fault_of
 from uno_workflows.events.context import EventContext, event_context
-from uno_workflows.events.encoding import decode, encode, metadata_bytes
-from uno_workflows.events.errors import NotYet, Refused, UnoError
+from uno_workflows.events.encoding import metadata_bytes
+from uno_workflows.events.errors import InvalidValue, NotYet, Refused, UnoError
 from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
@@ -29,6 +29,7 @@ from uno_workflows.events.runs import Mark, RunKey, Undelivered
 from uno_workflows.events.telling import error_type, is_told_whole, message_of
 from uno_workflows.observability.line import line
 from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequest, EmitRequest, LoadRequest, LookRequest
+from uno_workflows.sagas.payloads import payload_of, value_of
 from uno_workflows.sagas.steps import Step
 
 logger = logging.getLogger("uno_workflows.sagas")
@@ -54,46 +55,53 @@ def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
 
     Its errors reach the saga by their class names: a refusal is final, a "not yet" is quietly tried again.
     """
-    write, read = _codec(step.result_type)
 
     def written(result: Any) -> bytes:
-        """Judge the result here: in the saga a wrong one would fail its decoding for ever, with the effect already there."""
-        try:
-            return write(result)
-        except (PydanticSerializationError, UnoError) as err:
-            wanted = getattr(step.result_type, "__qualname__", step.result_type)
-            reason = f"step {step.name} returned {type(result).__qualname__}, and is declared to return {wanted}"
-            raise ApplicationError(reason, type="WrongResult") from err
+        """The result, proven to be read back: in the saga a wrong one would fail its decoding for ever, with the effect there.
 
-    async def in_transaction(argument: Any, call: StepCall) -> Any:
+        A failure for good, for another attempt would return the same: with a transaction nothing has happened, and without one
+        the effect, which is not repeated, is undone (ADR 0030).
+        """
+        try:
+            return step.result.write(result)
+        except InvalidValue as err:
+            raise ApplicationError(_wrong_result(step, result, err), type="WrongResult", non_retryable=True) from None
+
+    async def in_transaction(argument: Any, call: StepCall) -> bytes:
         async def work(tx: Transaction) -> bytes:
             return written(await step.function(argument, tx))
 
-        return read(await steps.run_once(call, work))
+        return await steps.run_once(call, work)
 
-    async def run(argument: Any, call: StepCall) -> Any:
+    async def run(argument: RawValue, call: StepCall) -> RawValue:
         current, began = CurrentStep(call.key, activity.info().attempt, call), time.monotonic()
         with running_step(current), _failures(step.name), _beating(), event_context(**_inherited(call)):
-            if step.transactional:
-                result = await in_transaction(argument, call)
-            else:
-                result = await step.function(argument)
-                written(result)
+            given = _read(step, argument)
+            data = await in_transaction(given, call) if step.transactional else written(await step.function(given))
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(line("step_done", step=step.name, duration_ms=_since(began)))
-            return result
+            return payload_of(data)
 
-    run.__annotations__ = {"argument": step.argument_type, "call": StepCall, "return": step.result_type}
+    run.__annotations__ = {"argument": RawValue, "call": StepCall, "return": RawValue}
     run.__qualname__ = run.__name__ = step.name
     return activity.defn(name=step.name)(run)
 
 
-def _codec(result_type: Any) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    """How a result is stored and read: an event by its own rules, as it travels, so that fields it does not know survive."""
-    if isinstance(result_type, type) and issubclass(result_type, Event):
-        return encode, partial(decode, result_type, schema_version=result_type.schema_version)
-    adapter: TypeAdapter[Any] = TypeAdapter(result_type)
-    return partial(adapter.dump_json, warnings="error"), adapter.validate_json
+def _read(step: Step[Any, Any], argument: RawValue) -> Any:
+    """The argument. One that does not fit was proven by other code, so that another worker may read it: it is tried again."""
+    try:
+        return value_of(argument, step.argument)
+    except (InvalidValue, ValidationError) as err:
+        reason = str(err) if isinstance(err, InvalidValue) else f"{step.argument.what}: cannot be read: {fault_of(err).reason}"
+        raise ApplicationError(reason, type="WrongArgument") from None
+
+
+def _wrong_result(step: Step[Any, Any], result: Any, error: InvalidValue) -> str:
+    if error.wrong_type and not error.path:
+        returned, declared = type(result).__qualname__, spelt(step.result_type)
+        hint = "" if returned != declared else f": {error.reason}"
+        return f"step {step.name} returned {returned}, and is declared to return {declared}{hint}"
+    return f"{error}; what a step returns must come back as it was"
 
 
 class FrameworkActivities:
@@ -122,12 +130,12 @@ class FrameworkActivities:
             await self._events.append([write])
 
     @activity.defn(name=LOAD)
-    async def load(self, request: LoadRequest) -> str:
-        """The JSON text of an event that was too large to travel."""
+    async def load(self, request: LoadRequest) -> bytes:
+        """The JSON of an event that was too large to travel: as bytes, for within JSON its quotes would make it larger still."""
         found = await self._events.load([request.position])
         if not found:
             raise ApplicationError(f"no event at position {request.position}", type="EventNotFound")
-        return found[0].payload.decode()
+        return found[0].payload
 
     @activity.defn(name=CAUGHT_UP)
     async def caught_up(self, request: LookRequest) -> list[dict[str, Any]]:

@@ -12,15 +12,15 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.durations import duration
 from uno_workflows.events.encoding import encode
-from uno_workflows.events.errors import StepFailed
-from uno_workflows.events.limits import REASON, SUMMARY
+from uno_workflows.events.errors import InvalidEvent, InvalidValue, StepFailed
+from uno_workflows.events.limits import REASON, SUMMARY, VALUE
 from uno_workflows.events.names import check_stream_id, parse_workflow_id
 from uno_workflows.events.retry import Retry
 from uno_workflows.events.runs import RunState
@@ -28,6 +28,7 @@ from uno_workflows.events.text import labelled, storable
 from uno_workflows.observability.line import line
 from uno_workflows.sagas import envelope
 from uno_workflows.sagas.envelope import CloseRequest, Delivery, EmitRequest, LoadRequest, LookRequest, Unread
+from uno_workflows.sagas.payloads import payload_of, text_of, unmarked, value_of
 from uno_workflows.sagas.steps import Step
 
 A = TypeVar("A")
@@ -39,6 +40,8 @@ LOCAL_RETRIES: Final = timedelta(seconds=1)
 RECORD_AGAIN: Final = timedelta(seconds=30)
 PATIENT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30))
 LOOK_TIMEOUT: Final = timedelta(days=3650)  # it waits for the dispatcher, however long that takes
+PROVEN: Final = "uno-proven-values"
+"""The patch of runs whose arguments are proven. It is asked for only where one is refused: the others have the same history."""
 HEARTBEAT_FUNCTION: Final = "uno_heartbeat"
 """The function by which a worker tells its workflows after how long of silence an activity counts as dead."""
 HEARTBEAT: Final = timedelta(seconds=7)
@@ -67,18 +70,20 @@ class Calls:
         self._counts[name] = count = self._counts.get(name, 0) + 1
         return f"{name}#{count}"
 
-    async def step(self, step: Step[A, R], argument: A) -> R:
+    async def step(self, step: Step[A, R], argument: RawValue) -> R:
         """Run a step as an activity."""
         return await self.run(step, argument, self.number(step.name), label=step.summary)
 
-    async def run(self, step: Step[A, R], argument: A, activity_id: str, *, label: str | None) -> R:
+    async def run(self, step: Step[A, R], argument: RawValue, activity_id: str, *, label: str | None) -> R:
         """Run a step under a given id; the same id again is the same call again.
 
         Args:
+            argument: What `proven` has made of it.
             label: What the UI shows beside the step's name; `None` for nothing more, which spares a tenth of the worker's CPU.
 
         Raises:
             StepFailed: refused or out of attempts.
+            InvalidValue: its result does not fit the declared type any more: a bug, which waits for other code.
             asyncio.CancelledError: it was cancelled, and has settled.
         """
         options = step.options
@@ -86,7 +91,7 @@ class Calls:
             result = await workflow.execute_activity(
                 step.name,
                 args=[argument, self._call(activity_id)],
-                result_type=step.result_type,
+                result_type=RawValue,
                 activity_id=activity_id,
                 summary=label and labelled(label, SUMMARY),
                 start_to_close_timeout=options.timeout,
@@ -96,7 +101,7 @@ class Calls:
             )
         except ActivityError as err:
             raise _failed(step.name, err) from err
-        return cast(R, result)
+        return cast(R, value_of(result, step.result))
 
     async def emit(self, event: Event, stream: str | None) -> None:
         """Append an event.
@@ -105,12 +110,13 @@ class Calls:
         one could append, be lost with its workflow task, and be done again after an event that has the saga undone.
         """
         target = self.start.stream if stream is None else check_stream_id(stream)
+        payload = _proven_event(event)
         number = self.number(f"emit:{event.event_type}")
         request = EmitRequest(
             call=self._call(number),
             type=event.event_type,
             schema_version=event.schema_version,
-            payload=encode(event).decode(),
+            payload=payload,
             stream=target,
         )
         try:
@@ -130,9 +136,8 @@ class Calls:
     async def load(self, position: int) -> str:
         """The JSON text of an event that was too large to travel."""
         number = self.number(envelope.LOAD)
-        return cast(
-            str, await self._local(envelope.LOAD, LoadRequest(position=position), str, number, summary=f"event {position}")
-        )
+        request = LoadRequest(position=position)
+        return text_of(await self._local(envelope.LOAD, request, RawValue, number, summary=f"event {position}"))
 
     async def last_look(self, types: Iterable[str]) -> Sequence[Any]:
         """Wait until dispatch has passed everything that is committed now.
@@ -212,6 +217,44 @@ class Calls:
             principal=self.cause.principal,
             traceparent=self.start.traceparent,
         )
+
+
+def proven(step: Step[Any, Any], argument: object) -> RawValue:
+    """An argument as it travels, judged here, where the mistake is, and before anything is called.
+
+    Raises:
+        TypeError: it is of another type than declared: a bug of the saga, which waits for a fix.
+        StepFailed: it is of the type, and cannot travel: too large, or text or a number that JSON cannot hold.
+    """
+    try:
+        step.check_argument(argument)
+        return payload_of(step.argument.write(argument))
+    except (InvalidValue, TypeError) as error:
+        if not workflow.patched(PROVEN):
+            return unmarked(argument)
+        if isinstance(error, InvalidValue) and not error.wrong_type:
+            raise StepFailed(step.name, "InvalidValue", str(error)) from None
+        raise TypeError(str(error)) from None
+
+
+def _proven_event(event: Event) -> str:
+    """The JSON of an event that is to be emitted.
+
+    Raises:
+        InvalidEvent: something in it is of another type than declared: a bug of the saga.
+        StepFailed: it is too large.
+    """
+    try:
+        payload = encode(event)
+    except InvalidEvent as error:
+        if error.wrong_type:
+            raise
+        raise StepFailed(f"emit {event.event_type}", "InvalidEvent", str(error)) from None
+    travels = len(payload) + payload.count(b'"') + payload.count(b"\\")  # it is a text within the JSON of a request
+    if travels > VALUE.most and workflow.patched(PROVEN):
+        reason = f"{event.event_type}: it is {travels} bytes on its way; at most {VALUE.most}"
+        raise StepFailed(f"emit {event.event_type}", "InvalidEvent", reason)
+    return payload.decode()
 
 
 def _heartbeat() -> timedelta:

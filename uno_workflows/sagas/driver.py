@@ -27,7 +27,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
+from temporalio.common import RawValue, SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 
 from uno_workflows.events.base import Event
@@ -38,14 +38,15 @@ from uno_workflows.events.runs import RunState
 from uno_workflows.events.telling import error_type, message_of
 from uno_workflows.events.text import labelled, shown, storable
 from uno_workflows.observability.line import line
-from uno_workflows.sagas.calls import Calls
+from uno_workflows.sagas.calls import Calls, proven
 from uno_workflows.sagas.decoding import decode_delivery
 from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import Delivery
 from uno_workflows.sagas.failures import Aborted, is_failure
 from uno_workflows.sagas.inbox import Inbox
-from uno_workflows.sagas.journal import Entry, Journal, Mark, public_state
+from uno_workflows.sagas.journal import Entry, Journal, Mark
 from uno_workflows.sagas.settling import settle, shielded
+from uno_workflows.sagas.state import public_state
 from uno_workflows.sagas.steps import Step
 
 A = TypeVar("A")
@@ -61,10 +62,10 @@ LONGEST_PAUSE: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """A compensation that was registered, with the argument of the step that it takes back."""
+    """A compensation that was registered, with the argument of the step that it takes back, as it was then."""
 
     step: Step[Any, Any]
-    argument: Any
+    argument: RawValue
 
 
 class Driver:
@@ -110,14 +111,17 @@ class Driver:
 
     async def step(self, step: Step[A, R], argument: A, undo: Step[A, Any] | None) -> R:
         self._check()
-        for called in (step, *([undo] if undo else ())):
-            called.check_argument(argument)
-        if undo is not None:
-            self._undos.append(Undo(undo, argument))  # before the call: a call that failed may have happened
         entry = self._journal.begin(step.name)
-        result = await self._recorded(entry, self._running.step(step, argument))
+        result = await self._recorded(entry, self._call(step, argument, undo))
         self._check()
         return result
+
+    async def _call(self, step: Step[A, R], argument: A, undo: Step[A, Any] | None) -> R:
+        given = proven(step, argument)
+        if undo is not None:  # before the call: a call that failed may have happened
+            same = undo.argument_type is step.argument_type
+            self._undos.append(Undo(undo, given if same else proven(undo, argument)))
+        return await self._running.step(step, given)
 
     async def emit(self, event: Event, stream: str | None) -> None:
         self._check()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-import pydantic_core
 from temporalio import workflow
 
-from uno_workflows.events import text
 from uno_workflows.events.limits import DETAILS
 from uno_workflows.events.text import storable
 
@@ -69,16 +67,6 @@ class Journal:
     def labels(self, *marks: Mark) -> list[str]:
         """Labels of the lines with one of these marks, in order."""
         return [e.label if not e.note or e.mark != "failed" else f"{e.label}: {e.note}" for e in self.entries if e.mark in marks]
-
-
-def public_state(saga: object) -> dict[str, Any]:
-    """The run's own attributes: what its class annotates, and whatever `run` set besides."""
-    shown = {name: value for name, value in vars(saga).items() if not name.startswith("_")}
-    try:
-        written = pydantic_core.to_json(shown, fallback=repr, bytes_mode="base64", inf_nan_mode="strings")
-    except ValueError:  # such as a lone surrogate, or text of a model's own that raises
-        return {name: storable(text.shown(value)) for name, value in shown.items()}
-    return dict(pydantic_core.from_json(written))
 
 
 def _short(note: str) -> str:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import sys
-import typing
 from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, NoReturn, TypeVar, overload
 
 from temporalio import workflow
 
+from uno_workflows.events.annotations import place_around
 from uno_workflows.events.base import Event
 from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.handlers import handlers_of
 from uno_workflows.events.subscriptions import check_since
+from uno_workflows.events.values import Unresolved
 from uno_workflows.sagas.definition import EventTypes, Key, SagaDefinition, check_run, event_types, key_rules, saga_name
 from uno_workflows.sagas.driver import Driver
 from uno_workflows.sagas.envelope import SIGNAL, STATE_QUERY
 from uno_workflows.sagas.settling import in_parallel
+from uno_workflows.sagas.state import judge_state, state_annotations
 from uno_workflows.sagas.steps import Step
 from uno_workflows.sagas.words import check_awaitables, check_event, check_event_type, check_step
 
@@ -53,6 +54,7 @@ class Saga:
     __uno_saga__: ClassVar[SagaDefinition | None] = None
     _inherited_expects: ClassVar[dict[str, type[Event]]] = {}
     _inherited_key: ClassVar[Key | None] = None
+    _place: ClassVar[str] = ""
 
     def __init_subclass__(
         cls,
@@ -77,12 +79,26 @@ class Saga:
             DeclarationError: with what is missing or does not fit.
         """
         super().__init_subclass__()
+        cls._place = place_around()
+        if not workflow.unsafe.in_sandbox():  # where a module is loaded anew for each run; it was judged before
+            with suppress(Unresolved):  # judged when the worker starts
+                judge_state(cls, cls._place)
         cls._inherited_expects = {**cls._inherited_expects, **event_types(expects, where=f"{cls.__name__}, expects=")}
         cls._inherited_key = key if key is not None else cls._inherited_key
         cls.__uno_saga__ = None
         if starts_on is not None:
             cls.__uno_saga__ = _define(cls, starts_on, name, since)
             _make_workflow(cls, cls.__uno_saga__)
+
+    @classmethod
+    def judge(cls) -> None:
+        """Judge the types of the state, those of bases too; now every name in them must exist.
+
+        Raises:
+            DeclarationError: values of a type would not come back as they are, or an annotation names nothing.
+        """
+        for owner in cls.__mro__[: cls.__mro__.index(Saga)]:
+            judge_state(owner, getattr(owner, "_place", ""), names={})
 
     def __init__(self) -> None:
         definition = type(self).__uno_saga__
@@ -194,20 +210,6 @@ def _state_defaults(cls: type[Saga]) -> dict[str, Any]:
     """Annotated public attributes with a value, the most derived class last."""
     found: dict[str, Any] = {}
     for owner in reversed(cls.__mro__[: cls.__mro__.index(Saga)]):
-        annotated = [name for name, hint in _own_annotations(owner).items() if not _is_class_variable(hint)]
-        found.update({k: v for k, v in vars(owner).items() if k in annotated and not k.startswith("_") and k != "deadline"})
+        annotated = state_annotations(owner)
+        found.update({name: value for name, value in vars(owner).items() if name in annotated})
     return found
-
-
-def _is_class_variable(hint: Any) -> bool:
-    if isinstance(hint, str):
-        return hint.removeprefix("typing.").startswith("ClassVar")
-    return hint is ClassVar or typing.get_origin(hint) is ClassVar
-
-
-def _own_annotations(cls: type) -> dict[str, Any]:
-    if sys.version_info >= (3, 14):  # annotations are lazy there, and a TYPE_CHECKING name must not raise
-        import annotationlib
-
-        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
-    return inspect.get_annotations(cls)

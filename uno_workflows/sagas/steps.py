@@ -6,6 +6,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, overload
@@ -13,11 +14,14 @@ from typing import Any, Generic, TypeVar, overload
 from pydantic import BaseModel
 from temporalio import workflow
 
+from uno_workflows.events.annotations import place_of
 from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.names import check_name
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.events.retry import Retry, check_retry
+from uno_workflows.events.sameness import is_one_class
+from uno_workflows.events.values import Unresolved, ValueType
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -79,16 +83,37 @@ class Step(Generic[A_contra, R_co]):
         """What it does, in one line, for the Temporal UI: the first line of its docstring; `None` without one."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0] or None
 
+    def judge(self) -> None:
+        """Judge the types of argument and result.
+
+        Raises:
+            Unresolved: an annotation names what does not exist yet.
+            DeclarationError: values of a type would not come back as they are, or pydantic cannot describe it.
+        """
+        _ = self.argument, self.result
+
     def check_argument(self, argument: object) -> None:
-        """Raise TypeError unless a model fits: here, where the mistake is, and not in an activity that fails for ever.
+        """Raise TypeError unless a model is of the declared class: a subclass's own fields would be lost.
 
         Classes are compared by name, because a saga's own module has its own in the sandbox.
         """
         wanted = self.argument_type
         if not isinstance(wanted, type) or not (issubclass(wanted, BaseModel) or isinstance(argument, BaseModel)):
             return
-        if (wanted.__module__, wanted.__qualname__) not in {(c.__module__, c.__qualname__) for c in type(argument).__mro__}:
-            raise TypeError(f"step {self.name} takes {wanted.__qualname__}, not {type(argument).__qualname__}")
+        if not is_one_class(type(argument), wanted):
+            names = {(c.__module__, c.__qualname__) for c in type(argument).__mro__}
+            hint = ", whose own fields would be lost" if (wanted.__module__, wanted.__qualname__) in names else ""
+            raise TypeError(f"step {self.name} takes {wanted.__qualname__}, not {type(argument).__qualname__}{hint}")
+
+    @functools.cached_property
+    def argument(self) -> ValueType:
+        """What writes and reads the argument."""
+        return self._value_type("argument", self.argument_type)
+
+    @functools.cached_property
+    def result(self) -> ValueType:
+        """What writes and reads the result."""
+        return self._value_type("result", self.result_type)
 
     @functools.cached_property
     def argument_type(self) -> Any:
@@ -100,13 +125,24 @@ class Step(Generic[A_contra, R_co]):
         """The declared type of the result."""
         return self._hints["return"]
 
+    def _value_type(self, what: str, declared: Any) -> ValueType:
+        try:
+            return ValueType(declared, f"{what} of step {self.name}")
+        except DeclarationError as err:
+            raise type(err)(f"{place_of(self.function)}: the {what} of step {self.name}: {err}") from err
+
     @functools.cached_property
     def _hints(self) -> dict[str, Any]:
         try:
-            return typing.get_type_hints(self.function)
+            return typing.get_type_hints(self.function, include_extras=True)
         except NameError as err:
+            raise Unresolved(
+                f"{place_of(self.function)}: step {self.name}: {err}; its annotations must be importable when it runs, "
+                "not only under TYPE_CHECKING"
+            ) from err
+        except Exception as err:
             raise DeclarationError(
-                f"step {self.name}: {err}; its annotations must be importable when it runs, not only under TYPE_CHECKING"
+                f"{place_of(self.function)}: step {self.name}: its annotations cannot be evaluated: {type(err).__name__}: {err}"
             ) from err
 
 
@@ -145,7 +181,8 @@ def step(
         retry: When a failed attempt is followed by another; by default without limit, as Temporal does.
 
     Raises:
-        DeclarationError: it is not async, takes something else, lacks annotations, or may take no time.
+        DeclarationError: it is not async, takes something else, lacks annotations, may take no time, or takes or gives a
+            type whose values would not come back as they are (ADR 0030).
     """
     check_retry(retry, "@step")
     beat = None if heartbeat is None else _positive(heartbeat, "heartbeat")
@@ -153,7 +190,11 @@ def step(
 
     def declare(f: Callable[..., Coroutine[Any, Any, Any]]) -> Step[Any, Any]:
         _check(f)
-        return Step(f, f.__name__ if name is None else name, options)
+        made: Step[Any, Any] = Step(f, f.__name__ if name is None else name, options)
+        if not workflow.unsafe.in_sandbox():  # where a module is loaded anew for each run; it was judged before
+            with suppress(Unresolved):  # judged when the worker starts
+                made.judge()
+        return made
 
     return declare if function is None else declare(function)
 

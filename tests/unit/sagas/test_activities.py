@@ -13,6 +13,7 @@ import pytest
 from patience import LIMIT
 from pydantic import BaseModel
 from temporalio import activity
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.testing import ActivityEnvironment
 
@@ -27,8 +28,10 @@ from uno_workflows.events.runs import RunKey, Undelivered
 from uno_workflows.events.subscriptions import Wanted
 from uno_workflows.sagas import activities
 from uno_workflows.sagas.activities import step_activity
-from uno_workflows.sagas.calls import HEARTBEAT
+from uno_workflows.sagas.calls import HEARTBEAT, proven
 from uno_workflows.sagas.envelope import CloseRequest, LookRequest, Unread
+from uno_workflows.sagas.payloads import value_of
+from uno_workflows.sagas.steps import Step
 
 CALL = StepCall(key="Fulfil/1/charge#1", start_event_id=UUID(int=1), stream="order-1", tenant="acme", correlation_id="talk")
 
@@ -50,7 +53,14 @@ class Memory:
 
 
 def wrapped(function: Any, store: Memory | None = None, *, name: str | None = None) -> Any:
-    return step_activity(step(name=name)(function), cast("StepStore", store or Memory()))
+    """The activity of a step, given and answering values as the saga sees them, through their payloads."""
+    declared = function if isinstance(function, Step) else step(name=name)(function)
+    run = step_activity(declared, cast("StepStore", store or Memory()))
+
+    async def call(argument: Any, call: StepCall) -> Any:
+        return value_of(await run(proven(declared, argument), call), declared.result)
+
+    return call
 
 
 class Declined(Refused):
@@ -193,9 +203,10 @@ def test_activity_has_the_step_s_name_and_types():
     async def charge(order: Placed) -> int:
         return 1
 
-    made = wrapped(charge, name="charge-card")
-    definition = activity._Definition.must_from_callable(made)
-    assert (definition.name, definition.arg_types, definition.ret_type) == ("charge-card", [Placed, StepCall], int)
+    declared = step(name="charge-card")(charge)
+    definition = activity._Definition.must_from_callable(step_activity(declared, cast("StepStore", Memory())))
+    assert (definition.name, definition.arg_types, definition.ret_type) == ("charge-card", [RawValue, StepCall], RawValue)
+    assert (declared.argument.declared, declared.result.declared) == (Placed, int)
 
 
 def test_framework_activities_have_the_names_that_histories_hold():
@@ -219,7 +230,7 @@ async def weigh(parcel: Parcel) -> int:
 
 async def test_result_that_is_not_what_was_declared_is_named_where_it_was_made() -> None:
     with pytest.raises(ApplicationError, match="step weigh returned str, and is declared to return int"):
-        await ActivityEnvironment().run(step_activity(weigh, None), Parcel(weight=1), CALL)  # type: ignore[arg-type]
+        await ActivityEnvironment().run(wrapped(weigh), Parcel(weight=1), CALL)
 
 
 def test_argument_that_does_not_fit_is_refused_before_anything_is_called() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from uno_workflows.sagas import journal
-from uno_workflows.sagas.journal import NOTE_LENGTH, SHOWN_LINES, Journal, public_state
+from uno_workflows.sagas.journal import NOTE_LENGTH, SHOWN_LINES, Journal
+from uno_workflows.sagas.state import SHOWN_BYTES, public_state
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +90,7 @@ def test_state_that_cannot_be_written_is_shown_as_text() -> None:
         def __init__(self) -> None:
             self.words, self.other = "no \ud800\x00", 7
 
-    assert public_state(Odd()) == {"words": "no \\ud800\\x00", "other": "7"}
+    assert public_state(Odd()) == {"words": "no \\ud800\\x00", "other": 7}
 
 
 def test_notes_and_outcomes_of_any_text_make_details_that_can_travel(shown: list[str]) -> None:
@@ -94,3 +98,25 @@ def test_notes_and_outcomes_of_any_text_make_details_that_can_travel(shown: list
     journal.settle(journal.begin("step"), "failed", "\ud800\x00" * 1000)
     journal.conclude("over \ud800")
     assert len(shown[-1].encode()) < 20_000
+
+
+def test_public_state_is_bounded_and_shows_what_no_json_can_hold():
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    class State:
+        pass
+
+    state: Any = State()
+    state.before, state.huge, state.cut, state.odd = 1, "x" * 3_000_000, "no \ud800", Odd()
+    state.keyed, state.lock, state.after = {(1, "\ud800"): 2}, threading.Lock(), [2]
+    found = public_state(state)
+    assert (found["before"], found["after"]) == (1, [2])
+    assert found["huge"] == "(str of 3000002 bytes, which is too large to be shown)"
+    assert found["cut"] == r"no \ud800"
+    assert found["odd"] == "(Odd, whose text cannot be had: RuntimeError)"
+    assert found["lock"].startswith("<unlocked _thread.lock")
+    state.many = {str(n): "y" * 1000 for n in range(SHOWN_BYTES // 1100)}
+    state.more = dict(state.many)
+    assert len(json.dumps(public_state(state)).encode()) < SHOWN_BYTES + 1000

@@ -1,0 +1,106 @@
+"""The state of a saga: annotated public attributes of its class, and how a run shows its own."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import pydantic_core
+
+from uno_workflows.events.annotations import names_around
+from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.limits import VALUE
+from uno_workflows.events.text import plain, storable, type_name
+from uno_workflows.events.values import Unresolved, ValueType
+
+SHOWN_BYTES: Final = VALUE.most // 2
+"""How much JSON of its attributes a run shows; a query's answer has the limit of any payload."""
+
+
+def state_annotations(cls: type) -> dict[str, Any]:
+    """What a class itself annotates as state, by name; annotations may be text."""
+    return {
+        name: hint
+        for name, hint in _own_annotations(cls).items()
+        if not name.startswith("_") and name != "deadline" and not _is_class_variable(hint)
+    }
+
+
+def judge_state(cls: type, place: str, names: Mapping[str, Any] | None = None) -> None:
+    """Hold the types of a class's own state to the rules of whatever a saga keeps.
+
+    Args:
+        place: Where the class stands, as `file:line`.
+        names: Local names where it is being made.
+
+    Raises:
+        Unresolved: an annotation names what does not exist yet.
+        DeclarationError: values of a type would not come back as they are, or pydantic cannot describe it.
+    """
+    for name, hint in state_annotations(cls).items():
+        what = f"state {name!r} of saga {cls.__name__}"
+        try:
+            ValueType(_resolved(cls, name, hint, names_around() if names is None else names), what)
+        except DeclarationError as err:
+            raise type(err)(f"{place}: {what}: {err}") from err
+
+
+def public_state(saga: object) -> dict[str, Any]:
+    """The run's own attributes: what its class annotates, and whatever `run` set besides.
+
+    What JSON cannot hold is shown as text, and what is too large by its size.
+    """
+    found: dict[str, Any] = {}
+    left = SHOWN_BYTES
+    for name, value in vars(saga).items():
+        if name.startswith("_"):
+            continue
+        written = _json(value)
+        if len(written) > left:
+            written = pydantic_core.to_json(f"({type_name(value)} of {len(written)} bytes, which is too large to be shown)")
+        left -= len(written)
+        found[name] = pydantic_core.from_json(written)
+    return found
+
+
+def _json(value: object) -> bytes:
+    try:
+        return pydantic_core.to_json(value, fallback=_spelt, bytes_mode="base64", inf_nan_mode="strings")
+    except BaseException:  # a lone surrogate, a key of another type, or what a serializer of the user's raises
+        return pydantic_core.to_json(_spelt(value))
+
+
+def _spelt(value: object) -> str:
+    try:
+        return storable(value) if isinstance(value, str) else plain(repr(value))
+    except BaseException as err:  # user code: it may raise SystemExit, too
+        return f"({type_name(value)}, whose text cannot be had: {type_name(err)})"
+
+
+def _resolved(cls: type, name: str, hint: Any, names: Mapping[str, Any]) -> Any:
+    holder: Any = types.SimpleNamespace(__annotations__={name: hint})
+    around = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+    try:
+        return typing.get_type_hints(holder, around, dict(names), include_extras=True)[name]
+    except NameError as err:
+        raise Unresolved(f"{err}; annotations must be importable when the saga runs, not only under TYPE_CHECKING") from err
+    except Exception as err:  # evaluating it runs the user's code
+        raise DeclarationError(f"its annotation cannot be evaluated: {type(err).__name__}: {err}") from err
+
+
+def _is_class_variable(hint: Any) -> bool:
+    if isinstance(hint, str):
+        return hint.removeprefix("typing.").startswith("ClassVar")
+    return hint is ClassVar or typing.get_origin(hint) is ClassVar
+
+
+def _own_annotations(cls: type) -> dict[str, Any]:
+    if sys.version_info >= (3, 14):  # annotations are lazy there, and a TYPE_CHECKING name must not raise
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    return inspect.get_annotations(cls)
