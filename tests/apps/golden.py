@@ -104,5 +104,11 @@ RUNS: Final = {
     "aborted": ("waits", (Interrupted(key="", abort=True),)),
     "expired": ("waits_shortly", ()),
     "cancelled": ("waits", ()),
+    "declared_done": ("straight", ()),
+    "declared_undone_refused": ("straight", ()),
 }
-"""Each history by its name, which is the key of its run too: what it runs, and the events that follow its start."""
+"""Each history by its name, which is the key of its run too: what it runs, and the events that follow its start.
+
+What the class declares is in the start envelope of those that are `declared`; the others are of a version before."""
+TIMED: Final = {"done": "deadline", "declared_done": "declared_deadline"}
+"""The histories of `TimedGolden`, by the run whose end started it."""

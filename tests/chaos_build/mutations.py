@@ -88,10 +88,10 @@ MUTATIONS: Final = (
     Mutation(
         name="a step runs again",
         sites=(
-            "sql claim_step: on conflict (key) do nothing",
+            "function claim_step: on conflict (key) do nothing",
             "table step_results: key text primary key",
         ),
-        statements={
+        functions={
             "claim_step": (("on conflict (key) do nothing", "on conflict (key) do update set tenant = excluded.tenant"),)
         },
     ),
@@ -223,6 +223,23 @@ ELSEWHERE: Final = {
     "python dispatch.feeding Feeder._known_run: row.epoch == self._epoch": "tests/unit/dispatch/test_feeding.py",
     "python sagas.inbox Inbox._is_new: delivery.epoch == self._epoch": "tests/unit/sagas/test_inbox.py",
     "python sagas.inbox Inbox._is_new: delivery.epoch != self._epoch": "tests/unit/sagas/test_inbox.py",
+    # a run that is reset: a chaos run resets none
+    "function begin_undo: on conflict (workflow_id) do nothing": f"{STORAGE}test_undone_runs.py",
+    "sql record_end: on conflict (workflow_id) do update": f"{STORAGE}test_undone_runs.py",
+    "sql reopen_run: mark_run is distinct from :run_id": f"{STORAGE}test_undone_runs.py",
+    "sql reopen_run: temporal_run_id is distinct from :run_id": f"{STORAGE}test_undone_runs.py",
+    "python sagas.calls Calls.begin_undo: activity_id=self.number(envelope.BEGIN_UNDO)": (
+        "tests/integration/sagas/test_by_hand.py"
+    ),
+    # a forged delivery
+    "python sagas.activities FrameworkActivities.load: event.id == request.event_id": "tests/integration/sagas/test_by_hand.py",
+    "python sagas.inbox Inbox._is_new_by_id: delivery.epoch == self._epoch": "tests/unit/sagas/test_inbox.py",
+    "python sagas.inbox Inbox._is_new_by_id: delivery.event_id == self._start": "tests/unit/sagas/test_inbox.py",
+    "python sagas.inbox Inbox._is_new_by_id: delivery.event_id in self._ids": "tests/unit/sagas/test_inbox.py",
+    "python sagas.inbox Inbox._is_new_by_id: delivery.version <= self._marks.get(delivery.stream, 0)": (
+        "tests/unit/sagas/test_inbox.py"
+    ),
+    "python sagas.inbox Inbox.trust: delivery.epoch == self._epoch": "tests/unit/sagas/test_inbox.py",
     # an event that is handled and awaited by one class: the bank has none
     "python sagas.inbox Inbox.unread: d.event_id not in self._handled_ids": "tests/unit/sagas/test_inbox.py",
     # a foreign run under an id of ours

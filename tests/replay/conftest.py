@@ -1,7 +1,8 @@
-"""How histories are recorded: `pytest tests/replay --record-histories` runs every case anew and overwrites the files.
+"""How histories are recorded: `pytest tests/replay --record-histories` runs every case that has no file yet.
 
-Do so after a deliberate change of `apps.golden`, or to add a case. When histories of today do not replay with your change of
-the driver, do not record them anew: the runs of our users would break in the same way. Guard the change by `workflow.patched`.
+To add a case, add it to `apps.golden`; after a deliberate change of that module, delete the files that it touches. When
+histories of today do not replay with your change of the driver, do not record them anew: the runs of our users would break in
+the same way. Guard the change by `workflow.patched`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from apps.golden import RUNS, Began
+from apps.golden import RUNS, TIMED, Began
 from apps.running import App, until
 
 from uno_workflows.dispatch import temporal as dispatching
@@ -27,7 +28,7 @@ PROCESS = re.compile(r"\d+@[^/]+")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--record-histories", action="store_true", help="run the golden cases and overwrite their histories")
+    parser.addoption("--record-histories", action="store_true", help="run the golden cases that have no history yet")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,13 +44,15 @@ def histories() -> Path:
 
 @pytest.fixture(scope="session")
 async def recorded(run_app: Callable[..., AbstractAsyncContextManager[App]]) -> None:
-    """Records all histories anew."""
+    """Records the histories that are missing."""
     HISTORIES.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "FIRST_PAUSE", timedelta(milliseconds=100))
         patch.setattr(dispatching, "INLINE_BYTES", 300)
         async with run_app(["apps.golden"]) as app:
             for name, (what, events) in RUNS.items():
+                if (HISTORIES / f"{name}.json").exists():
+                    continue
                 await app.uno.append(f"golden-{name}", Began(key=name, what=what))
                 if what == "waits":
                     await app.waits_for(f"Golden/{name}", "expect Answered")
@@ -59,8 +62,9 @@ async def recorded(run_app: Callable[..., AbstractAsyncContextManager[App]]) -> 
                     await app.handle(f"Golden/{name}").cancel()
                 await app.ended(f"Golden/{name}")
                 await _write(app, f"Golden/{name}", name)
-            await app.ended("timed-golden/done")
-            await _write(app, "timed-golden/done", "deadline")
+                if timed := TIMED.get(name):
+                    await app.ended(f"timed-golden/{name}")
+                    await _write(app, f"timed-golden/{name}", timed)
         if not (HISTORIES / "subscription.json").exists():  # it is kept: it was recorded before its time-outs changed (ADR 0022)
             async with run_app(["apps.golden"], lease=timedelta(seconds=1)) as app:
                 await _write_leases(app, f"uno/{app.settings.app}/saga:Golden", "subscription")

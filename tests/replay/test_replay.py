@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from apps import golden, golden_reordered
-from apps.golden import RUNS
+from apps.golden import RUNS, TIMED, Golden, TimedGolden
 from apps.traced import traced
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
@@ -21,9 +23,9 @@ from uno_workflows.sagas.calls import Calls
 from uno_workflows.sagas.converter import data_converter
 
 PROCESS = re.compile(r"\d+@")
-SAGAS = [*RUNS, "deadline"]
+SAGAS = [*RUNS, *TIMED.values()]
 NAMES = [*SAGAS, "subscription"]
-IDS = {"deadline": "timed-golden/done", "subscription": "uno/app/saga:Golden"}
+IDS = {**{kept: f"timed-golden/{name}" for name, kept in TIMED.items()}, "subscription": "uno/app/saga:Golden"}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,8 @@ async def test_every_history_is_replayed(histories: Path):
         ("expired", "uno.caught_up#1"),
         ("deadline", "deadline of 0.1s passed"),
         ("cancelled", "EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED"),
+        ("declared_deadline", "deadline of 0.1s passed"),
+        ("declared_undone_refused", "uno.begin_undo#1"),
         ("subscription", '"scheduleToStartTimeout": "0s"'),  # recorded before there was one
     ],
 )
@@ -91,6 +95,16 @@ async def test_histories_tell_nothing_of_the_place_where_they_were_recorded(hist
         assert "stackTrace" not in text
         assert not PROCESS.search(text)
         assert str(Path(golden.__file__).parents[2]) not in text
+
+
+@pytest.mark.parametrize(("name", "deadline"), [("declared_done", timedelta(hours=1)), ("declared_deadline", None)])
+async def test_history_replays_whatever_deadline_its_class_declares_by_now(
+    catalogue: Catalogue, histories: Path, monkeypatch: pytest.MonkeyPatch, name: str, deadline: timedelta | None
+):
+    for saga in (Golden, TimedGolden):
+        assert saga.__uno_saga__ is not None
+        monkeypatch.setattr(saga, "__uno_saga__", replace(saga.__uno_saga__, deadline=deadline))
+    await replay(catalogue, histories, name, sandbox=False)
 
 
 async def test_steps_that_changed_places_do_not_replay(histories: Path):

@@ -11,6 +11,7 @@ from typing import Any
 
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.guarding import SagaGuard
 from uno_workflows.app.process import WorkerProcess
 from uno_workflows.app.profiles import Profile
 from uno_workflows.app.sandbox import workflow_runner
@@ -46,12 +47,12 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
         identity=f"{process.identity}/sagas",
         workflows=[*catalogue.sagas.values(), *catalogue.workflows.values()],
         activities=[
-            *(step_activity(step, store.steps) for step in catalogue.steps.values()),
+            *(step_activity(step, store.steps, store.runs) for step in catalogue.steps.values()),
             *FrameworkActivities(store.events, store.runs, store.subscriptions, _missed(process)).all(),
             *catalogue.activities.values(),
         ],
         activity_executor=threads,
-        interceptors=[*worker_interceptors(), StepTimes(profile.step_heartbeat), *process.seen.interceptors],
+        interceptors=[*worker_interceptors(), SagaGuard(), StepTimes(profile.step_heartbeat), *process.seen.interceptors],
         workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         max_concurrent_activities=settings.steps,

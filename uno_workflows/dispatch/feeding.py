@@ -23,7 +23,7 @@ from uno_workflows.events.runs import FINAL_STATES, Run, RunKey, Started, Undeli
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.traces import processing
 from uno_workflows.sagas.definition import SagaDefinition
-from uno_workflows.sagas.envelope import subscription_name
+from uno_workflows.sagas.envelope import Declared, subscription_name
 
 log = get_logger("uno_workflows.dispatch")
 
@@ -109,12 +109,16 @@ class Feeder:
         if run.over and event.position <= run.read:
             return "repeated"  # the run had it before it ended; it is only delivered again
         if await self._temporal.signal(run.workflow_id, self._envelope(event, key)):
+            if run.over:
+                await self._reopen(key, run)
             return "signalled"
         await self._not_found(event, key, run)
         return "late"
 
     async def _start(self, event: StoredEvent, key: RunKey) -> None:
-        made, envelope, run_id = workflow_id(key.saga, key.key, tenant=key.tenant), self._envelope(event, key), None
+        declared = Declared(deadline=self._saga.deadline, handles=frozenset(self._saga.handlers))
+        envelope, run_id = self._envelope(event, key, declared), None
+        made = workflow_id(key.saga, key.key, tenant=key.tenant)
         if former := former_workflow_id(key.saga, key.key, tenant=key.tenant):
             # an earlier version may have started it, and died before its row was written
             run_id = await self._temporal.started_as(former, event)
@@ -138,6 +142,13 @@ class Feeder:
         if positions:
             await self._runs.drop_pending(key, max(positions))
 
+    async def _reopen(self, key: RunKey, run: KnownRun) -> None:
+        """A run took an event that the table calls over: it was reset, or its end is done again; the latter writes it anew."""
+        going = await self._temporal.open_run(run.workflow_id)
+        if going is not None and await self._runs.reopen(run.workflow_id, going):
+            log.warning("saga_reopened", **_run_fields(key), workflow_id=run.workflow_id, run_id=going)
+            self._remember(key, KnownRun(run.workflow_id, run.start_event_id, over=False))
+
     async def _not_found(self, event: StoredEvent, key: RunKey, run: KnownRun) -> None:
         """Temporal has no open run of it: it ended just now, was closed by the server, or was lost."""
         row = (await self._runs.latest([key])).get(key)
@@ -158,8 +169,9 @@ class Feeder:
         if await self._runs.add_late(_undelivered(event, key), reason=OVER):
             log.info("event_late", **_fields(event, key))  # at most once: it is delivered again after a crash
 
-    def _envelope(self, event: StoredEvent, key: RunKey) -> Envelope:
-        return make_envelope(event, key=key.key, epoch=self._epoch, searchable=self._temporal.searchable)
+    def _envelope(self, event: StoredEvent, key: RunKey, declared: Declared | None = None) -> Envelope:
+        searchable = self._temporal.searchable
+        return make_envelope(event, key=key.key, epoch=self._epoch, searchable=searchable, declared=declared)
 
     def _known_run(self, row: Run | None) -> KnownRun | None:
         if row is None:
@@ -181,12 +193,14 @@ def _undelivered(event: StoredEvent, key: RunKey) -> Undelivered:
     return Undelivered(key, event.position, event.id, event.type)
 
 
+def _run_fields(key: RunKey) -> dict[str, Any]:
+    return {"saga": key.saga, "saga_key": key.key, "tenant": key.tenant or None}
+
+
 def _fields(event: StoredEvent, key: RunKey) -> dict[str, Any]:
     """What the log says of a delivery."""
     return {
-        "saga": key.saga,
-        "saga_key": key.key,
-        "tenant": key.tenant or None,
+        **_run_fields(key),
         "position": event.position,
         "stream_id": event.stream_id,
         "event_id": event.id,

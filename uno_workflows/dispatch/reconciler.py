@@ -1,4 +1,8 @@
-"""Finds runs that the server closed: terminated, timed out or over a limit, so that no closing mark could be written."""
+"""Finds where the table of runs and Temporal differ: runs that the server closed, and runs that a reset opened again.
+
+One that was terminated, timed out or went over a limit could not write its closing mark; one that was reset after its end runs
+again, while its row says that it is over.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,10 @@ from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.protocols import Runs
 from uno_workflows.events.retry import jittered
+from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
+
+log = get_logger("uno_workflows.dispatch")
 
 INTERVAL: Final = timedelta(minutes=1)
 AGAIN: Final = timedelta(seconds=5)
@@ -29,13 +36,14 @@ class Reconciler:
     def __init__(self, temporal: SagaClient, runs: Runs, saga: str, *, outages: Outages | None = None) -> None:
         self._temporal, self._runs, self.saga = temporal, runs, saga
         self._outage = (outages or Outages()).part(f"reconciler of {saga}")
-        self._since = datetime.fromtimestamp(0, UTC)  # the first look goes back as far as Temporal remembers
+        self._since = self._reset_since = datetime.fromtimestamp(0, UTC)  # the first look: as far as Temporal remembers
 
     async def run(self) -> None:
         """Look until cancelled; outages are waited out."""
         while True:
             try:
                 await self.look()
+                await self.look_for_resets()
                 self._outage.over()
                 pause = INTERVAL.total_seconds()
             except (RPCError, UnoError) as err:
@@ -58,6 +66,29 @@ class Reconciler:
         found += await self._judge(batch)
         self._since = began - OVERLAP
         return found
+
+    async def look_for_resets(self) -> None:
+        """Open the rows of runs that were reset after their end. A reset gives a run a new start time, so each look asks only for
+        runs that began since the one before."""
+        since, began, going = self._reset_since, datetime.now(UTC), dict[str, str]()
+        query = f"WorkflowType = '{self.saga}' AND ExecutionStatus = 'Running' AND StartTime > '{since:%Y-%m-%dT%H:%M:%SZ}'"
+        async for run in self._temporal.client.list_workflows(query):
+            going[run.id] = run.run_id
+            if len(going) == BATCH:
+                await self._reopen(going)
+                going.clear()
+        await self._reopen(going)
+        self._reset_since = began - OVERLAP
+
+    async def _reopen(self, going: dict[str, str]) -> None:
+        """Open the rows of runs that Temporal has open; visibility lags behind, so it is asked for each whether it still has."""
+        over = await self._runs.over_workflow_ids(going) if going else {}
+        for workflow_id, ended_by in over.items():
+            run_id = going[workflow_id]
+            if ended_by == run_id or await self._temporal.open_run(workflow_id) != run_id:
+                continue
+            if await self._runs.reopen(workflow_id, run_id):
+                log.warning("saga_reopened", saga=self.saga, workflow_id=workflow_id, run_id=run_id)
 
     async def _judge(self, closed: list[str]) -> int:
         found = 0

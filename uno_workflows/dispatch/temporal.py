@@ -22,7 +22,7 @@ from uno_workflows.events.limits import CORRELATION, SUMMARY
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.text import labelled
 from uno_workflows.sagas.driver import CORRELATION_ATTRIBUTE, STATE_ATTRIBUTE
-from uno_workflows.sagas.envelope import INLINE_BYTES, SIGNAL
+from uno_workflows.sagas.envelope import INLINE_BYTES, SIGNAL, Declared
 
 START_EVENT: Final = "uno_start_event"
 """The memo that tells which event started a run."""
@@ -144,6 +144,20 @@ class SagaClient:
                 return None
             raise _translated(err, f"description of {workflow_id}") from err
 
+    async def open_run(self, workflow_id: str) -> str | None:
+        """The id of the run that Temporal has open, or `None`.
+
+        Raises:
+            TemporalUnavailable: it may work later.
+        """
+        try:
+            found = await self.client.get_workflow_handle(workflow_id).describe()
+        except RPCError as err:
+            if err.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise _translated(err, f"description of {workflow_id}") from err
+        return found.run_id if found.status is WorkflowExecutionStatus.RUNNING else None
+
     def _attributes(self, correlation_id: str) -> TypedSearchAttributes | None:
         if not self.searchable:
             return None
@@ -154,8 +168,19 @@ class SagaClient:
         return TypedSearchAttributes(pairs)
 
 
-def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, key: str | None = None, generation: int = 0) -> Envelope:
+def make_envelope(
+    event: StoredEvent,
+    *,
+    epoch: UUID,
+    searchable: bool,
+    key: str | None = None,
+    generation: int = 0,
+    declared: Declared | None = None,
+) -> Envelope:
     """The envelope of an event, its JSON put in as it is: no decoding on the way, readable in the Temporal UI.
+
+    Args:
+        declared: What holds for the run that it starts.
 
     Raises:
         UndecodableEvent: its metadata is not what `append` writes.
@@ -181,6 +206,7 @@ def make_envelope(event: StoredEvent, *, epoch: UUID, searchable: bool, key: str
             "key": key,
             "generation": generation,
             "searchable": searchable,
+            **({} if declared is None else {"declared": declared.model_dump(mode="json")}),
         }
     )
     payload = Payload(metadata={"encoding": b"json/plain"}, data=head + b"," + rest[1:])

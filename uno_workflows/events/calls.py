@@ -25,6 +25,9 @@ class StepCall(BaseModel):
         causation_id: The event that the saga took last.
         principal: Who caused that event.
         traceparent: W3C trace context.
+        undo: It takes back what another call did, so it may run also once its run is being undone.
+        first_run_id: The first Temporal run of the saga's run. An attempt under another one is of a run that was reset. `None`
+            in the calls of a version that did not say it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +40,13 @@ class StepCall(BaseModel):
     causation_id: str | None = None
     principal: Principal | None = None
     traceparent: str | None = None
+    undo: bool = False
+    first_run_id: str | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        """Of the saga's run."""
+        return self.key.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,6 +273,47 @@ class StepFailed(UnoError):
         super().__init__(f"step {step} failed: {error_type}: {reason}")
 
 
+class RunUndone(UnoError):
+    """A run was undone, so nothing goes forward under its keys any more.
+
+    What was taken back would be answered from memory, or repeated under a key that the other side has seen cancelled. The
+    run was reset to before its undo; it ends without doing anything.
+    """
+
+    def __init__(self, workflow_id: str, run_id: str) -> None:
+        self.workflow_id, self.run_id = workflow_id, run_id
+        by = f" by its Temporal run {run_id}" if run_id else ""
+        super().__init__(
+            f"RunUndone: {workflow_id} was undone{by}, and nothing goes forward under its keys any more, also after a reset; to "
+            "do it again, start a new generation: append a start event with another key"
+        )
+
+
+class LosesUndo(UnoError):
+    """A saga calls Temporal in a way by which what it did could not be undone any more.
+
+    It is a bug of the saga's code: nothing was begun or undone, and the run waits for repaired code.
+    """
+
+    def __init__(self, call: str, reason: str) -> None:
+        self.call = call
+        super().__init__(f"{call} in a saga: {reason}")
+
+
+class TooManyAtOnce(UnoError):
+    """A saga asks for more at one time than Temporal carries out for one run.
+
+    It is a bug of the saga's code: nothing was begun or undone, and the run waits for repaired code.
+    """
+
+    def __init__(self, what: str, *, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"{what}: a run may have {limit:,} steps and emitted events in flight, and Temporal fails every task of a run that "
+            "asks for more; divide the work into several `parallel` calls, one after the other, or into several sagas"
+        )
+
+
 class Expired(UnoError):
     """An awaited event did not come in time, and the log confirmed it."""
 

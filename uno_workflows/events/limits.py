@@ -208,6 +208,14 @@ VALUE: Final = Limit(
     "refused",
     (TEMPORAL_BLOB,),
 )
+IN_FLIGHT: Final = Limit(
+    "steps and emitted events of one run that are in flight",
+    2000,
+    "items",
+    "the call",
+    "refused: TooManyAtOnce, a bug of the saga, before any of them is begun",
+    (TEMPORAL_ACTIVITIES,),
+)
 SUMMARY: Final = Limit(
     "summary in the UI; a codec takes its share of the far end's limit",
     200,

@@ -15,7 +15,7 @@ from uno_workflows.events.audits import AuditTurn, DeliveryFinding
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.names import ANY, GlobalPosition
 from uno_workflows.events.recorded import Appended, StoredEvent, StreamAppend
-from uno_workflows.events.runs import Mark, Run, RunKey, RunState, Started, Undelivered
+from uno_workflows.events.runs import Mark, Run, RunKey, RunState, Started, Undelivered, UndoneRun
 from uno_workflows.events.subscriptions import Delivered, Lease, Page, Standing, SubscriptionStatus, Unfit, Wanted
 
 if TYPE_CHECKING:
@@ -212,6 +212,7 @@ class Runs(Protocol):
         start_event_id: UUID | None = None,
         mark: Mark | None = None,
         workflow_id: str | None = None,
+        undone: bool = False,
     ) -> None:
         """Write how a run ended, or that its compensation failed. Repeats change nothing.
 
@@ -221,7 +222,27 @@ class Runs(Protocol):
             mark: From the run itself: it overrides what is written, unless that is a later mark of the same run. Without it,
                 a final state stays.
             workflow_id: Of the run, for a row that is not there yet; by default the one that is made of the key.
+            undone: Whether something was taken back, and all of it: then nothing goes forward under the run's keys any more.
         """
+        ...
+
+    async def reopen(self, workflow_id: str, run_id: str) -> bool:
+        """Call a run open under another Temporal run: it was reset. False if it is, or if `run_id` wrote how it stands."""
+        ...
+
+    async def over_workflow_ids(self, among: Collection[str]) -> dict[str, str | None]:
+        """Those of the given workflow ids whose row is final, each with the Temporal run that wrote it, if one did."""
+        ...
+
+    async def begin_undo(self, workflow_id: str, run_id: str, plan: Sequence[str]) -> UndoneRun:
+        """Write down that a run is being undone, unless that is written already; what is written then.
+
+        It waits for transactional steps of the run that are at work. Those that begin later are refused.
+        """
+        ...
+
+    async def undone(self, workflow_id: str) -> UndoneRun | None:
+        """Whether a run is being undone, or was."""
         ...
 
     async def count_open(self, saga: str) -> int: ...
@@ -254,6 +275,9 @@ class StepStore(Protocol):
         """Run `work` in a transaction and store its result under the call's key; a repeat returns the stored result.
 
         What `work` appends carries the call's context, and ids that follow from its key.
+
+        Raises:
+            RunUndone: the call goes forward, and its run is being undone or was.
         """
         ...
 

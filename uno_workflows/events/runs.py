@@ -31,7 +31,7 @@ class Run:
     Attributes:
         start_event_id: The event that started it; a repeated delivery of that event is not a second start.
         start_position: Where that event stands, in the epoch `epoch`.
-        temporal_run_id: The first run Temporal gave it, if known.
+        temporal_run_id: The run that Temporal gave it, if known: the first one, or after a reset the newest that was seen.
         reason: Why it ended as it did; empty for `done`.
         furthest: The highest position that had reached it when it ended; `None` if it did not say.
     """
@@ -62,6 +62,21 @@ class Mark:
     run_id: str
     length: int
     furthest: int
+
+
+@dataclass(frozen=True, slots=True)
+class UndoneRun:
+    """That a run is being undone, or was: nothing goes forward under its keys any more.
+
+    Attributes:
+        run_id: Of the Temporal run that undid it.
+        plan: What it set out to take back: each undo with the call that it is for, in the order of the calls.
+        ended: Whether all of it was taken back.
+    """
+
+    run_id: str
+    plan: tuple[str, ...]
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)

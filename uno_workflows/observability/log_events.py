@@ -180,6 +180,12 @@ _ALL: Final = (
         "find out who terminated it, or which limit it met",
     ),
     LogEvent(
+        "saga_reopened",
+        "warning",
+        "A run whose row said that it was over runs again: it was reset in Temporal",
+        "nothing; one that had been undone ends by itself as `RunUndone`",
+    ),
+    LogEvent(
         "saga_bug",
         "error",
         "A saga's own code raised; the run waits for a fix, and nothing is undone",

@@ -20,7 +20,7 @@ from uno_workflows.events.calls import CurrentStep, StepCall, running_step
 from uno_workflows.events.codec import fault_of
 from uno_workflows.events.context import EventContext, event_context
 from uno_workflows.events.encoding import metadata_bytes
-from uno_workflows.events.errors import InvalidValue, NotYet, Refused, UnoError
+from uno_workflows.events.errors import InvalidValue, NotYet, Refused, RunUndone, UnoError
 from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
@@ -28,8 +28,21 @@ from uno_workflows.events.recorded import NewEvent, StreamAppend
 from uno_workflows.events.runs import Mark, RunKey, Undelivered
 from uno_workflows.events.telling import error_type, is_told_whole, message_of
 from uno_workflows.observability.line import line
-from uno_workflows.sagas.envelope import CAUGHT_UP, CLOSE, EMIT, LOAD, CloseRequest, EmitRequest, LoadRequest, LookRequest
+from uno_workflows.sagas.envelope import (
+    BEGIN_UNDO,
+    CAUGHT_UP,
+    CLOSE,
+    EMIT,
+    LOAD,
+    CloseRequest,
+    EmitRequest,
+    LoadRequest,
+    LookRequest,
+    UndoAnswer,
+    UndoRequest,
+)
 from uno_workflows.sagas.payloads import payload_of, value_of
+from uno_workflows.sagas.resets import admit, may_undo
 from uno_workflows.sagas.steps import Step
 
 logger = logging.getLogger("uno_workflows.sagas")
@@ -50,10 +63,13 @@ class Missed(Protocol):
     async def __call__(self, request: LookRequest, event_type: str, upto: int, /) -> list[dict[str, Any]]: ...
 
 
-def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
+def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = None) -> Activity:
     """The activity that runs a step.
 
     Its errors reach the saga by their class names: a refusal is final, a "not yet" is quietly tried again.
+
+    Args:
+        runs: Where a call of a run that was reset asks whether that run was undone.
     """
 
     def written(result: Any) -> bytes:
@@ -77,6 +93,8 @@ def step_activity(step: Step[Any, Any], steps: StepStore) -> Activity:
         current, began = CurrentStep(call.key, activity.info().attempt, call), time.monotonic()
         with running_step(current), _failures(step.name), _beating(), event_context(**_inherited(call)):
             given = _read(step, argument)
+            if runs is not None:
+                await admit(runs, call, activity.info().workflow_run_id or "")
             data = await in_transaction(given, call) if step.transactional else written(await step.function(given))
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(line("step_done", step=step.name, duration_ms=_since(began)))
@@ -112,7 +130,7 @@ class FrameworkActivities:
 
     def all(self) -> list[Activity]:
         """Every one, for the worker."""
-        return [self.emit, self.load, self.caught_up, self.close]
+        return [self.emit, self.load, self.caught_up, self.close, self.begin_undo]
 
     @activity.defn(name=EMIT)
     async def emit(self, request: EmitRequest) -> None:
@@ -127,12 +145,18 @@ class FrameworkActivities:
         )
         write = StreamAppend(call.tenant, StreamId(request.stream), ANY, [event], call.correlation_id)
         with _failures(EMIT), _beating():
+            await admit(self._runs, call, activity.info().workflow_run_id or "")
             await self._events.append([write])
 
     @activity.defn(name=LOAD)
-    async def load(self, request: LoadRequest) -> bytes:
-        """The JSON of an event that was too large to travel: as bytes, for within JSON its quotes would make it larger still."""
+    async def load(self, request: LoadRequest) -> bytes | None:
+        """The JSON of an event in the log; `None` if that holds another one there, or none.
+
+        As bytes, for within JSON its quotes would make it larger still.
+        """
         found = await self._events.load([request.position])
+        if request.event_id is not None:
+            return next((event.payload for event in found if event.id == request.event_id), None)
         if not found:
             raise ApplicationError(f"no event at position {request.position}", type="EventNotFound")
         return found[0].payload
@@ -178,9 +202,22 @@ class FrameworkActivities:
         activity.heartbeat(bound)
         return bound
 
+    @activity.defn(name=BEGIN_UNDO)
+    async def begin_undo(self, request: UndoRequest) -> UndoAnswer:
+        """Write down that a run is being undone, and answer whether it may be.
+
+        An ordinary activity and not a local one: if its workflow task were lost and done again with another event before it, the
+        run would perhaps go forward, and be refused for an undo that never was.
+        """
+        info = activity.info()
+        with _failures(BEGIN_UNDO), _beating():
+            return await may_undo(self._runs, activity.client(), info.workflow_id or "", info.workflow_run_id or "", request)
+
     @activity.defn(name=CLOSE)
-    async def close(self, request: CloseRequest) -> None:
-        """Write how a run stands, and the events that nobody took."""
+    async def close(self, request: CloseRequest) -> str | None:
+        """Write how a run stands, and the events that nobody took; or return why it may not end as done."""
+        if request.state == "done" and (refusal := await self._refusal(request)):
+            return refusal
         key = RunKey(request.saga, request.tenant, request.key, request.generation)
         with _failures(CLOSE):
             await self._runs.record_end(
@@ -190,6 +227,7 @@ class FrameworkActivities:
                 start_event_id=request.start_event_id,
                 mark=Mark(request.run_id, request.history_length, request.furthest),
                 workflow_id=activity.info().workflow_id,
+                **({"undone": True} if request.undone else {}),
             )
             for unread in request.unread:
                 event = Undelivered(key, GlobalPosition(unread.position), unread.event_id, unread.type)
@@ -197,6 +235,16 @@ class FrameworkActivities:
                     _tell_late(event)  # at most once: a repeat, or an end that is written again, names it again
         if not request.again:
             _tell_end(request)
+        return None
+
+    async def _refusal(self, request: CloseRequest) -> str:
+        """Why a run that was reset is not done: it was undone before, and came to its end without another step."""
+        if request.first_run_id in (None, request.run_id):
+            return ""
+        made = activity.info().workflow_id or ""
+        with _failures(CLOSE):
+            undone = await self._runs.undone(made)
+        return str(RunUndone(made, undone.run_id)) if undone is not None else ""
 
 
 def _inherited(call: StepCall) -> dict[str, Any]:

@@ -19,16 +19,25 @@ from uno_workflows.events.base import Event
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.durations import duration
 from uno_workflows.events.encoding import encode
-from uno_workflows.events.errors import InvalidEvent, InvalidValue, StepFailed
-from uno_workflows.events.limits import REASON, SUMMARY, VALUE
+from uno_workflows.events.errors import InvalidEvent, InvalidValue, StepFailed, TooManyAtOnce
+from uno_workflows.events.limits import IN_FLIGHT, REASON, SUMMARY, VALUE
 from uno_workflows.events.names import check_stream_id, parse_workflow_id
 from uno_workflows.events.retry import Retry
 from uno_workflows.events.runs import RunState
 from uno_workflows.events.text import labelled, storable
 from uno_workflows.observability.line import line
 from uno_workflows.sagas import envelope
-from uno_workflows.sagas.envelope import CloseRequest, Delivery, EmitRequest, LoadRequest, LookRequest, Unread
-from uno_workflows.sagas.payloads import payload_of, text_of, unmarked, value_of
+from uno_workflows.sagas.envelope import (
+    CloseRequest,
+    Delivery,
+    EmitRequest,
+    LoadRequest,
+    LookRequest,
+    UndoAnswer,
+    UndoRequest,
+    Unread,
+)
+from uno_workflows.sagas.payloads import is_nothing, payload_of, text_of, unmarked, value_of
 from uno_workflows.sagas.steps import Step
 
 A = TypeVar("A")
@@ -59,7 +68,9 @@ class Calls:
     def __init__(self, saga: str, start: Delivery) -> None:
         self._saga, self.start, self.cause = saga, start, start
         self._counts: dict[str, int] = {}
+        self._in_flight = 0
         self._workflow_id = workflow.info().workflow_id
+        self._first_run_id = workflow.info().first_execution_run_id
 
     @property
     def _key(self) -> str:
@@ -70,30 +81,40 @@ class Calls:
         self._counts[name] = count = self._counts.get(name, 0) + 1
         return f"{name}#{count}"
 
+    def next(self, name: str) -> str:
+        """The id that the next call of this name will have."""
+        return f"{name}#{self._counts.get(name, 0) + 1}"
+
     async def step(self, step: Step[A, R], argument: RawValue) -> R:
         """Run a step as an activity."""
         return await self.run(step, argument, self.number(step.name), label=step.summary)
 
-    async def run(self, step: Step[A, R], argument: RawValue, activity_id: str, *, label: str | None) -> R:
+    async def run(
+        self, step: Step[A, R], argument: RawValue, activity_id: str, *, label: str | None, undo_within: timedelta | None = None
+    ) -> R:
         """Run a step under a given id; the same id again is the same call again.
 
         Args:
             argument: What `proven` has made of it.
             label: What the UI shows beside the step's name; `None` for nothing more, which spares a tenth of the worker's CPU.
+            undo_within: For an undo: how long all its attempts may take together. A single one gets the step's own time-out, also
+                where that is longer.
 
         Raises:
             StepFailed: refused or out of attempts.
             InvalidValue: its result does not fit the declared type any more: a bug, which waits for other code.
+            TooManyAtOnce: the run has as many calls in flight as it may have.
             asyncio.CancelledError: it was cancelled, and has settled.
         """
         options = step.options
         try:
-            result = await workflow.execute_activity(
+            result = await self._execute(
                 step.name,
-                args=[argument, self._call(activity_id)],
+                args=[argument, self._call(activity_id, undo=undo_within is not None)],
                 result_type=RawValue,
                 activity_id=activity_id,
                 summary=label and labelled(label, SUMMARY),
+                schedule_to_close_timeout=undo_within and max(undo_within, options.timeout),
                 start_to_close_timeout=options.timeout,
                 heartbeat_timeout=options.heartbeat or _heartbeat(),
                 retry_policy=retry_policy(options.retry),
@@ -120,9 +141,9 @@ class Calls:
             stream=target,
         )
         try:
-            await workflow.execute_activity(
+            await self._execute(
                 envelope.EMIT,
-                request,
+                args=[request],
                 activity_id=number,
                 summary=labelled(f"{event.event_type} in {target}", SUMMARY),
                 start_to_close_timeout=SMALL_TIMEOUT,
@@ -133,11 +154,12 @@ class Calls:
         except ActivityError as err:
             raise _failed(f"emit {event.event_type}", err) from err
 
-    async def load(self, position: int) -> str:
-        """The JSON text of an event that was too large to travel."""
-        number = self.number(envelope.LOAD)
-        request = LoadRequest(position=position)
-        return text_of(await self._local(envelope.LOAD, request, RawValue, number, summary=f"event {position}"))
+    async def load(self, delivery: Delivery) -> str | None:
+        """The JSON text of an event, as the log has it; `None` if the log does not know it."""
+        number, summary = self.number(envelope.LOAD), f"event {delivery.position}"
+        request = LoadRequest(position=delivery.position, event_id=delivery.event_id)
+        found = await self._local(envelope.LOAD, request, RawValue, number, summary=summary)
+        return None if is_nothing(found) else text_of(found)
 
     async def last_look(self, types: Iterable[str]) -> Sequence[Any]:
         """Wait until dispatch has passed everything that is committed now.
@@ -153,9 +175,9 @@ class Calls:
             key=self._key,
             since=self.start.position,
         )
-        missed: list[Any] | None = await workflow.execute_activity(
+        missed: list[Any] | None = await self._execute(
             envelope.CAUGHT_UP,
-            request,
+            args=[request],
             activity_id=self.number(envelope.CAUGHT_UP),
             summary="last look: has dispatch passed the log?",
             start_to_close_timeout=LOOK_TIMEOUT,
@@ -164,10 +186,36 @@ class Calls:
         )
         return missed or ()
 
+    async def begin_undo(self, plan: Sequence[str]) -> UndoAnswer:
+        """Write down that this run is being undone, however long that takes, and ask whether it may be."""
+        answer = await self._execute(
+            envelope.BEGIN_UNDO,
+            args=[UndoRequest(plan=tuple(plan), calls=dict(self._counts), first_run_id=self._first_run_id)],
+            result_type=UndoAnswer,
+            activity_id=self.number(envelope.BEGIN_UNDO),
+            summary="from here on nothing goes forward",
+            start_to_close_timeout=SMALL_TIMEOUT,
+            heartbeat_timeout=_heartbeat(),
+            retry_policy=PATIENT,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+        return cast(UndoAnswer, answer)
+
     async def record(
-        self, state: RunState, reason: str, *, furthest: int, unread: Sequence[Delivery] = (), again: bool = False
-    ) -> None:
-        """Write into the table of runs how this run stands, however long that takes: no run ends without its row."""
+        self,
+        state: RunState,
+        reason: str,
+        *,
+        furthest: int,
+        unread: Sequence[Delivery] = (),
+        again: bool = False,
+        undone: bool = False,
+    ) -> str | None:
+        """Write into the table of runs how this run stands, however long that takes: no run ends without its row.
+
+        Returns:
+            Why the run may not end as done; `None` if it may.
+        """
         request = CloseRequest(
             saga=self._saga,
             tenant=self.start.tenant,
@@ -181,6 +229,8 @@ class Calls:
             furthest=furthest,
             unread=tuple(Unread(position=d.position, event_id=d.event_id, type=d.type) for d in unread),
             again=again,
+            undone=undone,
+            first_run_id=self._first_run_id,
         )
         number = self.number(envelope.CLOSE)
         while True:
@@ -190,8 +240,19 @@ class Calls:
                 workflow.logger.error(line("saga_end_unwritten", error=err.cause))
                 await workflow.sleep(RECORD_AGAIN, summary="the table of runs cannot be written")
 
-    async def _close(self, request: CloseRequest, number: str) -> None:
-        await self._local(envelope.CLOSE, request, None, number, summary=request.state)
+    async def _execute(self, name: str, **options: Any) -> Any:
+        """An ordinary activity. One too many is found before it is commanded: the task fails, and none of its commands counts."""
+        if self._in_flight >= IN_FLIGHT.most:
+            raise TooManyAtOnce(f"one more call of {name}", limit=IN_FLIGHT.most)
+        self._in_flight += 1
+        try:
+            return await workflow.execute_activity(name, **options)
+        finally:
+            self._in_flight -= 1
+
+    async def _close(self, request: CloseRequest, number: str) -> str | None:
+        answer = await self._local(envelope.CLOSE, request, None, number, summary=request.state)
+        return answer if isinstance(answer, str) else None
 
     async def _local(self, name: str, request: Any, result_type: type | None, activity_id: str, *, summary: str) -> Any:
         return await workflow.execute_local_activity(
@@ -206,7 +267,7 @@ class Calls:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
 
-    def _call(self, number: str) -> StepCall:
+    def _call(self, number: str, *, undo: bool = False) -> StepCall:
         return StepCall(
             key=f"{self._workflow_id}/{number}",
             start_event_id=self.start.event_id,
@@ -216,6 +277,8 @@ class Calls:
             causation_id=str(self.cause.event_id),
             principal=self.cause.principal,
             traceparent=self.start.traceparent,
+            undo=undo,
+            first_run_id=self._first_run_id,
         )
 
 
@@ -280,5 +343,7 @@ def _failed(step: str, error: ActivityError) -> BaseException:
         return StepFailed(step, cause.type or "ApplicationError", cause.message)
     if isinstance(cause, TimeoutError):
         kind = cause.type or TimeoutType.START_TO_CLOSE
+        if kind is TimeoutType.SCHEDULE_TO_CLOSE and isinstance(last := cause.cause, ApplicationError):  # of its last attempt
+            return StepFailed(step, last.type or "ApplicationError", last.message)
         return StepFailed(step, "Timeout", f"{kind.name.lower().replace('_', ' ')} timeout")
     return StepFailed(step, type(cause).__name__, str(cause))

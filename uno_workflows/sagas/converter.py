@@ -6,9 +6,11 @@ Without it, an event that newer code wrote with one more field could be read by 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Final
 
 from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import CompositePayloadConverter
 
@@ -42,6 +44,25 @@ class UnoPayloadConverter(CompositePayloadConverter):
     The SDK makes one for each run, in the sandbox. Ours is then new each time, for it remembers the types it has met, and those
     of a sandboxed module belong to its run; the others remember nothing.
     """
+
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        """Decode values. Where no type is asked for, one that cannot be decoded stays as it came.
+
+        A saga is started and signalled with anything. An error here would be met again by every task of the run, for ever; so
+        the saga gets the raw value, and sets it aside or ends.
+        """
+        try:
+            return super().from_payloads(payloads, type_hints)
+        except Exception:
+            if type_hints is not None:
+                raise
+            return [self._decoded(payload) for payload in payloads]
+
+    def _decoded(self, payload: Payload) -> Any:
+        try:
+            return super().from_payloads([payload])[0]
+        except Exception:
+            return RawValue(payload)
 
     def __init__(self) -> None:
         super().__init__(*(EventJSONConverter() if isinstance(c, PydanticJSONPlainPayloadConverter) else c for c in _STANDARD))

@@ -31,8 +31,9 @@ class SagaDefinition:
         expects: Event types that `run` may wait for, by name.
         handlers: Event types with an `@on` method: class and method name, by event name.
         keys: How each declared event type names its saga, by event name.
-        deadline: How long a whole run may take, or `None`.
+        deadline: How long a whole run may take, or `None`; it holds for runs that start from now on.
         since: Where a new subscription begins: events recorded from then on, or `None` for those after its registration.
+        undo_within: How long all attempts of one undo may take before it counts as failed.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SagaDefinition:
     keys: Mapping[str, KeyOf]
     deadline: timedelta | None
     since: datetime | None
+    undo_within: timedelta = timedelta(minutes=1)
 
     @property
     def events(self) -> dict[str, type[Event]]:

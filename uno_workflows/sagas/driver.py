@@ -20,7 +20,7 @@ in the tests, and a change needs `workflow.patched`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, NoReturn, TypeVar
@@ -32,8 +32,8 @@ from temporalio.exceptions import ApplicationError
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.durations import spell
-from uno_workflows.events.errors import Expired, StepFailed
-from uno_workflows.events.limits import REASON, SUMMARY
+from uno_workflows.events.errors import Expired, RunUndone, StepFailed, TooManyAtOnce, UnoError
+from uno_workflows.events.limits import IN_FLIGHT, REASON, SUMMARY
 from uno_workflows.events.runs import RunState
 from uno_workflows.events.telling import error_type, message_of
 from uno_workflows.events.text import labelled, shown, storable
@@ -45,7 +45,7 @@ from uno_workflows.sagas.envelope import Delivery
 from uno_workflows.sagas.failures import Aborted, is_failure
 from uno_workflows.sagas.inbox import Inbox
 from uno_workflows.sagas.journal import Entry, Journal, Mark
-from uno_workflows.sagas.settling import settle, shielded
+from uno_workflows.sagas.settling import in_parallel, settle, shielded
 from uno_workflows.sagas.state import public_state
 from uno_workflows.sagas.steps import Step
 
@@ -56,16 +56,33 @@ E = TypeVar("E", bound=Event)
 STATE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("UnoState")
 CORRELATION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("UnoCorrelation")
 UNDOS: Final = "Undos that ended: undone, or failed, which are tried again until they succeed."
+FEW_TASKS: Final = 64
+MALFORMED_SHOWN: Final = 100
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """A compensation that was registered, with the argument of the step that it takes back, as it was then."""
+    """A compensation that was registered, with the argument of the step that it takes back, as it was then, and the id of that
+    call."""
 
     step: Step[Any, Any]
     argument: RawValue
+    call: str
+
+    def __str__(self) -> str:
+        return f"{self.step.name} for {self.call}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Handled:
+    """The types of events that a run's handlers take, as a container that decides when it is asked."""
+
+    takes: Callable[[str], bool]
+
+    def __contains__(self, event_type: object) -> bool:
+        return isinstance(event_type, str) and self.takes(event_type)
 
 
 class Driver:
@@ -73,12 +90,17 @@ class Driver:
 
     def __init__(self, saga: Any, definition: SagaDefinition) -> None:
         self._saga, self._definition = saga, definition
-        self._inbox = Inbox(frozenset(definition.handlers), frozenset(definition.expects))
+        self._inbox = Inbox(_Handled(self._handles), frozenset(definition.expects))
+        self._early: list[Any] = []
         self._undos: list[Undo] = []
         self._stop: tuple[RunState, str] | None = None
         self._past_deadline = self._ended = False
         self._awaited: dict[Entry, str] = {}
+        self._bug: BaseException | None = None
+        self._refused: str | None = None
+        self._forged = False
         self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._tasks_known = FEW_TASKS
         self._calls: Calls | None = None
         self._journal = Journal(f"{definition.name} {workflow.info().workflow_id.partition('/')[2]}")
         self._malformed: list[str] = []
@@ -87,11 +109,26 @@ class Driver:
 
     def receive(self, delivery: Any) -> None:
         """Take a signal in. Never raises: an exception in a signal handler would fail the workflow without undo."""
+        if self._calls is None:  # it came with the run's first task, which brings signals before the start
+            self._early.append(delivery)
+            return
         try:
-            self._inbox.accept(Delivery.model_validate(delivery))
+            found = Delivery.model_validate(delivery)
         except ValidationError as err:
-            self._malformed.append(f"{err.error_count()} faults, first at {err.errors(include_input=False)[0]['loc']}")
-            workflow.logger.error(line("signal_malformed", reason=self._malformed[-1]))
+            self._set_aside(f"{err.error_count()} faults, first at {err.errors(include_input=False)[0]['loc']}")
+        else:
+            self._inbox.accept(found, trusted=self._is_readable(found))
+
+    def _is_readable(self, delivery: Delivery) -> bool:
+        """Whether it is certainly one of ours; if not, the log is asked before it is taken."""
+        handled = self._definition.handlers.get(delivery.type)
+        event_type = handled[0] if handled else self._definition.expects.get(delivery.type)
+        return event_type is not None and delivery.data is not None and _decoded(event_type, delivery, delivery.data) is not None
+
+    def _set_aside(self, reason: str) -> None:
+        """A signal that is no delivery, or of no event in the log: shown, and not taken."""
+        self._malformed = [*self._malformed[1 - MALFORMED_SHOWN :], reason]
+        workflow.logger.error(line("signal_malformed", reason=reason))
 
     def state(self) -> dict[str, Any]:
         """What the state query answers."""
@@ -120,7 +157,7 @@ class Driver:
         given = proven(step, argument)
         if undo is not None:  # before the call: a call that failed may have happened
             same = undo.argument_type is step.argument_type
-            self._undos.append(Undo(undo, given if same else proven(undo, argument)))
+            self._undos.append(Undo(undo, given if same else proven(undo, argument), self._running.next(step.name)))
         return await self._running.step(step, given)
 
     async def emit(self, event: Event, stream: str | None) -> None:
@@ -133,14 +170,35 @@ class Driver:
         name = event_type.event_type
         if name not in self._definition.expects:
             raise TypeError(f"{self._definition.name} must declare expects={name}: only what is declared is sent to it")
-        self._check()
-        if self._inbox.first(name) is None:
-            await self._await(name, within)
-        self._check()
-        delivery = self._inbox.first(name)
-        assert delivery is not None
-        self._inbox.waiting.remove(delivery)
-        return await self._take(delivery, event_type)
+        end = None if within is None else workflow.now() + within
+        while True:
+            self._check()
+            if self._inbox.first(name) is None:
+                await self._await(name, within)
+            self._check()
+            delivery = self._inbox.first(name)
+            assert delivery is not None
+            self._inbox.waiting.remove(delivery)
+            if (event := await self._take(delivery, event_type)) is not None:
+                return event
+            within = None if end is None else max(end - workflow.now(), timedelta(milliseconds=1))
+
+    async def parallel(self, awaitables: Sequence[Awaitable[Any]]) -> tuple[Any, ...]:
+        if len(awaitables) > IN_FLIGHT.most:
+            for one in awaitables:
+                if asyncio.iscoroutine(one):
+                    one.close()  # it will never be awaited, and Python would say so
+            self.refuse(TooManyAtOnce(f"parallel of {len(awaitables):,}", limit=IN_FLIGHT.most))
+        return await in_parallel(awaitables)
+
+    def fail(self, failure: BaseException) -> None:
+        """Stop the run for a failure that user code raised where the driver did not call it: in a signal handler of its own."""
+        self._stop = self._stop or ("compensated", _spell_failure(failure))
+
+    def refuse(self, bug: Exception) -> NoReturn:
+        """Raise a bug that sticks: code that catches the exception cannot outlive it, for what it stands for was not done."""
+        self._bug = self._bug or bug
+        raise bug
 
     def abort(self, reason: str) -> NoReturn:
         reason = storable(shown(reason), REASON)
@@ -152,33 +210,47 @@ class Driver:
     async def drive(self, start: Any) -> None:
         """Run the saga to its end."""
         delivery = _started_by(start)
+        if "/" not in workflow.info().workflow_id:
+            raise not_a_delivery()  # by hand: it could never be written into the table of runs
         self._inbox.begin(delivery)
         self._calls = Calls(self._definition.name, delivery)
+        for early in self._early:
+            self.receive(early)
         body = asyncio.create_task(self._body(delivery))
         hands = asyncio.create_task(self._handle())
         await self._until_over(body, hands)
-        _raise_bug(body, hands)  # before anything is cancelled: a command would stay in the history, the repaired code makes none
+        self._raise_bug(body, hands)  # before anything is cancelled: a command would stay, and the repaired code makes none
         self._ended = True  # a step that completes in spite of its cancel is followed by no other
         tasks = {hands: None, body: None, **self._tasks}
         for task in tasks:
             task.cancel()
         await settle(*tasks)
-        _raise_bug(body, hands)
+        self._raise_bug(body, hands)
+        if self._forged:
+            raise not_a_delivery()  # and nothing is written of it: it is no run of ours
         failure = _failure(body) or _failure(hands)
         if self._stop is None and failure is None and not body.cancelled():
             await shielded(self._finish("done", ""))
-            return
+            if self._refused is None:
+                return
+            self._stop = ("compensated", self._refused)
         state, reason = self._stop or ("compensated", _spell_failure(failure))
-        self._stop = (state, reason := storable(reason, REASON))
+        reason = storable(reason, REASON)
         await shielded(self._compensate(state, reason))
         if state == "cancelled":
             raise asyncio.CancelledError
         raise ApplicationError(
-            reason, {"undone": self._journal.labels("undone")}, type="SagaFailed", non_retryable=True
+            self._refused or reason,
+            {"undone": self._journal.labels("undone")},
+            type="RunUndone" if self._refused else "SagaFailed",
+            non_retryable=True,
         ) from failure
 
     async def _body(self, delivery: Delivery) -> None:
-        event = await self._take(delivery, self._definition.starts_on[delivery.type])
+        event = await self._take(delivery, self._definition.starts_on.get(delivery.type))
+        if event is None:
+            self._forged = True
+            return
         run: Callable[[Event], Coroutine[Any, Any, None]] = self._saga.run
         await run(event)
 
@@ -188,27 +260,44 @@ class Driver:
             await workflow.wait_condition(lambda: bool(self._inbox.work))
             delivery = self._inbox.handling()
             event_type, method = self._definition.handlers[delivery.type]
-            event = await self._take(delivery, event_type)
-            entry = self._journal.begin(f"on {delivery.type}")
-            await self._recorded(entry, getattr(self._saga, method)(event))
+            if (event := await self._take(delivery, event_type)) is not None:
+                entry = self._journal.begin(f"on {delivery.type}")
+                await self._recorded(entry, getattr(self._saga, method)(event))
             self._inbox.handled()
 
     async def _until_over(self, body: asyncio.Task[None], hands: asyncio.Task[None]) -> None:
         def over() -> bool:
             ended = body.done() and (not self._inbox.work or body.cancelled() or body.exception() is not None)
-            return self._stop is not None or hands.done() or ended
+            return self._stop is not None or self._bug is not None or hands.done() or ended
 
         try:
-            await workflow.wait_condition(over, timeout=self._definition.deadline, timeout_summary="deadline of the saga")
+            await workflow.wait_condition(over, timeout=self._deadline, timeout_summary="deadline of the saga")
         except TimeoutError:
-            await self._deadline(over)
+            await self._pass_deadline(over)
         except asyncio.CancelledError:
             self._stop = self._stop or ("cancelled", "cancelled")
 
-    async def _deadline(self, over: Callable[[], bool]) -> None:
+    @property
+    def _deadline(self) -> timedelta | None:
+        """How long the run may take: as its class declared it when the run started."""
+        declared = self._running.start.declared
+        return self._definition.deadline if declared is None else declared.deadline
+
+    def _handles(self, event_type: str) -> bool:
+        """Whether a handler takes events of a type.
+
+        One that the class got since the run started takes only what arrives from now on: what came before was not given to it,
+        and a replay must not do so.
+        """
+        declared = self._running.start.declared
+        if event_type not in self._definition.handlers:
+            return False
+        return declared is None or event_type in declared.handles or workflow.patched(f"uno-on:{event_type}")
+
+    async def _pass_deadline(self, over: Callable[[], bool]) -> None:
         """Stop at the deadline, but not before an awaited event that was committed in time could be delivered."""
-        assert self._definition.deadline is not None
-        reason, awaited = f"deadline of {spell(self._definition.deadline)} passed", dict(self._awaited)
+        assert self._deadline is not None
+        reason, awaited = f"deadline of {spell(self._deadline)} passed", dict(self._awaited)
         self._past_deadline = True  # whatever is awaited from here on must be there already
         try:
             if awaited:
@@ -265,10 +354,23 @@ class Driver:
         for missed in await self._running.last_look(names):
             self.receive(missed)
 
-    async def _take(self, delivery: Delivery, event_type: type[E]) -> E:
-        """Decode a delivery; from here on it is the cause of what the saga does."""
-        data = delivery.data if delivery.data is not None else await self._running.load(delivery.position)
-        event = decode_delivery(event_type, delivery, data)
+    async def _take(self, delivery: Delivery, event_type: type[E] | None) -> E | None:
+        """Decode a delivery; from here on it is the cause of what the saga does. `None` if it is of no event in the log.
+
+        What travelled and cannot be read is forged, or this worker's code is not the right one: the log tells. An event that is
+        in it is waited for by a bug, until code comes that reads it; nothing that was appended is ever passed over.
+        """
+        event = None
+        if event_type is not None and delivery.data is not None:
+            event = _decoded(event_type, delivery, delivery.data)
+        if event is None:
+            if (text := await self._running.load(delivery)) is None:
+                self._set_aside(f"{delivery.type} {delivery.event_id}: the log holds no such event at {delivery.position}")
+                return None
+            if event_type is None:
+                raise LookupError(f"{self._definition.name} is not started by {delivery.type} in this worker's code")
+            event = decode_delivery(event_type, delivery, text)
+            self._inbox.trust(delivery)
         self._running.cause = delivery
         return event
 
@@ -277,11 +379,20 @@ class Driver:
     def _check(self) -> None:
         """Raise if the saga was stopped. Every word of the vocabulary asks, so all tasks that can act are known here."""
         if (task := asyncio.current_task()) is not None and task not in self._tasks:
-            self._tasks = {**{known: None for known in self._tasks if not known.done()}, task: None}
+            self._know(task)
+        if self._bug is not None:
+            raise self._bug
         if workflow.cancellation_reason() is not None:  # the reason may be an empty string
             self._stop = self._stop or ("cancelled", "cancelled")
         if self._stop is not None or self._ended:
             raise asyncio.CancelledError(self._stop[1] if self._stop else "the saga has ended")
+
+    def _know(self, task: asyncio.Task[Any]) -> None:
+        """Remember a task. Those that have ended are forgotten only now and then: thousands may run side by side."""
+        if len(self._tasks) >= self._tasks_known:
+            self._tasks = {known: None for known in self._tasks if not known.done()}
+            self._tasks_known = max(FEW_TASKS, 2 * len(self._tasks))
+        self._tasks[task] = None
 
     async def _recorded(self, entry: Entry, work: Coroutine[Any, Any, R], *, mark: Mark = "done") -> R:
         try:
@@ -291,11 +402,15 @@ class Driver:
             raise
         except StepFailed as err:
             self._journal.settle(entry, "failed", err.reason)
+            if err.error_type == RunUndone.__name__:  # also for code that catches it: nothing can go forward any more
+                self._stop = self._stop or ("compensated", err.reason)
             self._check()
             raise
         except Aborted:
             self._journal.settle(entry, "done", "aborted the saga")
             raise
+        except TooManyAtOnce as err:
+            self.refuse(err)
         except Exception as err:  # not GeneratorExit, with which a run that is evicted or collected is closed
             self._journal.settle(entry, "failed", type(err).__name__)
             raise
@@ -304,6 +419,8 @@ class Driver:
 
     async def _compensate(self, state: RunState, reason: str) -> None:
         self._journal.conclude(f"undoing — {reason}")
+        if workflow.patched("uno-begin-undo"):
+            reason = await self._begin_undo(reason)
         failed: list[tuple[Undo, str, Entry]] = []
         while self._undos:
             undo = self._undos.pop()
@@ -315,9 +432,28 @@ class Driver:
             await self._insist(failed, reason)
         await self._finish(state, reason)
 
+    async def _begin_undo(self, reason: str) -> str:
+        """Write down that the run is being undone, before anything is; returns the reason of its end.
+
+        A run that was reset may have been undone before, and then nothing is left to do. Where an undo would miss what only the
+        history before the reset knows, it waits for an operator.
+        """
+        answer = await self._running.begin_undo([str(undo) for undo in self._undos])
+        if answer.may == "undone":
+            self._undos.clear()
+            self._refused = storable(answer.reason, REASON)
+            return self._refused
+        if answer.may == "stuck":
+            self._journal.conclude(f"compensation failed: {answer.reason}")
+            await self._record("compensation_failed", f"{answer.reason}; it was to be undone because: {reason}")
+            self._upsert("compensation_failed")
+            await workflow.wait_condition(lambda: False)  # an operator terminates it
+        return reason
+
     async def _undo(self, undo: Undo, key: str, entry: Entry) -> bool:
         try:
-            await self._running.run(undo.step, undo.argument, key, label=f"undo: {undo.step.summary or undo.step.name}")
+            label = f"undo: {undo.step.summary or undo.step.name}"
+            await self._running.run(undo.step, undo.argument, key, label=label, undo_within=self._definition.undo_within)
         except StepFailed as err:
             self._journal.settle(entry, "failed", err.reason)
             self._count_undo(undo, "failed")
@@ -347,17 +483,30 @@ class Driver:
         self._journal.conclude(state if reason in ("", state) else f"{state} — {reason}")
         self._upsert(state)
         unread = self._inbox.unread()
-        await self._record(state, reason, unread=unread)
+        self._refused = await self._record(state, reason, unread=unread) or self._refused
+        if state == "done" and self._refused is not None:
+            return
         while (later := self._inbox.unread()) != unread and workflow.patched("uno-late-while-closing"):
             unread = later  # what came while the end was being written is late, too
             await self._record(state, reason, unread=unread, again=True)
 
-    async def _record(self, state: RunState, reason: str, *, unread: Sequence[Delivery] = (), again: bool = False) -> None:
-        await self._running.record(state, reason, furthest=self._inbox.furthest, unread=unread, again=again)
+    async def _record(
+        self, state: RunState, reason: str, *, unread: Sequence[Delivery] = (), again: bool = False
+    ) -> str | None:
+        undone = state in ("compensated", "cancelled") and bool(self._journal.labels("undone"))
+        furthest = self._inbox.furthest
+        return await self._running.record(state, reason, furthest=furthest, unread=unread, again=again, undone=undone)
 
     def _upsert(self, state: RunState) -> None:
         if self._running.start.searchable:
             workflow.upsert_search_attributes([STATE_ATTRIBUTE.value_set(state)])
+
+    def _raise_bug(self, *tasks: asyncio.Task[None]) -> None:
+        if self._bug is not None:
+            raise self._bug
+        for task in tasks:
+            if task.done() and (error := _failure(task)) is not None and not is_failure(error):
+                raise error
 
     @property
     def _running(self) -> Calls:
@@ -369,14 +518,20 @@ def _started_by(start: Any) -> Delivery:
     try:
         return Delivery.model_validate(start)
     except ValidationError:
-        hint = "a saga is started by appending one of its starts_on events, not by starting the workflow"
-        raise ApplicationError(hint, type="NotADelivery", non_retryable=True) from None
+        raise not_a_delivery() from None
 
 
-def _raise_bug(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        if task.done() and (error := _failure(task)) is not None and not is_failure(error):
-            raise error
+def not_a_delivery() -> ApplicationError:
+    """The end of a workflow that the dispatcher did not start."""
+    hint = "a saga is started by appending one of its starts_on events, not by starting the workflow"
+    return ApplicationError(hint, type="NotADelivery", non_retryable=True)
+
+
+def _decoded(event_type: type[E], delivery: Delivery, data: Any) -> E | None:
+    try:
+        return decode_delivery(event_type, delivery, data)
+    except UnoError:
+        return None
 
 
 def _failure(task: asyncio.Task[None]) -> BaseException | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from uno_workflows.events.calls import StepCall
 from uno_workflows.events.context import Principal
@@ -18,10 +19,39 @@ EMIT: Final = "uno.emit"
 LOAD: Final = "uno.load"
 CAUGHT_UP: Final = "uno.caught_up"
 CLOSE: Final = "uno.close"
-FRAMEWORK_STEPS: Final = frozenset({EMIT, LOAD, CAUGHT_UP, CLOSE})
+BEGIN_UNDO: Final = "uno.begin_undo"
+FRAMEWORK_STEPS: Final = frozenset({EMIT, LOAD, CAUGHT_UP, CLOSE, BEGIN_UNDO})
 
 INLINE_BYTES: Final = INLINE.most
 """Larger payloads travel as a reference to their position: Temporal refuses 2 MB, and 4 MB answers like a rate limit."""
+
+
+def _kept(text: str) -> str:
+    """Refuse what Postgres cannot keep: what a run did not take is written down at its end, and must not prevent that."""
+    if "\0" in text or (not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)):
+        raise ValueError("holds NUL or a lone surrogate")
+    return text
+
+
+Text = Annotated[str, Field(max_length=64 * 1024), AfterValidator(_kept)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Declared(BaseModel):
+    """What the saga's class declared when a run started, as far as commands follow from it: it holds for the whole run.
+
+    A run replays under whatever code its worker has. If that code's declarations decided, a changed one would ask for commands
+    that the run's history does not have, and every run in flight would stick (ADR 0026).
+
+    Attributes:
+        deadline: How long the run may take.
+        handles: Types of the events that had a handler.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    deadline: timedelta | None = None
+    handles: frozenset[str] = frozenset()
 
 
 class Delivery(BaseModel):
@@ -34,26 +64,28 @@ class Delivery(BaseModel):
         key: Of the run that it goes to; `None` from a dispatcher that did not tell it, whose workflow ids hold it.
         generation: Of the run that it starts.
         searchable: Whether the search attributes are registered; decided once, when the run starts.
+        declared: With the start only. `None` from a dispatcher of a version that did not send it: then the class decides.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    type: str
+    type: Text
     schema_version: int = 1
     data: Any = None
     event_id: UUID
-    stream: str
-    version: int
-    position: int
+    stream: Text
+    version: Count
+    position: Count
     epoch: UUID
-    tenant: str = ""
-    correlation_id: str
+    tenant: Text = ""
+    correlation_id: Text
     principal: Principal | None = None
     traceparent: str | None = None
     redelivered: bool = False
     key: str | None = None
     generation: int = 0
     searchable: bool = False
+    declared: Declared | None = None
 
 
 class EmitRequest(BaseModel):
@@ -69,11 +101,16 @@ class EmitRequest(BaseModel):
 
 
 class LoadRequest(BaseModel):
-    """Read an event that was too large to travel."""
+    """Read an event that was too large to travel, or ask whether the log holds it.
+
+    Attributes:
+        event_id: What it must be; `None` from a version that did not say it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     position: int
+    event_id: UUID | None = None
 
 
 class LookRequest(BaseModel):
@@ -116,6 +153,8 @@ class CloseRequest(BaseModel):
         furthest: The highest position that reached it.
         unread: Events that reached it and were not taken.
         again: Whether the same was written before, and only events have come since.
+        undone: Whether something was taken back.
+        first_run_id: The first Temporal run of this run; `run_id` is another one where it was reset.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -132,6 +171,38 @@ class CloseRequest(BaseModel):
     furthest: int = 0
     unread: tuple[Unread, ...] = ()
     again: bool = False
+    undone: bool = False
+    first_run_id: str | None = None
+
+
+class UndoRequest(BaseModel):
+    """Write down that a run is being undone, and ask whether it may be: before its first undo.
+
+    Attributes:
+        plan: What is to be taken back: each undo with the call that it is for, in the order of the calls.
+        calls: How often each step was called, and each type of event emitted, by the name of the activity.
+        first_run_id: The first Temporal run of this run.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: tuple[str, ...]
+    calls: dict[str, int]
+    first_run_id: str
+
+
+class UndoAnswer(BaseModel):
+    """Whether a run may be undone.
+
+    Attributes:
+        may: `go`; `undone` when it was undone before a reset, and nothing is left to do; `stuck` when an operator must decide.
+        reason: Why not.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    may: Literal["go", "undone", "stuck"]
+    reason: str = ""
 
 
 def subscription_name(saga: str) -> str:

@@ -8,6 +8,7 @@ from a ring of the last ids.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from typing import Final
 from uuid import UUID
 
@@ -19,11 +20,15 @@ RING: Final = 200
 class Inbox:
     """Deliveries that wait to be taken: `work` by handlers, `waiting` by `expect`.
 
+    Args:
+        handled: Types that a handler takes; asked once for each event that is new.
+        expected: Types that `expect` may wait for.
+
     Attributes:
         furthest: The highest position that was taken in: what lies at or below it and comes again was here.
     """
 
-    def __init__(self, handled: frozenset[str], expected: frozenset[str]) -> None:
+    def __init__(self, handled: Container[str], expected: Container[str]) -> None:
         self._handled, self._expected = handled, expected
         self._epoch: UUID | None = None
         self._marks: dict[str, int] = {}
@@ -35,15 +40,21 @@ class Inbox:
         self.waiting: list[Delivery] = []
         self.unclaimed: list[Delivery] = []
 
-    def accept(self, delivery: Delivery) -> bool:
-        """Take a delivery in unless it was here before; a type that is both handled and expected goes to both."""
-        if not self._is_new(delivery):
+    def accept(self, delivery: Delivery, *, trusted: bool = True) -> bool:
+        """Take a delivery in unless it was here before; a type that is both handled and expected goes to both.
+
+        Args:
+            trusted: False for one that may be no event of the log. It moves no mark, or a forged version would have the events
+                of its stream pass for known.
+        """
+        if not self._is_new(delivery, trusted=trusted):
             return False
-        if delivery.type in self._handled:
+        handled, expected = delivery.type in self._handled, delivery.type in self._expected
+        if handled:
             self.work.append(delivery)
-        if delivery.type in self._expected:
+        if expected:
             self.waiting.append(delivery)
-        if delivery.type not in self._handled and delivery.type not in self._expected:
+        if not handled and not expected:
             self.unclaimed.append(delivery)
         return True
 
@@ -74,7 +85,15 @@ class Inbox:
         self._epoch = self._epoch or start.epoch
         self.furthest = max(self.furthest, start.position)
 
-    def _is_new(self, delivery: Delivery) -> bool:
+    def trust(self, delivery: Delivery) -> None:
+        """One that was taken in untrusted is an event of the log."""
+        if delivery.epoch == self._epoch and not delivery.redelivered:
+            self._marks[delivery.stream] = max(delivery.version, self._marks.get(delivery.stream, 0))
+            self.furthest = max(self.furthest, delivery.position)
+
+    def _is_new(self, delivery: Delivery, *, trusted: bool = True) -> bool:
+        if not trusted:
+            return self._is_new_by_id(delivery)
         if self._epoch is None:
             self._epoch = delivery.epoch
         seen = delivery.event_id == self._start or delivery.event_id in self._ids
@@ -88,3 +107,10 @@ class Inbox:
             if not delivery.redelivered:
                 self._marks[delivery.stream] = delivery.version
         return not seen
+
+    def _is_new_by_id(self, delivery: Delivery) -> bool:
+        known = delivery.epoch == self._epoch and delivery.version <= self._marks.get(delivery.stream, 0)
+        if delivery.event_id == self._start or delivery.event_id in self._ids or (known and not delivery.redelivered):
+            return False
+        self._ids.append(delivery.event_id)
+        return True

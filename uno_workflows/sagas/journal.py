@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,6 +26,17 @@ class Entry:
     label: str
     mark: Mark
     note: str = ""
+    _line: str | None = None
+
+    def line(self) -> str:
+        """As Markdown; made once for each change, for the last sixty are written after every one of them."""
+        if self._line is None:
+            self._line = f"1. {_escape(self.label)} — **{self.mark}**{f': {_escape(self.note)}' if self.note else ''}"
+        return self._line
+
+    def change(self, mark: Mark, note: str) -> None:
+        """Stand otherwise."""
+        self.mark, self.note, self._line = mark, note, None
 
 
 @dataclass(slots=True)
@@ -34,6 +46,7 @@ class Journal:
     title: str
     entries: list[Entry] = field(default_factory=list)
     outcome: str = "running"
+    _due: bool = False
 
     def begin(self, label: str, mark: Mark = "running", note: str = "") -> Entry:
         """Add a line."""
@@ -44,7 +57,7 @@ class Journal:
 
     def settle(self, entry: Entry, mark: Mark, note: str = "") -> None:
         """Say how a line ended."""
-        entry.mark, entry.note = mark, _short(note)
+        entry.change(mark, _short(note))
         self.show()
 
     def conclude(self, outcome: str) -> None:
@@ -53,13 +66,24 @@ class Journal:
         self.show()
 
     def show(self) -> None:
-        """Write the current details."""
+        """Write the current details, once for all that changes in one turn of the loop: steps may begin by the thousand."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write()
+            return
+        if not self._due:
+            self._due = True
+            loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._due = False
         workflow.set_current_details(storable(self.markdown(), DETAILS))
 
     def markdown(self) -> str:
         """The whole journal as Markdown."""
         shown = self.entries[-SHOWN_LINES:]
-        lines = [f"1. {_escape(e.label)} — **{e.mark}**{f': {_escape(e.note)}' if e.note else ''}" for e in shown]
+        lines = [entry.line() for entry in shown]
         if hidden := len(self.entries) - len(shown):
             lines.insert(0, f"({hidden} earlier lines are not shown)\n")
         return "\n".join([f"**{_escape(self.title)}**: {_escape(self.outcome)}", "", *lines])

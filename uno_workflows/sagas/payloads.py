@@ -40,6 +40,11 @@ def value_of(raw: RawValue, value_type: ValueType) -> Any:
     return UnoPayloadConverter().from_payloads([payload], [value_type.declared])[0]
 
 
+def is_nothing(raw: RawValue) -> bool:
+    """Whether `None` travelled."""
+    return raw.payload.metadata.get("encoding") == b"binary/null"
+
+
 def text_of(raw: RawValue) -> str:
     """A text that travelled as bytes, or within JSON, as in the version before."""
     payload = raw.payload

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Awaitable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, NoReturn, TypeVar, overload
 
 from temporalio import workflow
@@ -20,8 +20,8 @@ from uno_workflows.events.values import Unresolved
 from uno_workflows.sagas.definition import EventTypes, Key, SagaDefinition, check_run, event_types, key_rules, saga_name
 from uno_workflows.sagas.driver import Driver
 from uno_workflows.sagas.envelope import SIGNAL, STATE_QUERY
-from uno_workflows.sagas.settling import in_parallel
-from uno_workflows.sagas.state import judge_state, state_annotations
+from uno_workflows.sagas.shared_state import check_shared
+from uno_workflows.sagas.state import SETTINGS, is_class_variable, judge_state, own_annotations
 from uno_workflows.sagas.steps import Step
 from uno_workflows.sagas.words import check_awaitables, check_event, check_event_type, check_step
 
@@ -49,7 +49,10 @@ class Saga:
     """
 
     deadline: ClassVar[Duration | None] = None
-    """How long a whole run may take before it is undone; `None` is without limit."""
+    """How long a whole run may take before it is undone; `None` is without limit. A change holds for runs that start after it."""
+    undo_within: ClassVar[Duration] = timedelta(minutes=1)
+    """How long one undo may be tried before it counts as failed and the others go on; it is tried again later, with patience.
+    A single attempt gets the step's own `timeout`, also where that is longer."""
 
     __uno_saga__: ClassVar[SagaDefinition | None] = None
     _inherited_expects: ClassVar[dict[str, type[Event]]] = {}
@@ -86,6 +89,7 @@ class Saga:
         cls._inherited_expects = {**cls._inherited_expects, **event_types(expects, where=f"{cls.__name__}, expects=")}
         cls._inherited_key = key if key is not None else cls._inherited_key
         cls.__uno_saga__ = None
+        check_shared(cls, base=Saga, is_annotated=lambda owner, name: name in own_annotations(owner))
         if starts_on is not None:
             cls.__uno_saga__ = _define(cls, starts_on, name, since)
             _make_workflow(cls, cls.__uno_saga__)
@@ -104,13 +108,13 @@ class Saga:
         definition = type(self).__uno_saga__
         if definition is None:
             raise DeclarationError(f"{type(self).__name__} declares no starts_on= and cannot run")
-        for attribute, default in _state_defaults(type(self)).items():
+        for attribute, default in (_private_defaults(type(self)) | _state_defaults(type(self))).items():
             setattr(self, attribute, copy.deepcopy(default))  # a mutable default must not be shared between runs
         self._uno = Driver(self, definition)
 
     @workflow.signal(name=SIGNAL)
     def _uno_event(self, delivery: Any = None, *more: Any) -> None:  # a wrong number of arguments must not stop the run for ever
-        self._uno.receive(delivery)
+        self._uno.receive(None if more else delivery)
 
     @workflow.query(name=STATE_QUERY)
     def _uno_state(self) -> dict[str, Any]:
@@ -168,7 +172,7 @@ class Saga:
     async def parallel(self, *awaitables: Awaitable[Any]) -> tuple[Any, ...]:
         """Run up to four at once, all of them or none: when one fails, the others are cancelled and settle before any undo."""
         check_awaitables(awaitables)
-        return await in_parallel(awaitables)
+        return await self._uno.parallel(awaitables)
 
     def abort(self, reason: str) -> NoReturn:
         """Stop the saga and undo what it did. It sticks: code that catches the exception cannot outlive it."""
@@ -190,15 +194,23 @@ def _define(cls: type[Saga], starts_on: EventTypes, name: str | None, since: dat
         handlers=handlers,
         keys=key_rules(cls.__name__, cls._inherited_key, events),
         deadline=None if cls.deadline is None else duration(cls.deadline, what=f"{cls.__name__}.deadline"),
+        undo_within=_some_time(cls.undo_within, what=f"{cls.__name__}.undo_within"),
         since=since,
     )
+
+
+def _some_time(value: Duration, *, what: str) -> timedelta:
+    span = duration(value, what=what)
+    if not span:
+        raise DeclarationError(f"{what} {value!r} is no time at all, and an undo needs some")
+    return span
 
 
 def _make_workflow(cls: type[Saga], definition: SagaDefinition) -> None:
     """Make the class a Temporal workflow in place; the user's `run` is left alone, so that `super().run()` works."""
 
-    async def _uno_main(self: Saga, start: Any = None) -> None:  # whoever starts it by hand gets an answer, not a TypeError
-        await self._uno.drive(start)
+    async def _uno_main(self: Saga, start: Any = None, *more: Any) -> None:  # a start by hand gets an answer, not a TypeError
+        await self._uno.drive(None if more else start)
 
     # The SDK wants the run method's qualified name to begin with the class's, and its module to be the class's.
     _uno_main.__qualname__, _uno_main.__module__ = f"{cls.__name__}._uno_main", cls.__module__
@@ -207,9 +219,19 @@ def _make_workflow(cls: type[Saga], definition: SagaDefinition) -> None:
 
 
 def _state_defaults(cls: type[Saga]) -> dict[str, Any]:
-    """Annotated public attributes with a value, the most derived class last."""
+    """Annotated public attributes with a value."""
+    return {name: value for name, value in _annotated_defaults(cls).items() if not name.startswith("_")}
+
+
+def _private_defaults(cls: type[Saga]) -> dict[str, Any]:
+    """The same with an underscore: no state to be shown, but each run's own as well."""
+    return {name: value for name, value in _annotated_defaults(cls).items() if name.startswith("_")}
+
+
+def _annotated_defaults(cls: type[Saga]) -> dict[str, Any]:
+    """Those of its whole ancestry, also beside `Saga`; the most derived class last."""
     found: dict[str, Any] = {}
-    for owner in reversed(cls.__mro__[: cls.__mro__.index(Saga)]):
-        annotated = state_annotations(owner)
-        found.update({name: value for name, value in vars(owner).items() if name in annotated})
+    for owner in reversed([owner for owner in cls.__mro__ if owner is not Saga]):
+        annotated = [name for name, hint in own_annotations(owner).items() if not is_class_variable(hint)]
+        found.update({k: v for k, v in vars(owner).items() if k in annotated and not k.startswith("__") and k not in SETTINGS})
     return found

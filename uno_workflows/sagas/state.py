@@ -17,6 +17,8 @@ from uno_workflows.events.limits import VALUE
 from uno_workflows.events.text import plain, storable, type_name
 from uno_workflows.events.values import Unresolved, ValueType
 
+SETTINGS: Final = frozenset({"deadline", "undo_within"})
+"""Attributes of a class that say how its runs go, and are no state of theirs."""
 SHOWN_BYTES: Final = VALUE.most // 2
 """How much JSON of its attributes a run shows; a query's answer has the limit of any payload."""
 
@@ -25,8 +27,8 @@ def state_annotations(cls: type) -> dict[str, Any]:
     """What a class itself annotates as state, by name; annotations may be text."""
     return {
         name: hint
-        for name, hint in _own_annotations(cls).items()
-        if not name.startswith("_") and name != "deadline" and not _is_class_variable(hint)
+        for name, hint in own_annotations(cls).items()
+        if not name.startswith("_") and name not in SETTINGS and not is_class_variable(hint)
     }
 
 
@@ -92,13 +94,15 @@ def _resolved(cls: type, name: str, hint: Any, names: Mapping[str, Any]) -> Any:
         raise DeclarationError(f"its annotation cannot be evaluated: {type(err).__name__}: {err}") from err
 
 
-def _is_class_variable(hint: Any) -> bool:
+def is_class_variable(hint: Any) -> bool:
+    """Whether an annotation says `ClassVar`: such an attribute is all runs' together."""
     if isinstance(hint, str):
         return hint.removeprefix("typing.").startswith("ClassVar")
     return hint is ClassVar or typing.get_origin(hint) is ClassVar
 
 
-def _own_annotations(cls: type) -> dict[str, Any]:
+def own_annotations(cls: type) -> dict[str, Any]:
+    """What a class itself annotates, not its bases."""
     if sys.version_info >= (3, 14):  # annotations are lazy there, and a TYPE_CHECKING name must not raise
         import annotationlib
 

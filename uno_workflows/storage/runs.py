@@ -9,7 +9,7 @@ from uuid import UUID
 from uno_workflows.events import names
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Measures, Transaction
-from uno_workflows.events.runs import FINAL_STATES, Mark, Run, RunKey, RunState, Started, Undelivered
+from uno_workflows.events.runs import FINAL_STATES, Mark, Run, RunKey, RunState, Started, Undelivered, UndoneRun
 from uno_workflows.events.text import storable
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.handles import SqlalchemyHandle
@@ -64,6 +64,7 @@ class PostgresRuns:
         start_event_id: UUID | None = None,
         mark: Mark | None = None,
         workflow_id: str | None = None,
+        undone: bool = False,
     ) -> None:
         """Write how a run ended, or that its compensation failed. Repeats change nothing; a final state stays.
 
@@ -85,9 +86,28 @@ class PostgresRuns:
             furthest=mark and mark.furthest,
             mark_run=mark and mark.run_id,
             mark=mark and mark.length,
+            undone=undone,
         )
         if written is not None and state in FINAL_STATES and written["before"] != state:
             self._measures.run_ended(key.saga, state, written["seconds"])
+
+    async def reopen(self, workflow_id: str, run_id: str) -> bool:
+        """Call a run open under another Temporal run: it was reset. False if it is, or if `run_id` wrote how it stands."""
+        return bool(await self._database.fetch("reopen_run", workflow_id=workflow_id, run_id=run_id))
+
+    async def over_workflow_ids(self, among: Collection[str]) -> dict[str, str | None]:
+        """Those of the given workflow ids whose row is final, each with the Temporal run that wrote it, if one did."""
+        return {row[0]: row[1] for row in await self._database.fetch("over_workflow_ids", among=list(among))}
+
+    async def begin_undo(self, workflow_id: str, run_id: str, plan: Sequence[str]) -> UndoneRun:
+        """Write down that a run is being undone, unless that is written already; what is written then."""
+        row = await self._database.fetch_row("begin_undo", workflow_id=workflow_id, run_id=run_id, plan=list(plan))
+        return UndoneRun(row[0], tuple(row[1]), row[2])
+
+    async def undone(self, workflow_id: str) -> UndoneRun | None:
+        """Whether a run is being undone, or was."""
+        rows = await self._database.fetch("undone_run", workflow_id=workflow_id)
+        return UndoneRun(rows[0][0], tuple(rows[0][1]), rows[0][2]) if rows else None
 
     async def count_open(self, saga: str) -> int:
         """How many runs are not over, those with a failed compensation included."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from uno_workflows.events.calls import StepCall
-from uno_workflows.events.errors import StepSuperseded
+from uno_workflows.events.errors import RunUndone, StepSuperseded
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
@@ -28,6 +28,7 @@ class PostgresSteps:
         the first was rolled back.
 
         Raises:
+            RunUndone: the call goes forward, and its run is being undone or was; a stored result is no answer then.
             StoreContended: another attempt has been at work for longer than a transaction may wait.
             StoreUnavailable: the connection was lost; the next attempt finds out whether this one committed.
         """
@@ -35,8 +36,11 @@ class PostgresSteps:
         async with self._transactions.open(replace(PROGRAM_LIMITS, idle=idle), call=call) as tx:
             own = SqlalchemyHandle(tx.connection)
             with self._database.errors():
-                claimed = await own.fetch(sql["claim_step"], key=call.key, tenant=call.tenant)
-                if not claimed:
+                run = None if call.undo else call.workflow_id
+                claimed = (await own.fetch(sql["claim_step"], key=call.key, tenant=call.tenant, run=run))[0][0]
+                if claimed == "undone":
+                    raise RunUndone(call.workflow_id, "")
+                if claimed == "known":
                     stored = await own.fetch(sql["step_result"], key=call.key)
                     if not stored or stored[0][0] is None:
                         raise StepSuperseded(f"step {call.key}: its stored result went away while it was looked for")

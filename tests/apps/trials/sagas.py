@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from apps.trials import steps
 from apps.trials.events import Announced, Begun, Noted, Nudged, Poked, Redone, Reported, Timed, Unsorted
-from apps.trials.steps import Deed, act, hand_back, hand_back_in_tx, react, record, take_back
+from apps.trials.steps import Deed, act, count_up, give_back, hand_back, hand_back_in_tx, react, record, take_back
 from uno_workflows import Expired, Saga, StepFailed, on
 from uno_workflows.sagas.definition import Key
 
@@ -36,6 +38,10 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
 
     async def run(self, begun: Begun | Redone | Timed) -> None:
         await getattr(self, begun.what)(begun)
+
+    @workflow.signal(name="trial.refuse")
+    async def refuse(self) -> None:
+        raise ApplicationError("refused in a signal handler", non_retryable=True)
 
     @on(Noted)
     async def note(self, event: Noted) -> None:
@@ -90,6 +96,13 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
     async def undeclared(self, begun: Begun) -> None:
         await self.expect(Reported)
 
+    async def soon_held(self, begun: Begun) -> None:
+        await self.step(act, Deed(word="one", how=f"ok|hold:{begun.trial}"), undo=take_back)
+        self.words.append((await self.expect(Nudged, within="300ms")).word)
+
+    async def refused_first(self, begun: Begun) -> None:
+        await self.step(act, Deed(word="one", how=f"refuse:{begun.trial}"))
+
     async def soon_then_more(self, begun: Begun) -> None:
         await self.soon(begun)
         await self.expect(Noted)
@@ -112,6 +125,21 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
         await self.step(act, Deed(word="one"), undo=take_back)
         await self.step(act, Deed(word="two", how=f"ok|refuse:{begun.trial}"), undo=take_back)
         await self.step(act, Deed(word="three", how="refuse"))
+
+    async def undo_breaks(self, begun: Begun) -> None:
+        await self.step(act, Deed(word="one"), undo=take_back)
+        await self.step(act, Deed(word="two", how=f"ok|fail:{begun.trial}"), undo=give_back)
+        await self.step(act, Deed(word="three", how="refuse"))
+
+    async def crowded(self, begun: Begun) -> None:
+        """As many steps side by side as its load says."""
+        done = await self.parallel(*(self.step(count_up, number) for number in range(int(begun.load))))
+        self.words.append(str(sum(done)))
+
+    async def crowded_and_deaf(self, begun: Begun) -> None:
+        """As many as its load says, with asyncio's own means, and whatever comes of it."""
+        steps = [self.step(count_up, number) for number in range(int(begun.load))]
+        await asyncio.gather(*steps, return_exceptions=True)
 
     async def held(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one"), undo=take_back)
@@ -206,6 +234,27 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
         nudged = await self.expect(Nudged)
         self.words.append(f"{len(begun.load)} {len(nudged.word)}")
 
+    async def continues(self, begun: Begun) -> None:
+        await self.step(act, Deed(word="one"), undo=take_back)
+        if begun.trial not in steps.fixed:
+            workflow.continue_as_new(begun)
+
+    async def continues_in_silence(self, begun: Begun) -> None:
+        """Nothing that a refused call raises is heard."""
+        await self.step(act, Deed(word="one"), undo=take_back)
+        if begun.trial not in steps.fixed:
+            with contextlib.suppress(BaseException):
+                workflow.continue_as_new(begun)
+
+    async def abandons(self, begun: Begun) -> None:
+        await self.step(act, Deed(word="one"), undo=take_back)
+        policy = workflow.ParentClosePolicy.TERMINATE if begun.trial in steps.fixed else workflow.ParentClosePolicy.ABANDON
+        self.words.append(await workflow.execute_child_workflow(PlainWorkflow.run, "child", parent_close_policy=policy))
+
+    async def leaves_a_child(self, begun: Begun) -> None:
+        """Ends while its child is at work."""
+        await workflow.start_child_workflow(WaitingWorkflow.run, id=f"child-of-{begun.trial}")
+
     async def own_words(self, begun: Begun) -> None:
         """Temporal's own vocabulary beside ours."""
         await workflow.sleep(0.01)
@@ -218,6 +267,8 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
 
 class Trial(Common, starts_on=Begun | Redone):
     """Expects one event of another key rule besides."""
+
+    undo_within = "1s"
 
     @on(Unsorted)
     async def sort(self, event: Unsorted) -> None:
@@ -257,3 +308,12 @@ class PlainWorkflow:
     @workflow.run
     async def run(self, word: str) -> str:
         return await workflow.execute_activity(steps.plain_activity, word, start_to_close_timeout=timedelta(seconds=5))
+
+
+@workflow.defn
+class WaitingWorkflow:
+    """Waits until it is cancelled."""
+
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.wait_condition(lambda: False)

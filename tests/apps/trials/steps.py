@@ -21,8 +21,8 @@ class Deed(BaseModel):
     """What to do.
 
     `how` is ok, refuse, shout (a refusal with a huge message), fail, notyet, hold (until a gate opens) or stubborn (likewise,
-    but it does not bear a cancel), with the gate's name behind a colon (a gate that is open ends a refusal too), and behind a
-    bar how it is undone.
+    but it does not bear a cancel), with the gate's name behind a colon (a gate that is open ends a refusal or a failure too),
+    and behind a bar how it is undone.
     """
 
     word: str
@@ -46,7 +46,7 @@ async def behave(deed: Deed) -> None:
         raise Refused(f"{deed.word} is refused")
     if how == "shout":
         raise Refused("no " * 200_000)
-    if how == "fail":
+    if how == "fail" and not gate(name or "none").exists():
         raise RuntimeError(f"{deed.word} broke")
     if how == "notyet" and current_step().attempt < 3:
         raise NotYet(f"{deed.word} is not ready")
@@ -77,6 +77,17 @@ async def react(deed: Deed) -> int:
 @step(retry=QUICK, name="take-back")
 async def take_back(deed: Deed) -> None:
     await behave(Deed(word=f"un{deed.word}", how=deed.how.partition("|")[2] or "ok"))
+
+
+@step(timeout="1s")
+async def give_back(deed: Deed) -> None:
+    """Tried without end, as by default: one attempt a second."""
+    await behave(Deed(word=f"un{deed.word}", how=deed.how.partition("|")[2] or "ok"))
+
+
+@step
+async def count_up(number: int) -> int:
+    return number + 1
 
 
 @step(retry=QUICK)

@@ -9,13 +9,15 @@ from functools import partial
 
 import pytest
 from apps.running import App
+from apps.till.steps import TABLES as TILL
 from temporalio.worker import Worker
 
-MODULES = ["apps.shop.sagas", "apps.shop.steps", "apps.trials"]
+MODULES = ["apps.shop.sagas", "apps.shop.steps", "apps.till", "apps.trials"]
 POLL = timedelta(seconds=0.2)
 TABLES = (
     "create table if not exists shop_stock (order_id text primary key)",
     "create table if not exists trial_effects (word text primary key)",
+    *TILL,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from apps.running import App, until
@@ -13,9 +14,10 @@ from apps.trials.sagas import PlainWorkflow
 from apps.trials.starting import begin, new_key
 from apps.trials.steps import gate
 from patience import LIMIT
-from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
+from temporalio.common import RawValue
 
 from uno_workflows.dispatch.reconciler import Reconciler
 from uno_workflows.dispatch.temporal import SagaClient
@@ -27,7 +29,27 @@ pytestmark = pytest.mark.parametrize("app", ["sandboxed"], indirect=True, scope=
 # -- starts and signals
 
 
-@pytest.mark.parametrize("given", [[], ["garbage"], [{"trial": "x", "what": "quick"}], [Begun(trial="x", what="quick")], [None]])
+def delivery(**changes: Any) -> dict[str, Any]:
+    """What a dispatcher would send, of an event that is not in the log."""
+    sent = {"type": "Begun", "data": {"trial": "x", "what": "quick"}, "event_id": str(uuid4()), "stream": "trial-x"}
+    return {**sent, "version": 1, "position": 1, "epoch": str(uuid4()), "correlation_id": "c", **changes}
+
+
+def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
+    """A payload that no converter made."""
+    return RawValue(Payload(metadata={"encoding": encoding}, data=data))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *([], ["garbage"], [{"trial": "x", "what": "quick"}], [Begun(trial="x", what="quick")], [None]),
+        *(["a", "b"], [delivery(), "more"], [b"\x00\xff"], [7], [[]], [delivery(position="first")], [delivery(position=2**70)]),
+        *([raw(b"{")], [raw(b"{}", b"unheard/of")], [raw(b"{"), raw(b"}")], [delivery(stream="a\0b")]),
+        *([delivery(type="Unheard")], [delivery(data={"trial": 7})], [delivery(data=None)], [delivery(data="x", position=0)]),
+    ],
+    ids=str,
+)
 async def test_saga_started_by_hand_fails_and_says_how_it_is_started(app: App, given: list[Any]):
     handle = await app.client.start_workflow("Trial", args=given, id=f"Trial/{new_key('hand')}", task_queue=app.settings.app)
     with pytest.raises(WorkflowFailureError) as failed:
@@ -39,7 +61,8 @@ async def test_saga_started_by_hand_fails_and_says_how_it_is_started(app: App, g
 async def test_malformed_signals_are_set_aside_and_the_saga_lives(app: App):
     key, run = await begin(app, "nudge_twice")
     await app.waits_for(run, "expect Nudged")
-    for garbage in ([], ["garbage"], [None], [{"type": "Nudged"}], [b"\x00"], [["a"], "b"]):
+    undecodable = (raw(b"{"), raw(b"", b"unheard/of"))
+    for garbage in ([], ["garbage"], [None], [{"type": "Nudged"}], [b"\x00"], [["a"], "b"], *([one] for one in undecodable)):
         await app.handle(run).signal(SIGNAL, args=garbage)
     await app.handle(run).signal("another.signal", "whatever")
     for word in "ab":
@@ -47,7 +70,33 @@ async def test_malformed_signals_are_set_aside_and_the_saga_lives(app: App):
     assert await app.ended(run) == ("done", "")
     state = await app.state(run)
     assert state["state"]["words"] == ["a", "b"]
-    assert len(state["malformed"]) == 6
+    assert len(state["malformed"]) == 8
+    assert await app.failures(run) == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        *({"data": {"unlike": 1}}, {"data": None}, {"data": [], "position": 2**62}, {"schema_version": 9}),
+        *({"type": "Poked", "data": {"unlike": 1}}, {"type": "Unheard", "data": 1}, {"type": "Poked", "data": "x"}),
+    ],
+    ids=str,
+)
+async def test_forged_event_is_set_aside_and_those_of_the_log_still_come(app: App, forged: dict[str, Any]):
+    """Also where it claims to be far ahead of the log in a stream of it, and of its epoch."""
+    key, run = await begin(app, "nudge_twice")
+    await app.waits_for(run, "expect Nudged")
+    epoch = str(await app.uno.store.events.epoch())
+    place = {"stream": f"trial-{key}", "version": 1000, "position": 1_000_000, "epoch": epoch}
+    await app.handle(run).signal(SIGNAL, {**delivery(type="Nudged", **place), **forged})
+    for word in "ab":
+        await app.uno.append(f"trial-{key}", Nudged(trial=key, word=word))
+    assert await app.ended(run) == ("done", "")
+    state = await app.state(run)
+    assert state["state"]["words"] == ["a", "b"]
+    if forged.get("type") != "Unheard":  # that one is listed as an event that nobody took
+        assert len(state["malformed"]) == 1
+        assert "the log holds no such event" in state["malformed"][0]
     assert await app.failures(run) == []
 
 
@@ -175,7 +224,8 @@ async def test_activities_carry_their_number_and_a_summary(app: App):
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
     act, undo = '"Do something, somewhere."', '"undo: take-back"'
-    assert scheduled == [("act#1", act), ("act#2", act), ("take-back#1", undo), ("take-back#2", undo)]
+    begun = ("uno.begin_undo#1", '"from here on nothing goes forward"')
+    assert scheduled == [("act#1", act), ("act#2", act), begun, ("take-back#1", undo), ("take-back#2", undo)]
 
 
 async def test_state_query_tells_how_far_a_run_is(app: App):

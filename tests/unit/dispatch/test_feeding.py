@@ -78,6 +78,8 @@ def event(position: int) -> StoredEvent:
 def feeder(temporal: Temporal, runs: Runs) -> Feeder:
     class Saga:
         starts_on: dict[str, Any] = {}
+        handlers: dict[str, Any] = {}
+        deadline = None
 
     return Feeder(Saga(), temporal, None, runs, EPOCH)  # type: ignore[arg-type]
 

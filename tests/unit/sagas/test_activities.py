@@ -211,7 +211,7 @@ def test_activity_has_the_step_s_name_and_types():
 
 def test_framework_activities_have_the_names_that_histories_hold():
     names = [activity._Definition.must_from_callable(one).name for one in _framework().all()]
-    assert names == ["uno.emit", "uno.load", "uno.caught_up", "uno.close"]
+    assert names == ["uno.emit", "uno.load", "uno.caught_up", "uno.close", "uno.begin_undo"]
 
 
 def _framework() -> activities.FrameworkActivities:

@@ -219,3 +219,39 @@ def test_start_does_not_stand_for_what_lies_before_it_in_its_stream() -> None:
     box.begin(delivery(3))
     assert [box.accept(delivery(n)) for n in (1, 2, 3, 4, 4)] == [True, True, False, True, False]
     assert box.furthest == 4
+
+
+# -- what may be no event of the log
+
+
+def test_untrusted_delivery_moves_no_mark_until_it_is_trusted():
+    box = inbox()
+    assert box.accept(delivery(1))
+    forged = delivery(9, version=1000)
+    assert box.accept(forged, trusted=False)
+    assert box.accept(delivery(2))
+    assert box.furthest == 2
+    box.trust(forged)
+    assert box.furthest == 9
+    assert not box.accept(delivery(3))
+
+
+def test_untrusted_delivery_is_known_by_its_id_its_version_and_as_the_start():
+    box = inbox()
+    box.begin(delivery(1))
+    box.accept(delivery(5))
+    assert not box.accept(delivery(1), trusted=False)  # the start
+    assert not box.accept(delivery(5), trusted=False)  # by its id
+    assert not box.accept(delivery(6, version=4), trusted=False)  # by its version: this epoch has passed it
+    assert box.accept(delivery(7, version=4, epoch=SECOND), trusted=False)  # that of another epoch says nothing
+    assert not box.accept(delivery(7, version=4, epoch=SECOND), trusted=False)
+    assert box.accept(delivery(8, version=4, redelivered=True), trusted=False)
+
+
+def test_trust_in_an_event_of_another_epoch_moves_no_mark_of_this_one():
+    box = inbox()
+    box.accept(delivery(1))
+    other = delivery(9, version=1000, epoch=SECOND)
+    box.accept(other, trusted=False)
+    box.trust(other)
+    assert box.accept(delivery(2))

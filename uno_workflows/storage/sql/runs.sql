@@ -27,7 +27,12 @@ on conflict (saga, tenant, key, generation) do update
 with before as (
   select state from {schema}.saga_runs
    where saga = cast(:saga as text) and tenant = cast(:tenant as text) and key = cast(:key as text)
-     and generation = cast(:generation as int))
+     and generation = cast(:generation as int)),
+undone as (
+  insert into {schema}.undone_runs as u (workflow_id, run_id, plan, ended_at)
+  select cast(:workflow_id as text), coalesce(cast(:mark_run as text), ''), cast(array[] as text[]), clock_timestamp()
+   where cast(:undone as boolean)
+  on conflict (workflow_id) do update set ended_at = coalesce(u.ended_at, excluded.ended_at))
 insert into {schema}.saga_runs as r (saga, tenant, key, generation, workflow_id, start_event_id, state, reason, furthest, mark_run, mark, closed_at)
 values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:workflow_id as text),
         cast(:start_event_id as uuid), cast(:state as text), cast(:reason as text), cast(:furthest as bigint), cast(:mark_run as text), cast(:mark as bigint),
@@ -41,6 +46,24 @@ on conflict (saga, tenant, key, generation) do update
 returning (select state from before) as before,
           (select extract(epoch from clock_timestamp() - e.recorded_at)::float8 from {schema}.events e
             where e.tenant = r.tenant and e.event_id = r.start_event_id) as seconds
+
+-- name: reopen_run — a run that was reset: Temporal has it open under another of its runs than the one that wrote how it stands
+update {schema}.saga_runs
+   set state = 'open', reason = '', closed_at = null, temporal_run_id = cast(:run_id as text)
+ where workflow_id = cast(:workflow_id as text) and mark_run is distinct from cast(:run_id as text)
+   and (state <> 'open' or temporal_run_id is distinct from cast(:run_id as text))
+returning saga
+
+-- name: over_workflow_ids — those of some workflow ids whose run is over, and which Temporal run wrote it
+select workflow_id, mark_run from {schema}.saga_runs
+ where workflow_id = any(cast(:among as text[])) and closed_at is not null
+
+-- name: undone_run — by which Temporal run a run was undone, what it set out to take back, and whether it has done so
+select run_id, plan, ended_at is not null from {schema}.undone_runs where workflow_id = cast(:workflow_id as text)
+
+-- name: begin_undo — write down that a run is being undone, unless that stands there; what stands there then
+select run_id, plan, ended_at is not null
+  from {schema}.begin_undo(cast(:workflow_id as text), cast(:run_id as text), cast(:plan as text[]))
 
 -- name: count_open — how many runs of a saga are not over
 select count(*) from {schema}.saga_runs where saga = cast(:saga as text) and closed_at is null

@@ -1,7 +1,5 @@
--- name: claim_step — begin a step's only run; waits for another attempt that is at it, and gives no row if that one commits
-insert into {schema}.step_results (key, tenant) values (cast(:key as text), cast(:tenant as text))
-on conflict (key) do nothing
-returning key
+-- name: claim_step — begin a step's only run; waits for another attempt that is at it. `claimed`, `known` or `undone`
+select {schema}.claim_step(cast(:key as text), cast(:tenant as text), cast(:run as text))
 
 -- name: step_result — what the step returned when it ran
 select result from {schema}.step_results where key = cast(:key as text)

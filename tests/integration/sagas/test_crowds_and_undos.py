@@ -1,0 +1,68 @@
+"""How much a run may ask for at one time, and for how long an undo is tried."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from apps.running import App, until
+from apps.shop.events import OrderPlaced
+from apps.trials.starting import begin
+from apps.trials.steps import gate
+from patience import LIMIT
+
+from uno_workflows.sagas import driver
+
+pytestmark = pytest.mark.parametrize("app", ["sandboxed"], indirect=True, scope="session")
+
+
+async def test_hundreds_of_steps_side_by_side_are_done(app: App):
+    _, run = await begin(app, "crowded", load="200")
+    assert await app.ended(run, seconds=LIMIT) == ("done", "")
+    assert (await app.state(run))["state"]["words"] == [str(sum(range(201)))]
+    assert await app.failures(run) == []
+
+
+async def test_more_steps_side_by_side_than_temporal_takes_are_refused_before_any_is_commanded(app: App):
+    _, run = await begin(app, "crowded", load="2500")
+    failure = (await until(lambda: app.failures(run), seconds=LIMIT))[0]
+    assert "a run may have 2,000 steps and emitted events in flight" in failure
+    scheduled = [e for e in await app.history(run) if e.HasField("activity_task_scheduled_event_attributes")]
+    assert scheduled == []
+    assert (await until(lambda: app.run(run))).state == "open"
+    await app.handle(run).terminate("it would wait for repaired code")
+
+
+async def test_undo_that_breaks_without_end_is_given_up_and_the_others_run(app: App, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(driver, "FIRST_PAUSE", timedelta(milliseconds=200))
+    key, run = await begin(app, "undo_breaks")
+
+    async def noted() -> bool:
+        row = await app.run(run)
+        return row is not None and row.state == "compensation_failed"
+
+    await until(noted, seconds=LIMIT)
+    row = await app.run(run)
+    assert row is not None
+    assert row.reason == "step act failed: Refused: three is refused; undo failed: give_back"
+    assert "unone" in app.did(run)  # the other one did not wait for it
+    assert "give_back: untwo broke" in (await app.state(run))["failed"]
+    gate(key).touch()
+    assert (await app.ended(run, seconds=LIMIT))[0] == "compensated"
+    assert {key for word, key, _ in app.lines(run) if word == "untwo"} == {f"{run}/give_back#1"}
+
+
+async def test_undo_has_a_minute_unless_its_class_says_otherwise(app: App):
+    """A single attempt has the time of its step, also where that is more than the class lets all of them take."""
+    _, run = await begin(app, "refused")
+    await app.ended(run)
+    assert await _spans(app, run, "take-back") == [30.0, 30.0]
+    await app.uno.append("order-minute", OrderPlaced(order_id="minute", mode="soon"))
+    await app.ended("FulfilOrder/minute")
+    assert await _spans(app, "FulfilOrder/minute", "release_stock") == [60.0]
+
+
+async def _spans(app: App, run: str, step: str) -> list[float]:
+    """How long Temporal lets all attempts of a step take, for each of its calls."""
+    scheduled = [e.activity_task_scheduled_event_attributes for e in await app.history(run)]
+    return [s.schedule_to_close_timeout.ToTimedelta().total_seconds() for s in scheduled if s.activity_type.name == step]

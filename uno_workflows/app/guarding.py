@@ -1,0 +1,76 @@
+"""Guards the undo of sagas against calls of Temporal's SDK that know nothing of it. Plain workflows may do what they like."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NoReturn
+
+from temporalio import workflow
+from temporalio.worker import (
+    ContinueAsNewInput,
+    HandleSignalInput,
+    Interceptor,
+    StartChildWorkflowInput,
+    StartNexusOperationInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+
+from uno_workflows.events.errors import LosesUndo
+from uno_workflows.sagas.driver import Driver
+from uno_workflows.sagas.failures import is_failure
+from uno_workflows.sagas.saga import Saga
+
+CONTINUED: Final = "the next run would not know what this one has to undo; end the saga, and have an event start the next one"
+ABANDONED: Final = "it would go on when the saga is undone, and nothing would take it back; leave its cancellation to the saga"
+
+
+class SagaGuard(Interceptor):
+    """Refuses, as a bug of the saga by name, what would lose its undo (ADR 0028)."""
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
+        """The guard of one run."""
+        return _Inbound
+
+
+class _Inbound(WorkflowInboundInterceptor):
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_Outbound(outbound))
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:
+        """Run a signal handler. The SDK ends the whole workflow for a failure in it, past the driver, so the saga is stopped."""
+        try:
+            await super().handle_signal(input)
+        except Exception as err:
+            if (driver := _driver()) is None or not is_failure(err):
+                raise
+            driver.fail(err)
+
+
+class _Outbound(WorkflowOutboundInterceptor):
+    def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:
+        if (driver := _driver()) is not None:
+            driver.refuse(LosesUndo("workflow.continue_as_new", CONTINUED))
+        super().continue_as_new(input)
+
+    async def start_child_workflow(self, input: StartChildWorkflowInput) -> Any:
+        """Start a child. One whose parent ends is cancelled, and undoes what it did; Temporal would terminate it, by default."""
+        if (driver := _driver()) is not None:
+            policy, cancellation = workflow.ParentClosePolicy, workflow.ChildWorkflowCancellationType
+            if input.parent_close_policy is policy.ABANDON or input.cancellation_type is cancellation.ABANDON:
+                driver.refuse(LosesUndo(f"child workflow {input.workflow} with ABANDON", ABANDONED))
+            if input.parent_close_policy is not policy.REQUEST_CANCEL:
+                input.parent_close_policy = policy.REQUEST_CANCEL
+        return await super().start_child_workflow(input)
+
+    async def start_nexus_operation(self, input: StartNexusOperationInput[Any, Any]) -> Any:
+        driver = _driver()
+        if driver is not None and input.cancellation_type is workflow.NexusOperationCancellationType.ABANDON:
+            driver.refuse(LosesUndo(f"Nexus operation {input.operation_name} with ABANDON", ABANDONED))
+        return await super().start_nexus_operation(input)
+
+
+def _driver() -> Driver | None:
+    """The driver of the run that this is called in; `None` in a plain workflow."""
+    running = workflow.instance()
+    return running._uno if isinstance(running, Saga) else None
