@@ -12,17 +12,35 @@ if TYPE_CHECKING:
     from uno_workflows.app.uno import Uno as Uno
     from uno_workflows.config import Settings as Settings
     from uno_workflows.events.base import Event as Event
+    from uno_workflows.events.calls import CurrentStep as CurrentStep
     from uno_workflows.events.calls import current_step as current_step
     from uno_workflows.events.context import EventContext as EventContext
     from uno_workflows.events.context import Principal as Principal
     from uno_workflows.events.context import event_context as event_context
+    from uno_workflows.events.cursors import Cursor as Cursor
+    from uno_workflows.events.errors import ConfigurationError as ConfigurationError
+    from uno_workflows.events.errors import CursorOutOfLog as CursorOutOfLog
     from uno_workflows.events.errors import DeclarationError as DeclarationError
     from uno_workflows.events.errors import DuplicateEventId as DuplicateEventId
     from uno_workflows.events.errors import Expired as Expired
+    from uno_workflows.events.errors import ForeignEventLoop as ForeignEventLoop
+    from uno_workflows.events.errors import InvalidArgument as InvalidArgument
     from uno_workflows.events.errors import InvalidEvent as InvalidEvent
+    from uno_workflows.events.errors import InvalidStreamId as InvalidStreamId
+    from uno_workflows.events.errors import InvalidTenant as InvalidTenant
+    from uno_workflows.events.errors import NotInTransaction as NotInTransaction
     from uno_workflows.events.errors import NotYet as NotYet
     from uno_workflows.events.errors import Refused as Refused
+    from uno_workflows.events.errors import SchemaMismatch as SchemaMismatch
     from uno_workflows.events.errors import StepFailed as StepFailed
+    from uno_workflows.events.errors import StoreClosed as StoreClosed
+    from uno_workflows.events.errors import StoreContended as StoreContended
+    from uno_workflows.events.errors import StoreRefused as StoreRefused
+    from uno_workflows.events.errors import StoreUnavailable as StoreUnavailable
+    from uno_workflows.events.errors import StreamClosed as StreamClosed
+    from uno_workflows.events.errors import TransactionFailed as TransactionFailed
+    from uno_workflows.events.errors import UndecodableEvent as UndecodableEvent
+    from uno_workflows.events.errors import UnknownEventType as UnknownEventType
     from uno_workflows.events.errors import UnoError as UnoError
     from uno_workflows.events.errors import WrongExpectedVersion as WrongExpectedVersion
     from uno_workflows.events.handlers import on as on
@@ -41,13 +59,22 @@ if TYPE_CHECKING:
 _HOMES = {
     "ANY": "events.names",
     "Appended": "events.recorded",
+    "ConfigurationError": "events.errors",
+    "CurrentStep": "events.calls",
+    "Cursor": "events.cursors",
+    "CursorOutOfLog": "events.errors",
     "DeclarationError": "events.errors",
     "DuplicateEventId": "events.errors",
     "Event": "events.base",
     "EventContext": "events.context",
     "Expired": "events.errors",
+    "ForeignEventLoop": "events.errors",
+    "InvalidArgument": "events.errors",
     "InvalidEvent": "events.errors",
+    "InvalidStreamId": "events.errors",
+    "InvalidTenant": "events.errors",
     "NO_STREAM": "events.names",
+    "NotInTransaction": "events.errors",
     "NotYet": "events.errors",
     "Principal": "events.context",
     "Projection": "projections.projection",
@@ -56,9 +83,18 @@ _HOMES = {
     "Retry": "events.retry",
     "STREAM_EXISTS": "events.names",
     "Saga": "sagas.saga",
+    "SchemaMismatch": "events.errors",
     "Settings": "config",
     "StepFailed": "events.errors",
+    "StoreClosed": "events.errors",
+    "StoreContended": "events.errors",
+    "StoreRefused": "events.errors",
+    "StoreUnavailable": "events.errors",
+    "StreamClosed": "events.errors",
     "Transaction": "events.protocols",
+    "TransactionFailed": "events.errors",
+    "UndecodableEvent": "events.errors",
+    "UnknownEventType": "events.errors",
     "Uno": "app.uno",
     "UnoError": "events.errors",
     "WrongExpectedVersion": "events.errors",

@@ -15,8 +15,8 @@ from enum import StrEnum
 from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
+from uno_workflows.events.database_urls import database_url_fault
 from uno_workflows.events.durations import duration, spell
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.events.limits import APP
@@ -35,17 +35,8 @@ class ProfileName(StrEnum):
 
 
 def _database_url(text: str) -> str:
-    scheme = text.partition("://")[0]
-    if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
-        raise ValueError("must begin with postgresql://")
-    try:
-        url = urlsplit(text)
-        _ = url.port
-    except ValueError:  # its own words may hold a part of the password
-        reason = "is no address: check the port; a password's special characters are written as %2F for /, %23 for #, %40 for @"
-        raise ValueError(reason) from None
-    if not (url.hostname or url.path.strip("/") or "host" in parse_qs(url.query)):
-        raise ValueError("names neither a host nor a database")
+    if fault := database_url_fault(text):
+        raise ValueError(fault)
     return text
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +16,22 @@ ROOT = Path(__file__).parents[2]
 PUBLIC = {
     "ANY",
     "Appended",
+    "ConfigurationError",
+    "CurrentStep",
+    "Cursor",
+    "CursorOutOfLog",
     "DeclarationError",
     "DuplicateEventId",
     "Event",
     "EventContext",
     "Expired",
+    "ForeignEventLoop",
+    "InvalidArgument",
     "InvalidEvent",
+    "InvalidStreamId",
+    "InvalidTenant",
     "NO_STREAM",
+    "NotInTransaction",
     "NotYet",
     "Principal",
     "Projection",
@@ -28,9 +40,18 @@ PUBLIC = {
     "Retry",
     "STREAM_EXISTS",
     "Saga",
+    "SchemaMismatch",
     "Settings",
     "StepFailed",
+    "StoreClosed",
+    "StoreContended",
+    "StoreRefused",
+    "StoreUnavailable",
+    "StreamClosed",
     "Transaction",
+    "TransactionFailed",
+    "UndecodableEvent",
+    "UnknownEventType",
     "Uno",
     "UnoError",
     "WrongExpectedVersion",
@@ -51,6 +72,34 @@ def test_the_public_names_are_these_and_all_resolve() -> None:
 def test_every_public_name_has_a_docstring() -> None:
     for name in PUBLIC - {"ANY", "NO_STREAM", "STREAM_EXISTS"}:
         assert (getattr(uno_workflows, name).__doc__ or "").strip(), name
+
+
+def test_every_error_that_a_public_docstring_names_is_public() -> None:
+    named: dict[str, str] = {}
+    for name in PUBLIC:
+        public = getattr(uno_workflows, name)
+        documented = [public, *(vars(public).values() if isinstance(public, type) else ())]
+        for thing in documented:
+            for error in _errors_named_by(inspect.getdoc(getattr(thing, "__func__", thing)) or ""):
+                named.setdefault(error, name)
+    assert {"StoreUnavailable", "WrongExpectedVersion", "NotInTransaction"} <= named.keys()
+    builtin = {name for name in named if hasattr(builtins, name)}
+    assert {error: place for error, place in named.items() if error not in PUBLIC | builtin} == {}
+
+
+def test_every_type_in_a_public_signature_is_public() -> None:
+    """What a call returns can be named in a caller's own annotations."""
+    for name in ("current_step", "event_context"):
+        returned = inspect.signature(getattr(uno_workflows, name)).return_annotation
+        assert set(re.findall(r"[A-Z]\w+", str(returned))) <= PUBLIC | {"Iterator"}, name
+
+
+def _errors_named_by(docstring: str) -> set[str]:
+    """Names before the colon in the lines of a `Raises:` section, and all capitalised words behind a word `Raises`."""
+    section = re.search(r"^Raises:\n((?:[ ]+.*\n?)+)", docstring, re.MULTILINE)
+    lines = re.findall(r"^    (\w+(?:, \w+)*):", section[1], re.MULTILINE) if section else []
+    inline = re.findall(r"\bRaises (\w+)", docstring)
+    return {error for line in [*lines, *inline] for error in line.split(", ")}
 
 
 def test_importing_the_package_pulls_in_nothing_heavy() -> None:

@@ -81,6 +81,22 @@ class InvalidStreamId(UnoError, ValueError):
         super().__init__(f"stream id {stream_id[:80]!r}: {reason}")
 
 
+class InvalidTenant(UnoError, ValueError):
+    """A tenant breaks the naming rules."""
+
+    def __init__(self, tenant: str, reason: str) -> None:
+        self.tenant, self.reason = tenant, reason
+        super().__init__(f"tenant {tenant[:80]!r}: {reason}")
+
+
+class InvalidArgument(UnoError, ValueError):
+    """An argument has a value that the call cannot take; nothing was read or written."""
+
+    def __init__(self, argument: str, reason: str) -> None:
+        self.argument, self.reason = argument, reason
+        super().__init__(f"{argument}: {reason}")
+
+
 class InvalidKey(UnoError, ValueError):
     """An event does not yield a usable saga key."""
 
@@ -134,13 +150,13 @@ class StreamClosed(UnoError):
 
 
 class DuplicateEventId(UnoError):
-    """An event id was used before for something else; nothing was written."""
+    """An event id was used before for another event, or only some of the events are stored; nothing was written."""
 
     def __init__(self, stream_id: str, event_ids: Sequence[UUID]) -> None:
         self.stream_id, self.event_ids = stream_id, tuple(event_ids)
         super().__init__(
-            f"stream {stream_id}: an event id of {', '.join(map(str, self.event_ids[:5]))} was used before for another "
-            "event or batch; a retry must send the same events with the same ids"
+            f"stream {stream_id}: an event id of {', '.join(map(str, self.event_ids[:5]))} was used before for another event, or "
+            "only some of these events are stored; a retry must send the same events with the same ids"
         )
 
 
@@ -148,13 +164,68 @@ class DuplicateEventId(UnoError):
 
 
 class StoreUnavailable(UnoError):
-    """Postgres cannot be reached right now."""
+    """Postgres cannot be reached right now.
+
+    Attributes:
+        may_be_stored: Of an append: whether it was sent, so that its events may be stored although no answer came.
+    """
 
     retryable = True
+    may_be_stored: bool = True
 
 
 class BeyondLimit(UnoError, ValueError):
     """A value is more than Postgres can hold; nothing was written, and trying again changes nothing."""
+
+
+class StoreRefused(StoreUnavailable):
+    """Postgres answers and refuses the role, the database or the statement; that statement wrote nothing.
+
+    A background task waits until it is granted, as in an outage. A call ends with this error.
+    """
+
+    may_be_stored = False
+
+
+class StoreClosed(UnoError):
+    """The store is closed: its `async with` block has ended. Open a new one with `Uno.connect`.
+
+    Attributes:
+        may_be_stored: Of an append: whether it was under way, so that its events may be stored although no answer came.
+    """
+
+    retryable = True  # a step that meets it because its worker stops is tried again by another
+    may_be_stored: bool = False
+
+
+class ForeignEventLoop(UnoError):
+    """The store was opened in another event loop, thread or process; open one with `Uno.connect` where it is used."""
+
+
+class CursorOutOfLog(UnoError):
+    """A reader's position does not fit the log, so reading on would skip events.
+
+    Attributes:
+        position: Where the reader wants to go on.
+        epoch: The life of the log that the position belongs to; `None` if the reader gave a plain number.
+        log_epoch: The life of the log now.
+        first_position: The first position that retention left.
+        head: The newest position of the log.
+    """
+
+    def __init__(self, position: int, *, epoch: UUID | None, log_epoch: UUID, first_position: int, head: int) -> None:
+        self.position, self.epoch, self.log_epoch = position, epoch, log_epoch
+        self.first_position, self.head = first_position, head
+        if epoch is not None and epoch != log_epoch:
+            why = f"is of epoch {epoch}, but the log is in epoch {log_epoch}: the log was restored or failed over"
+        elif position > head:
+            why = f"is ahead of the log (epoch {log_epoch}), which ends at {head}: the log lost its end, or this is another log"
+        else:
+            why = f"is before the first event that retention left, {first_position} (epoch {log_epoch})"
+        super().__init__(
+            f"position {position} {why}; nothing was read. Find out what your reader has handled, and begin at a position of "
+            "this log (after=0 reads all that it holds)"
+        )
 
 
 class StoreContended(UnoError):

@@ -9,7 +9,7 @@ from typing import Final, NewType
 from urllib.parse import quote, unquote
 
 from uno_workflows.events import limits
-from uno_workflows.events.errors import DeclarationError, InvalidKey, InvalidStreamId
+from uno_workflows.events.errors import DeclarationError, InvalidKey, InvalidStreamId, InvalidTenant
 from uno_workflows.events.text import cut
 
 StreamId = NewType("StreamId", str)
@@ -70,9 +70,15 @@ def check_name(name: str, what: str) -> str:
 
 
 def check_tenant(tenant: str) -> str:
-    """Return the tenant if it may stand in keys; the empty string is "no tenant"."""
+    """Return the tenant if it may stand in keys; the empty string is "no tenant".
+
+    Raises:
+        InvalidTenant: with the rule it breaks.
+    """
+    if not isinstance(tenant, str):
+        raise InvalidTenant(repr(tenant), "must be a string")
     if tenant and (reason := _text_fault(tenant, TENANT_BYTES)):
-        raise InvalidStreamId(tenant, f"tenant {reason}")
+        raise InvalidTenant(tenant, reason)
     return tenant
 
 

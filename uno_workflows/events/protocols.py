@@ -13,6 +13,7 @@ from uuid import UUID
 
 from uno_workflows.events.audits import AuditTurn, DeliveryFinding
 from uno_workflows.events.calls import StepCall
+from uno_workflows.events.cursors import LogEnd
 from uno_workflows.events.names import ANY, GlobalPosition
 from uno_workflows.events.recorded import Appended, StoredEvent, StreamAppend
 from uno_workflows.events.runs import Mark, Run, RunKey, RunState, Started, Undelivered, UndoneRun
@@ -68,12 +69,18 @@ class EventStore(Protocol):
         ...
 
     def read_all(
-        self, *, after: int = 0, upto: int | None = None, types: Collection[str] | None = None, limit: int | None = None
+        self,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        types: Collection[str] | None = None,
+        limit: int | None = None,
+        epoch: UUID | None = None,
     ) -> AsyncIterator[StoredEvent]:
         """Events of all streams after a position, in position order.
 
         `upto` must be a bound that the caller was given: it may be ahead of one asked for now, and is not judged again.
-        Without it, it is the bound of now.
+        Without it, it is the bound of now. With `epoch` nothing is given once the log is of another one.
         """
         ...
 
@@ -83,6 +90,10 @@ class EventStore(Protocol):
 
     async def bound(self) -> GlobalPosition:
         """How far readers may read now: every committed event up to it is visible to any later statement."""
+        ...
+
+    async def end(self) -> LogEnd:
+        """The bound, with the head, the epoch and the first position that is left."""
         ...
 
     async def epoch(self) -> UUID:

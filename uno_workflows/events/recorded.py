@@ -12,6 +12,8 @@ from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from uno_workflows.events.context import Principal
+from uno_workflows.events.cursors import Cursor
+from uno_workflows.events.errors import UnoError
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
 
 E_co = TypeVar("E_co", covariant=True)
@@ -103,6 +105,7 @@ class Recorded(NamedTuple, Generic[E_co]):
         recorded_at: When the database took it, UTC.
         tenant: Whose it is; empty without tenants.
         metadata: Who and what caused it.
+        epoch: The life of the log that its position belongs to; `None` unless `read_all` or `follow` read it.
     """
 
     event: E_co
@@ -115,3 +118,15 @@ class Recorded(NamedTuple, Generic[E_co]):
     recorded_at: datetime
     tenant: str
     metadata: Metadata
+    epoch: UUID | None = None
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where a reader stands that has handled this event; `after=` of `read_all` and `follow` takes it.
+
+        Raises:
+            UnoError: it was not read by `read_all` or `follow`.
+        """
+        if self.epoch is None:
+            raise UnoError("only events that read_all() and follow() read have a cursor")
+        return Cursor(self.epoch, self.position)

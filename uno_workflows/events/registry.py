@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from uuid import UUID
 
 from uno_workflows.events.base import Event, complete
 from uno_workflows.events.encoding import decode, parse_metadata
@@ -56,8 +57,11 @@ class EventRegistry:
             raise UnknownEventType(event_type, position=position, similar=similar[0] if similar else None)
         return cls
 
-    def decode(self, stored: StoredEvent) -> Recorded[Event]:
+    def decode(self, stored: StoredEvent, *, epoch: UUID | None = None) -> Recorded[Event]:
         """Decode a row of the log by the class that declares its type.
+
+        Args:
+            epoch: The life of the log that it was read from, for its cursor.
 
         Raises:
             UnknownEventType: no class declares it.
@@ -82,6 +86,7 @@ class EventRegistry:
             stored.recorded_at,
             stored.tenant,
             metadata,
+            epoch,
         )
 
     def __iter__(self) -> Iterator[type[Event]]:

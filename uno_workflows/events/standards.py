@@ -16,7 +16,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from uno_workflows.events.base import Event
 from uno_workflows.events.context import EventContext, Principal
 from uno_workflows.events.encoding import carry, decode
-from uno_workflows.events.errors import InvalidEvent, InvalidStreamId, UndecodableEvent
+from uno_workflows.events.errors import InvalidEvent, InvalidTenant, UndecodableEvent
 from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import check_tenant
 from uno_workflows.events.recorded import Recorded
@@ -173,7 +173,7 @@ def _context(attributes: Mapping[str, Any], kind: str) -> EventContext:
     principal = _optional(attributes, "principalid", kind)
     try:
         tenant = check_tenant(_optional(attributes, "tenant", kind) or "")
-    except InvalidStreamId as error:
+    except InvalidTenant as error:
         raise InvalidEvent(kind, "tenant", error.reason) from None
     return EventContext(
         correlation_id=_optional(attributes, "correlationid", kind),

@@ -9,25 +9,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
-
+from uno_workflows.events.arguments import expected_version
 from uno_workflows.events.errors import (
     DuplicateEventId,
     InvalidEvent,
+    StoreClosed,
     StoreContended,
+    StoreRefused,
     StoreUnavailable,
     StreamClosed,
     UnoError,
     WrongExpectedVersion,
 )
 from uno_workflows.events.limits import BATCH, BATCH_EVENTS
-from uno_workflows.events.names import ANY, Version, bucket
+from uno_workflows.events.names import Version, bucket
 from uno_workflows.events.protocols import Measures
 from uno_workflows.events.recorded import Appended, StreamAppend
 from uno_workflows.events.retry import jittered
 from uno_workflows.observability.unmeasured import UNMEASURED
+from uno_workflows.storage.commits import call_after_commit
 from uno_workflows.storage.handles import AsyncpgHandle, Handle, KnowsItsCommit, lent
 from uno_workflows.storage.pool import Database
 from uno_workflows.storage.statements import Statement
@@ -59,7 +59,8 @@ class Appending:
         commit, and a conflict leaves that transaction usable.
 
         Args:
-            writes: At most 10,000 events in all. Streams are taken in sorted order, so that appends cannot deadlock.
+            writes: At most 10,000 events in all; their positions grow in this order. The streams' rows are taken in sorted order,
+                so that appends cannot deadlock.
             tx: A transaction that the caller has open: asyncpg's connection, SQLAlchemy's AsyncSession or AsyncConnection,
                 or a `Transaction`.
 
@@ -74,9 +75,12 @@ class Appending:
             InvalidEvent: there are none, or too many, or too large ones.
             NotInTransaction: `tx` is not inside a transaction.
             TransactionFailed: a statement in `tx` failed before, and its error was swallowed.
-            StoreUnavailable: not known to be stored; the same ids may be sent again.
+            StoreUnavailable: the same ids may be sent again; the message says whether the events may be stored.
+            StoreRefused: the role may not append; nothing was stored.
             StoreContended: nothing was stored.
+            StoreClosed: the store is closed; the message says if an append that was under way may be stored.
         """
+        self._database.lifetime.check()
         if not writes:
             return []
         check_writes(writes)
@@ -94,24 +98,36 @@ class Appending:
     async def _append_in(self, tx: object, writes: Sequence[StreamAppend]) -> list[Appended]:
         with self._database.errors():
             handle = await lent(tx)
-        made = await self.write(handle, writes)
+        try:
+            made = await self.write(handle, writes)
+        except StoreRefused as error:
+            raise StoreRefused(
+                f"{error}; tx= must be a transaction of the store's own database, by a role that may append there"
+            ) from error
         if isinstance(tx, KnowsItsCommit):
             tx.note_appended(writes, made)
             return made
-        if isinstance(tx, AsyncSession):
-            _call_after_commit(tx.sync_session, self._committed)
+        await call_after_commit(tx, self._committed)
         self._measures.appended(writes, made)
         return made
 
     async def write(self, handle: Handle, writes: Sequence[StreamAppend]) -> list[Appended]:
-        """Append through a handle, all or none: several streams under a savepoint."""
+        """Append through a handle, all or none: several streams under a savepoint, their events in the order of `writes`.
+
+        The streams' rows are taken in sorted order first, so that two such appends cannot deadlock whatever their orders, and
+        no ticket of the fence is held while they queue (ADR 0037).
+        """
         if len(writes) == 1:
             return [await self._write_one(handle, writes[0])]
-        made: dict[int, Appended] = {}
+        streams = sorted({(write.tenant, write.stream_id) for write in writes})
         async with handle.savepoint():
-            for place in sorted(range(len(writes)), key=lambda n: (writes[n].tenant, writes[n].stream_id)):
-                made[place] = await self._write_one(handle, writes[place])
-        return [made[place] for place in range(len(writes))]
+            with self._database.errors(writing=writes[0]):
+                await handle.fetch(
+                    self._database.statements["claim"],
+                    tenants=[tenant for tenant, _ in streams],
+                    stream_ids=[stream for _, stream in streams],
+                )
+            return [await self._write_one(handle, write) for write in writes]
 
     async def _write_one(self, handle: Handle, write: StreamAppend) -> Appended:
         with self._database.errors(writing=write):
@@ -127,32 +143,38 @@ class Appending:
 
     async def _append_until_known(self, writes: Sequence[StreamAppend]) -> list[Appended]:
         loop = asyncio.get_running_loop()
-        latest, answer_lost = loop.time() + _PATIENCE, False
+        latest, unknown = loop.time() + _PATIENCE, False
         for pause in (*_PAUSES, None):
             try:
                 made = await self._append_once(writes)
-            except (StoreUnavailable, StoreContended) as error:
-                answer_lost = answer_lost or isinstance(error, StoreUnavailable)
-                if pause is None or loop.time() + pause > latest:
-                    raise _given_up(error) from error
+            except (StoreUnavailable, StoreContended, StoreClosed) as error:
+                unknown = unknown or (not isinstance(error, StoreContended) and error.may_be_stored)
+                final = isinstance(error, (StoreClosed, StoreRefused))
+                if final or pause is None or loop.time() + pause > latest:
+                    raise _given_up(error, unknown=unknown) from error
             else:
                 self._committed()
                 # what is there already is our own attempt whose answer was lost, and was not counted
-                self._measures.appended(writes, [replace(one, replayed=False) for one in made] if answer_lost else made)
+                self._measures.appended(writes, [replace(one, replayed=False) for one in made] if unknown else made)
                 return made
             await asyncio.sleep(jittered(pause))
         raise AssertionError("the last attempt returns or raises")
 
     async def _append_once(self, writes: Sequence[StreamAppend]) -> list[Appended]:
-        with self._database.errors(writing=writes[0]):
-            async with self._database.connection() as connection:
-                handle = AsyncpgHandle(connection)
-                if len(writes) == 1:
-                    statement = self._statement
-                    row = await connection.fetchrow(statement.numbered, *statement.arguments(append_values(writes[0])))
-                    return [self._read_outcome(writes[0], row)]
-                async with connection.transaction(isolation="read_committed"):
-                    return await self.write(handle, writes)
+        sent = False
+        try:
+            with self._database.errors(writing=writes[0]):
+                async with self._database.connection() as connection:
+                    sent = True
+                    if len(writes) == 1:
+                        statement = self._statement
+                        row = await connection.fetchrow(statement.numbered, *statement.arguments(append_values(writes[0])))
+                        return [self._read_outcome(writes[0], row)]
+                    async with connection.transaction(isolation="read_committed"):
+                        return await self.write(AsyncpgHandle(connection), writes)
+        except (StoreUnavailable, StoreClosed) as error:
+            error.may_be_stored = sent and not isinstance(error, StoreRefused)
+            raise
 
     @property
     def _statement(self) -> Statement:
@@ -164,6 +186,7 @@ def check_writes(writes: Sequence[StreamAppend]) -> None:
 
     Raises:
         InvalidEvent: it is empty or too large.
+        InvalidArgument: an expected version is neither a version nor a constant.
         DuplicateEventId: an id comes twice.
     """
     if (size := sum(len(write.events) for write in writes)) > APPEND_EVENTS:
@@ -174,8 +197,7 @@ def check_writes(writes: Sequence[StreamAppend]) -> None:
     for write in writes:
         if not write.events:
             raise InvalidEvent("append", "", f"holds no event for stream {write.stream_id}")
-        if write.expected_version < ANY:
-            raise InvalidEvent("append", "", f"expected version {write.expected_version} is neither a version nor a constant")
+        expected_version(write.expected_version)
         times = Counter(event.id for event in write.events)
         if len(times) != len(write.events):
             raise DuplicateEventId(write.stream_id, [id_ for id_, count in times.items() if count > 1])
@@ -221,26 +243,15 @@ def read_outcome(write: StreamAppend, row: Sequence[Any]) -> Appended:
     )
 
 
-def _given_up(error: StoreUnavailable | StoreContended) -> StoreUnavailable | StoreContended:
+def _given_up(error: StoreUnavailable | StoreContended | StoreClosed, *, unknown: bool) -> UnoError:
+    """The error for the caller, with what it must know of the events."""
     if isinstance(error, StoreContended):
         return error
-    return StoreUnavailable(
-        f"{error}; whether the events were stored is not known, and sending them again with the same ids is safe: they "
-        "are stored once"
+    fate = (
+        "whether the events were stored is not known, and sending them again with the same ids is safe: they are stored once"
+        if unknown
+        else "nothing was stored"
     )
-
-
-_PENDING: Final = "uno_workflows.appended"
-
-
-def _call_after_commit(session: Session, committed: Callable[[], None]) -> None:
-    """Call once after the session's commit. A rollback leaves the mark, so the next commit wakes readers for nothing."""
-    if session.info.get(_PENDING) is None:
-        session.info[_PENDING] = committed
-        if not event.contains(session, "after_commit", _after_commit):
-            event.listen(session, "after_commit", _after_commit)
-
-
-def _after_commit(session: Session) -> None:
-    if not session.in_nested_transaction() and (committed := session.info.pop(_PENDING, None)) is not None:
-        committed()
+    made = type(error)(f"{error}; {fate}")
+    made.may_be_stored = unknown
+    return made

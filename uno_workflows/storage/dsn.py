@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+from uno_workflows.events.database_urls import database_url_fault
 from uno_workflows.events.errors import ConfigurationError
 
 _SCHEME: Final = re.compile(r"^(?:postgres|postgresql)(?:\+asyncpg)?://")
+_FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
 
 def plain_dsn(dsn: str) -> str:
-    """The URL as asyncpg takes it: `postgresql+asyncpg://` is accepted too, and unix sockets by `?host=/folder`.
+    """The URL as asyncpg takes it: `postgresql+asyncpg://` is accepted too, unix sockets by `?host=/folder`, several hosts.
 
     Raises:
         ConfigurationError: it is not a Postgres URL. The message never shows it, for it may hold a password.
     """
-    if not _SCHEME.match(dsn):
-        raise ConfigurationError(["the database URL must begin with postgresql:// (or postgresql+asyncpg://)"])
-    made = _SCHEME.sub("postgresql://", dsn, count=1)
-    try:
-        _ = urlsplit(made).port
-    except ValueError:
-        raise ConfigurationError(
-            ["the database URL cannot be read: write user, password and database percent-encoded, and the port as a number"]
-        ) from None
-    return made
+    if fault := database_url_fault(dsn):
+        raise ConfigurationError([f"the database URL {fault}"])
+    for name, path in parse_qsl(urlsplit(dsn).query):
+        # The driver's error for a missing file is that of a missing socket, which is an outage.
+        if name in _FILES and path and path != "system" and not os.access(Path(path).expanduser(), os.R_OK):
+            raise ConfigurationError([f"{name} of the database URL names a file that cannot be read"])
+    return _SCHEME.sub("postgresql://", dsn, count=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -15,7 +16,9 @@ from uno_workflows.events.errors import (
     ConfigurationError,
     DuplicateEventId,
     SchemaMismatch,
+    StoreClosed,
     StoreContended,
+    StoreRefused,
     StoreUnavailable,
     TransactionFailed,
     UnoError,
@@ -23,6 +26,7 @@ from uno_workflows.events.errors import (
 )
 from uno_workflows.events.recorded import StreamAppend
 from uno_workflows.events.telling import message_of
+from uno_workflows.storage.lifetime import Lifetime
 
 # SQLSTATEs, PostgreSQL manual appendix A; UN… are raised by our own functions.
 _CONTENDED: Final = {
@@ -58,6 +62,9 @@ _REFUSED: Final = {
     "3D000": "create the database, or correct the URL",
     "42501": "grant it to the role, or use another one",
 }
+_PARAMETER: Final = ("22023", "42704", "55P02")  # of a setting that is not known, cannot be changed, or has no such value
+_MAY_PASS: Final = ("28000", "28P01", "3D000")
+"""What was right once: a password or a database that is being changed."""
 
 
 def translate(
@@ -83,6 +90,8 @@ def translate(
         return _of_server(cause, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening)
     if foreign and not isinstance(error, DBAPIError):
         return None
+    if opening and (fault := _of_settings(error, cause)):
+        return ConfigurationError([fault])
     if isinstance(cause, asyncpg.ClientConfigurationError):
         said = f"the database URL cannot be used: {_said(cause)}"
         return ConfigurationError([said]) if opening else StoreUnavailable(said)
@@ -92,6 +101,17 @@ def translate(
         return _beyond(_said(cause), writing) if str(cause).startswith(_TOO_MANY) and not foreign else None
     if isinstance(cause, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
         return StoreUnavailable(f"Postgres cannot be reached: {_said(cause)}")
+    return None
+
+
+def _of_settings(error: BaseException, cause: BaseException) -> str | None:
+    """What at the first contact is wrong with the URL, and no outage. The driver's ValueErrors may quote a password."""
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS with Postgres failed: {_said(cause)}; check sslmode, sslrootcert and the server's certificate"
+    if isinstance(cause, ConnectionError) and "SSL upgrade" in str(cause):
+        return "Postgres does not speak TLS at this address: use another port, turn ssl on there, or take sslmode out of the URL"
+    if isinstance(error, (ValueError, TypeError)) and not isinstance(cause, asyncpg.InterfaceError):
+        return "the database URL cannot be used: a host, port or parameter of it has no valid value"
     return None
 
 
@@ -107,6 +127,8 @@ def _of_server(
         return None
     if state in _NOT_NOW:
         return StoreUnavailable(f"Postgres is not available: {_NOT_NOW[state]}: {said}")
+    if opening and state in _PARAMETER:
+        return ConfigurationError([f"Postgres refuses a parameter of the database URL: {said}"])
     if state.startswith(_BEYOND):
         return _beyond(said, writing)
     if state == "UN011":
@@ -118,10 +140,13 @@ def _of_server(
         )
     if state in _REFUSED:
         refused = f"Postgres refuses: {said}; {_REFUSED[state]}"
-        return ConfigurationError([refused]) if opening else StoreUnavailable(f"{refused} (it worked when the store was opened)")
+        if opening:
+            return ConfigurationError([refused])
+        may_pass = state in _MAY_PASS
+        return StoreUnavailable(f"{refused} (it worked when the store was opened)") if may_pass else StoreRefused(refused)
     if state in _NO_SCHEMA:
         lacking = f"schema {schema!r} lost what it had when it was opened: {said}"
-        return SchemaMismatch(schema, found=0, needed=needed) if opening else StoreUnavailable(lacking)
+        return SchemaMismatch(schema, found=0, needed=needed) if opening else StoreRefused(lacking)
     if state == "23505" and writing is not None:
         return _of_unique_key(error, writing)
     return None
@@ -167,9 +192,19 @@ def _said(error: BaseException) -> str:
 
 @contextmanager
 def translated(
-    schema: str, *, needed: int = 0, writing: StreamAppend | None = None, foreign: bool = False, opening: bool = False
+    schema: str,
+    *,
+    needed: int = 0,
+    writing: StreamAppend | None = None,
+    foreign: bool = False,
+    opening: bool = False,
+    lifetime: Lifetime | None = None,
 ) -> Iterator[None]:
-    """Let only our errors out of this block, each with the driver's as its cause; see `translate`."""
+    """Let only our errors out of this block, each with the driver's as its cause; see `translate`.
+
+    Args:
+        lifetime: Of the store: what fails after its end is its end, and no outage.
+    """
     try:
         yield
     except Exception as error:
@@ -178,6 +213,8 @@ def translated(
             if isinstance(error, UnoError)
             else translate(error, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening)
         )
+        if lifetime is not None and lifetime.over and isinstance(ours or error, StoreUnavailable):
+            raise StoreClosed("the store was closed while the call was under way") from error
         if ours is None:
             raise
         raise ours from error

@@ -74,22 +74,36 @@ async def lent(tx: object) -> Handle:
         NotInTransaction: it is not inside one, or it is nothing that we can write through.
     """
     if isinstance(tx, (asyncpg.Connection, PoolConnectionProxy)):
-        if not tx.is_in_transaction():
+        if not _is_in_transaction(tx):
             raise NotInTransaction("tx= is an asyncpg connection outside of `async with connection.transaction()`")
         return AsyncpgHandle(tx)
     if isinstance(tx, AsyncSession):
+        # By itself SQLAlchemy would begin one here, which is rolled back unless the caller happens to commit.
+        if not tx.in_transaction():
+            raise NotInTransaction("tx= is an AsyncSession that has not begun: use `async with session.begin():`")
         return await _of_sqlalchemy(await tx.connection())
     if isinstance(tx, AsyncConnection):
         return await _of_sqlalchemy(tx)
     if isinstance(tx, Transaction):
-        return SqlalchemyHandle(tx.connection)
+        return await _of_sqlalchemy(tx.connection)
     raise NotInTransaction(
         f"tx= takes a connection of asyncpg, an AsyncSession or AsyncConnection of SQLAlchemy, or a Transaction, not {type(tx)}"
     )
 
 
+def _is_in_transaction(connection: Any) -> bool:
+    try:
+        return not connection.is_closed() and bool(connection.is_in_transaction())
+    except asyncpg.InterfaceError:  # it was given back to its pool
+        return False
+
+
 async def _of_sqlalchemy(connection: AsyncConnection) -> Handle:
+    if connection.closed:
+        raise NotInTransaction("tx= is a connection of SQLAlchemy that is closed: its transaction has ended")
     raw = await connection.get_raw_connection()
     if getattr(raw.dbapi_connection, "autocommit", False):
         raise NotInTransaction("tx= is in AUTOCOMMIT: the events would be committed on their own")
+    if not connection.in_transaction():
+        raise NotInTransaction("tx= is an AsyncConnection that has not begun: use `async with connection.begin():`")
     return SqlalchemyHandle(connection)

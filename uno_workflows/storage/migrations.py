@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from uno_workflows.events.errors import SchemaMismatch, UnoError
+from uno_workflows.events.errors import ConfigurationError, SchemaMismatch, UnoError
 from uno_workflows.storage.dsn import plain_dsn
 from uno_workflows.storage.errors import translated
 from uno_workflows.storage.statements import DEFAULT_SCHEMA, check_schema_name, in_schema
@@ -26,6 +26,15 @@ create table if not exists {schema}.schema_migrations (
 """
 # One lock a schema. A key of 64 bits cannot meet the two keys of 32 that the fence uses.
 _LOCK: Final = "hashtextextended('uno migrate {name}', 0)"
+_ENCODING: Final = """\
+do $uno_encoding$
+begin
+  if current_setting('server_encoding') <> 'UTF8' then
+    raise exception 'this database is %, which cannot hold every text', current_setting('server_encoding')
+      using hint = 'Create one with encoding ''UTF8'' template template0.';
+  end if;
+end $uno_encoding$;
+"""
 _GUARDED: Final = """\
 do $uno_guard$
 declare
@@ -95,15 +104,28 @@ async def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
     Raises:
         MigrationChanged: one that was applied has another content in this version; nothing is applied then.
         SchemaMismatch: the schema is newer than this version.
+        ConfigurationError: the database cannot hold every text: it is not in UTF-8.
     """
     check_schema_name(schema)
     with translated(schema, needed=newest_migration(), opening=True):
         connection = await asyncpg.connect(plain_dsn(dsn), server_settings={"application_name": "uno migrate"})
         try:
+            await _check_encoding(connection)
             await connection.execute(f"select pg_advisory_lock({_LOCK.format(name=schema)})")
             return await _apply(connection, schema)
         finally:
             connection.terminate()  # ends the session and so the lock, even in the middle of a cancelled migration
+
+
+async def _check_encoding(connection: Any) -> None:
+    encoding, database = await connection.fetchrow("select current_setting('server_encoding'), current_database()")
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            [
+                f"database {database!r} is in {encoding}, which cannot hold every text, and nothing was changed: create one with "
+                "encoding 'UTF8' template template0"
+            ]
+        )
 
 
 async def _apply(connection: Any, schema: str) -> list[str]:
@@ -134,7 +156,7 @@ async def _apply(connection: Any, schema: str) -> list[str]:
 def sql(*, schema: str = DEFAULT_SCHEMA) -> str:
     """The whole history as one script for psql or for a user's own migration tool; running it twice changes nothing."""
     lock = _LOCK.format(name=check_schema_name(schema))
-    parts = [f"-- uno_workflows: schema {schema}, migrations 1 to {newest_migration()}.\n", _LEDGER]
+    parts = [f"-- uno_workflows: schema {schema}, migrations 1 to {newest_migration()}.\n", _ENCODING, _LEDGER]
     for migration in migrations():
         guarded = _GUARDED.replace("{lock}", lock).replace("{number}", str(migration.number))
         guarded = guarded.replace("{title}", migration.name).replace("{checksum}", migration.checksum)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, Final
 from uuid import uuid4
+from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy import event
@@ -17,11 +18,13 @@ from uno_workflows.events.errors import StoreUnavailable
 from uno_workflows.events.recorded import StreamAppend
 from uno_workflows.storage.dsn import plain_dsn
 from uno_workflows.storage.errors import translated
+from uno_workflows.storage.lifetime import Lifetime
 from uno_workflows.storage.migrations import newest_migration
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.statements import Statement, statements
 
 _CLOSING: Final = 2.0  # seconds for a call that is still under way when its connection or the store is closed
+_LOOK: Final = 0.01  # seconds between looks whether one still is
 
 
 async def connect(dsn: str, settings: StoreSettings) -> Any:
@@ -56,9 +59,11 @@ class Lane:
         size: Transactions at a time.
     """
 
-    def __init__(self, dsn: str, settings: StoreSettings, *, size: int) -> None:
-        self.engine = _engine(dsn, settings, size=size)
-        self._size = size
+    def __init__(self, dsn: str, settings: StoreSettings, *, size: int, lifetime: Lifetime) -> None:
+        self._made: WeakSet[Any] = WeakSet()  # what the driver has opened
+        self.engine = _engine(dsn, settings, size=size, made=self._made)
+        self.busy = 0
+        self._size, self._lifetime = size, lifetime
         self._free = asyncio.Semaphore(size)
 
     @asynccontextmanager
@@ -70,7 +75,9 @@ class Lane:
 
         Raises:
             StoreUnavailable: none became free in time.
+            StoreClosed: the store is closed.
         """
+        self._lifetime.check()
         try:
             async with asyncio.timeout(seconds):
                 await self._free.acquire()
@@ -79,14 +86,24 @@ class Lane:
                 f"all {self._size} connections for transactions are in use, and none became free within {seconds:g} s: shorten "
                 "the transactions, open none inside another, or set a larger pool (UNO_POOL_SIZE)"
             ) from error
+        self.busy += 1
         try:
+            self._lifetime.check()  # it may have ended while we waited
             connection = await self.engine.connect()
             try:
                 yield connection
             finally:
                 await asyncio.shield(connection.close())
         finally:
+            self.busy -= 1
             self._free.release()
+
+    async def close(self) -> None:
+        """Cut off the transactions that are still open, and close every connection."""
+        if self.busy:
+            for connection in list(self._made):
+                connection.terminate()
+        await self.engine.dispose()
 
 
 class Database:
@@ -97,9 +114,11 @@ class Database:
         pumps: For those of pumps, which no number of steps may keep from moving their checkpoints.
     """
 
-    def __init__(self, pool: Any, *, steps: Lane, pumps: Lane, schema: str, settings: StoreSettings) -> None:
+    def __init__(self, pool: Any, *, steps: Lane, pumps: Lane, schema: str, settings: StoreSettings, lifetime: Lifetime) -> None:
         self._pool = pool
         self._busy = 0
+        self._drained = False
+        self.lifetime = lifetime
         self.steps, self.pumps = steps, pumps
         self.schema = schema
         self.settings = settings
@@ -109,9 +128,9 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(cls, dsn: str, *, schema: str, settings: StoreSettings) -> AsyncIterator[Database]:
-        """Connect, and close everything at the end."""
+        """Connect, and close everything at the end: calls under way are given a moment, new ones are refused at once."""
         statements(schema)
-        plain = plain_dsn(dsn)
+        plain, lifetime = plain_dsn(dsn), Lifetime()
         with translated(schema, opening=True):
             pool = await asyncpg.create_pool(
                 plain,
@@ -124,25 +143,56 @@ class Database:
                 reset=_nothing_to_reset,
                 connect=_connect,
             )
-        steps = Lane(plain, settings, size=settings.transactions)
-        pumps = Lane(plain, settings, size=settings.pump_transactions)
+        steps = Lane(plain, settings, size=settings.transactions, lifetime=lifetime)
+        pumps = Lane(plain, settings, size=settings.pump_transactions, lifetime=lifetime)
+        made = cls(pool, steps=steps, pumps=pumps, schema=schema, settings=settings, lifetime=lifetime)
         try:
-            yield cls(pool, steps=steps, pumps=pumps, schema=schema, settings=settings)
+            yield made
         finally:
-            await steps.engine.dispose()
-            await pumps.engine.dispose()
-            await _close(pool)
+            await made.drain()
+            await steps.close()
+            await pumps.close()
+            await _close(pool, seconds=_CLOSING if made.idle else 0)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is under way."""
+        return not (self._busy or self.steps.busy or self.pumps.busy)
+
+    async def drain(self) -> None:
+        """Refuse new calls from now on, and give those under way a moment. The second time waits for nothing."""
+        self.lifetime.end()
+        if self._drained:
+            return
+        self._drained = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING):
+                while not self.idle:  # noqa: ASYNC110
+                    await asyncio.sleep(_LOOK)  # a signal would cost each statement, this only the end of a store
 
     def errors(
         self, *, writing: StreamAppend | None = None, foreign: bool = False, opening: bool = False
     ) -> AbstractContextManager[None]:
         """A block that lets only our errors out; see `translate`."""
-        return translated(self.schema, needed=newest_migration(), writing=writing, foreign=foreign, opening=opening)
+        return translated(
+            self.schema,
+            needed=newest_migration(),
+            writing=writing,
+            foreign=foreign,
+            opening=opening,
+            lifetime=self.lifetime,
+        )
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """A connection of the pool. If anything but a plain error of the server ends the block, it is thrown away: a
-        cancelled or timed-out call may have left an answer on the way."""
+        cancelled or timed-out call may have left an answer on the way.
+
+        Raises:
+            StoreClosed: the store is closed.
+            ForeignEventLoop: the caller runs in another event loop than the store.
+        """
+        self.lifetime.check()
         # With a place left there is nothing to wait for but a connect, which has its own limit: a timer would cost more than
         # the rest of this, and so would asking the pool, which looks at each of its connections.
         limit = None if self._busy < self.settings.pool_size else self.settings.connect_timeout
@@ -187,9 +237,9 @@ async def _discard(connection: Any) -> None:
         raise
 
 
-async def _close(pool: Any) -> None:
+async def _close(pool: Any, *, seconds: float) -> None:
     try:
-        async with asyncio.timeout(_CLOSING):
+        async with asyncio.timeout(seconds):
             await pool.close()
     except TimeoutError:
         pass
@@ -201,9 +251,11 @@ async def _nothing_to_reset(_: Any) -> None:
     """We leave no state in a session; asyncpg's default would cost each call a second round trip."""
 
 
-def _engine(dsn: str, settings: StoreSettings, *, size: int) -> AsyncEngine:
+def _engine(dsn: str, settings: StoreSettings, *, size: int, made: WeakSet[Any]) -> AsyncEngine:
     async def creator() -> Any:
-        return await connect(dsn, settings)
+        connection = await connect(dsn, settings)
+        made.add(connection)
+        return connection
 
     arguments: dict[str, Any] = {"async_creator_fn": creator, "prepared_statement_cache_size": settings.statement_cache_size}
     if settings.pooled:

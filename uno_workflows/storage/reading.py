@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 from uuid import UUID
 
+from uno_workflows.events.cursors import LogEnd
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.storage.pool import Database
@@ -44,7 +45,13 @@ class Reading:
             version = rows[-1]["version"] + step
 
     async def read_all(
-        self, *, after: int = 0, upto: int | None = None, types: Collection[str] | None = None, limit: int | None = None
+        self,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        types: Collection[str] | None = None,
+        limit: int | None = None,
+        epoch: UUID | None = None,
     ) -> AsyncIterator[StoredEvent]:
         """Events of all streams in position order, never further than a bound.
 
@@ -55,17 +62,21 @@ class Reading:
                 `upto` would lose what lies between. By default the bound of now.
             types: Only these; `None` is all.
             limit: At most so many; `None` is all.
+            epoch: Give nothing once the log is of another epoch; `None` does not ask.
         """
         last = await self.bound() if upto is None else GlobalPosition(upto)
         wanted = None if types is None else sorted(types)
         left = _LAST if limit is None else limit
         while left > 0 and after < last:
             end, most = min(after + _WINDOW, last), min(_BATCH, left)
-            rows = await self._database.fetch("read_window", after=after, upto=end, types=wanted, limit=most)
+            rows = await self._database.fetch("read_window", after=after, upto=end, types=wanted, limit=most, epoch=epoch)
             for row in rows:
                 yield StoredEvent._make(row)
             left -= len(rows)
-            after = rows[-1]["position"] if len(rows) == most else end
+            if len(rows) == most:
+                after = rows[-1]["position"]
+                continue
+            after = await end_of_hole(self._database, after=end, upto=last)
 
     async def load(self, positions: Sequence[int]) -> list[StoredEvent]:
         """Single events by their positions, in position order; those that are not there are left out."""
@@ -79,7 +90,23 @@ class Reading:
         """
         return GlobalPosition((await self._database.fetch_row("bound"))["bound"])
 
+    async def end(self) -> LogEnd:
+        """The bound, with the head, the epoch and the first position that is left."""
+        return LogEnd._make(await self._database.fetch_row("bound"))
+
     async def epoch(self) -> UUID:
         """The life of the log between restores."""
         made: UUID = (await self._database.fetch_row("epoch"))["epoch"]
         return made
+
+
+async def end_of_hole(database: Database, *, after: int, upto: int) -> GlobalPosition:
+    """The last position before the next event, or `upto`: positions that were never written cost one statement, however many.
+
+    Args:
+        upto: A bound. What is below is committed or never will be, so this may be asked later than the events were read.
+    """
+    if after >= upto:
+        return GlobalPosition(upto)
+    found: int | None = (await database.fetch_row("next_position", after=after, upto=upto))[0]
+    return GlobalPosition(upto if found is None else found - 1)

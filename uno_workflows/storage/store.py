@@ -20,7 +20,7 @@ from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.statements import DEFAULT_SCHEMA
 from uno_workflows.storage.steps import PostgresSteps
 from uno_workflows.storage.subscriptions import PostgresSubscriptions
-from uno_workflows.storage.tail import PostgresTail
+from uno_workflows.storage.tail import PostgresTail, Tails
 from uno_workflows.storage.transactions import PROGRAM_LIMITS, Encode, PostgresTransaction, Transactions
 
 
@@ -58,10 +58,8 @@ class PostgresStore:
         measures: Measures,
     ) -> None:
         self.database = database
-        self._outages = outages
         self._notifier = notifier
-        self._dsn = dsn
-        self._tails: set[PostgresTail] = set()
+        self._tails = Tails(lambda: PostgresTail(database, dsn, outages=outages))
         self.events = PostgresEvents(database, committed=self._committed, measures=measures)
         transactions = Transactions(database, appending=self.events, encode=encode, committed=self._committed, measures=measures)
         self._transactions = transactions
@@ -103,19 +101,26 @@ class PostgresStore:
                     await check_schema(connection, schema=schema)
             notifier = Notifier(database, dsn)
             async with notifier.running():
-                yield cls(database, notifier, dsn=dsn, encode=encode, outages=outages or Outages(), measures=measures)
+                store = cls(database, notifier, dsn=dsn, encode=encode, outages=outages or Outages(), measures=measures)
+                try:
+                    yield store
+                finally:
+                    await store._end()
+
+    async def _end(self) -> None:
+        """Refuse new calls, end readers that wait, and give calls under way a moment; the notifier tells what they commit."""
+        self.database.lifetime.end()
+        self._tails.end()
+        await self.database.drain()
 
     def transaction(self) -> AbstractAsyncContextManager[PostgresTransaction]:
         """A transaction of the store's database, for a program's own changes and events together."""
         return self._transactions.open(PROGRAM_LIMITS)
 
-    def tail(self) -> PostgresTail:
-        """The end of the log, to be entered with `async with`; one serves all subscriptions of a process."""
-        made = PostgresTail(self.database, self._dsn, forget=self._tails.discard, outages=self._outages)
-        self._tails.add(made)
-        return made
+    def tail(self) -> AbstractAsyncContextManager[PostgresTail]:
+        """The end of the log, to be entered with `async with`; all readers of the store share one."""
+        return self._tails.shared()
 
     def _committed(self) -> None:
-        for tail in self._tails:
-            tail.wake()
+        self._tails.wake()
         self._notifier.committed()

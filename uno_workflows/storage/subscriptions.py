@@ -17,6 +17,7 @@ from uno_workflows.events.subscriptions import Delivered, Halt, Lease, Page, Sta
 from uno_workflows.events.text import storable
 from uno_workflows.storage.handles import SqlalchemyHandle
 from uno_workflows.storage.pool import Database
+from uno_workflows.storage.reading import end_of_hole
 from uno_workflows.storage.transactions import Limits, Transactions
 
 WINDOW: Final = 5_000
@@ -120,8 +121,8 @@ class PostgresSubscriptions:
     async def page(self, lease: Lease, *, bound: int, handles: Mapping[str, str], limit: int) -> Page:
         """The next window of at most 5,000 positions after the lease's, and at most `limit` wanted events of it.
 
-        What is read is what the definition wants. The page ends before the first event that the code does not handle so.
-        Events that an operator skipped are left out.
+        A hole that begins at its end belongs to it, whatever its length. What is read is what the definition wants. The page ends
+        before the first event that the code does not handle so. Events that an operator skipped are left out.
 
         Args:
             handles: Which types the code handles, by which rule.
@@ -143,11 +144,12 @@ class PostgresSubscriptions:
         if lease.position + 1 < first_position:
             raise SubscriptionHalted(lease.subscription, None, _retained(lease.position, first_position))
         events = [StoredEvent._make(row[2:]) for row in rows if row[2] is not None]
-        end = events[-1].position if len(events) == limit else GlobalPosition(upto)
         for n, event in enumerate(events):
             if handles.get(event.type) != lease.wants[event.type].rule:
                 return _page_before(lease, events[:n], event, handles)
-        return Page(events, end)
+        if len(events) == limit:
+            return Page(events, events[-1].position)
+        return Page(events, await end_of_hole(self._database, after=upto, upto=_segment(lease, bound)[0]))
 
     async def advance(self, lease: Lease, to: int, *, delivered: Delivered, tx: Transaction | None = None) -> Lease:
         """Move the checkpoint by compare-and-set on position, term and epoch, and write down what was delivered on the way.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Self
+from uuid import UUID
 
-from uno_workflows.events.errors import UnoError
+from uno_workflows.events.cursors import LogEnd
+from uno_workflows.events.errors import StoreClosed, UnoError
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.retry import jittered
 from uno_workflows.events.telling import spelt
@@ -22,30 +25,29 @@ _AWAY: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts while Post
 
 
 class PostgresTail:
-    """See the port `Tail`. `async with store.tail() as tail:` returns when the bound is known.
+    """See the port `Tail`. Entered, it knows the bound; `Tails` shares it out.
 
     It looks when it is woken (an append in this process, a NOTIFY from another) and at every poll, and costs one short
     statement each time. While Postgres is away it keeps trying, and waiters wait on until their own time is up.
     """
 
-    def __init__(self, database: Database, dsn: str, *, forget: Callable[[PostgresTail], None], outages: Outages) -> None:
+    def __init__(self, database: Database, dsn: str, *, outages: Outages) -> None:
         self._database = database
         self._listen_dsn = database.settings.listen_dsn or dsn
-        self._forget = forget
         self._outages = outages
-        self._bound = GlobalPosition(0)
+        self._end: LogEnd | None = None
+        self._turns = 0  # how often the log was found to be another, or shorter
         self._woken = asyncio.Event()
         self._moved = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._bound = GlobalPosition((await self._database.fetch_row("bound"))["bound"])
+        self._end = LogEnd._make(await self._database.fetch_row("bound"))
         schema = self._database.schema
-        self._running.callback(self._forget, self)
         for work, name in ((self._listen(), "listener"), (self._watch(), "tail")):
             task = await self._running.enter_async_context(running(work, name=f"uno {name} ({schema})"))
-            task.add_done_callback(lambda _: self._moved.set())  # whoever waits shall see how it ended
+            task.add_done_callback(lambda _: self._moved.set())  # its waiters look how it ended
             self._tasks.append(task)
         return self
 
@@ -55,20 +57,40 @@ class PostgresTail:
     async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
         """Return the bound as soon as it is greater than `position`, or whatever it is after `seconds`.
 
+        It also returns when the log is found to be another or shorter than before: a restore.
+
         Raises:
+            StoreClosed: the store was closed.
             UnoError: one of the tail's tasks ended by a mistake in it; this tail will never move again.
         """
-        assert self._tasks, "the tail is not running: use `async with`"
+        turns = self._turns
         try:
             async with asyncio.timeout(seconds):
-                while self._bound <= position:
+                while self._known.bound <= position and turns == self._turns:
                     self._check_alive()
                     await self._moved.wait()
         except TimeoutError:
-            pass
-        return self._bound
+            self._check_alive()
+        return self._known.bound
+
+    @property
+    def _known(self) -> LogEnd:
+        assert self._end is not None, "the tail is not running: use `async with`"
+        return self._end
+
+    @property
+    def epoch(self) -> UUID:
+        """The life of the log at the last look."""
+        return self._known.epoch
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still watches the log."""
+        return not any(task.done() for task in self._tasks)
 
     def _check_alive(self) -> None:
+        if self._database.lifetime.over:
+            raise StoreClosed("the store was closed, so its log is no longer watched")
         for task in self._tasks:
             if task.done():
                 error = None if task.cancelled() else task.exception()
@@ -84,13 +106,21 @@ class PostgresTail:
         """Say that something was appended in this process."""
         self._woken.set()
 
+    def end(self) -> None:
+        """Stop, because the store is closed: its waiters are told."""
+        for task in self._tasks:
+            task.cancel()
+        self._moved.set()
+
     async def _watch(self) -> None:
         held = away = 0
         waiting = self._outages.part("tail of the log")
         while True:
             self._woken.clear()
             try:
-                row = await self._database.fetch_row("bound_from", known=self._bound)
+                end = LogEnd._make(await self._database.fetch_row("bound_from", known=self._known.bound))
+            except StoreClosed:
+                return
             except Exception as error:  # even a refusal may pass: a replica is promoted, a database restored
                 if (ours := outage(error, schema=self._database.schema)) is None:
                     raise
@@ -100,18 +130,20 @@ class PostgresTail:
                 continue
             away = 0
             waiting.over("postgres")
-            held = held + 1 if row["bound"] <= self._bound else 0
-            self._move(row["bound"])
-            if row["bound"] < row["head"]:
+            held = held + 1 if end.bound <= self._known.bound else 0
+            self._move(end)
+            if end.bound < end.head:
                 if held:
                     await asyncio.sleep(_HELD[min(held - 1, len(_HELD) - 1)])
                 continue
             held = 0
             await self._wait_to_be_woken()
 
-    def _move(self, bound: int) -> None:
-        if bound != self._bound:
-            self._bound = GlobalPosition(bound)
+    def _move(self, end: LogEnd) -> None:
+        known, self._end = self._known, end
+        if turned := end.epoch != known.epoch or end.head < known.head:
+            self._turns += 1
+        if turned or end.bound != known.bound:
             self._moved.set()
             self._moved = asyncio.Event()
 
@@ -145,3 +177,58 @@ class PostgresTail:
                     connection.terminate()
             await asyncio.sleep(jittered(_AWAY[min(away, len(_AWAY) - 1)]))
             away += 1
+
+
+class Tails:
+    """One tail for all readers of a store: the first starts it, the last one to leave stops it.
+
+    Args:
+        make: Makes one.
+    """
+
+    def __init__(self, make: Callable[[], PostgresTail]) -> None:
+        self._make = make
+        self._turn = asyncio.Lock()
+        self._tail: PostgresTail | None = None
+        self._readers: dict[PostgresTail, int] = {}
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[PostgresTail]:
+        """The tail; a new one if the one that there is has died."""
+        tail = await self._enter()
+        try:
+            yield tail
+        finally:
+            await self._leave(tail, *sys.exc_info())
+
+    async def _enter(self) -> PostgresTail:
+        async with self._turn:
+            tail = self._tail
+            if tail is None or not tail.alive:
+                tail = self._make()
+                await tail.__aenter__()
+                self._tail = tail
+            self._readers[tail] = self._readers.get(tail, 0) + 1
+            return tail
+
+    async def _leave(
+        self, tail: PostgresTail, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._readers[tail] -= 1  # before any wait, so that a second cancel cannot come between
+        async with self._turn:
+            if self._readers.get(tail) != 0:  # another reader has come, or has seen to it
+                return
+            del self._readers[tail]
+            if self._tail is tail:
+                self._tail = None
+            await tail.__aexit__(kind, error, trace)
+
+    def wake(self) -> None:
+        """Say that something was appended in this process."""
+        for tail in self._readers:
+            tail.wake()
+
+    def end(self) -> None:
+        """Have every waiting reader see that the store is closed."""
+        for tail in self._readers:
+            tail.end()

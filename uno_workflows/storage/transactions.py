@@ -23,7 +23,7 @@ from uno_workflows.events.recorded import Appended, NewEvent, StreamAppend
 from uno_workflows.observability.traces import sending
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.appending import Appending, check_writes
-from uno_workflows.storage.handles import SqlalchemyHandle
+from uno_workflows.storage.handles import SqlalchemyHandle, lent
 from uno_workflows.storage.pool import Database
 
 if TYPE_CHECKING:
@@ -81,15 +81,16 @@ class PostgresTransaction:
             WrongExpectedVersion, DuplicateEventId, StreamClosed: nothing was appended; the transaction stays usable.
             InvalidStreamId: the stream's name breaks a rule.
             TransactionFailed: a statement before failed, and its error was swallowed.
+            NotInTransaction: the transaction has ended.
         """
-        given = batch_of(events)
+        given, stream = batch_of(events), check_stream_id(stream_id)
         ids = [self._next_id() for _ in given]
         types = (event.event_type for event in given)
         with sending(self._context(ids), streams=[stream_id], types=types, ids=ids) as context:
             new = self._encode(given, ids, context)
-            write = StreamAppend(context.tenant, check_stream_id(stream_id), expected_version, new, context.correlation_id or "")
+            write = StreamAppend(context.tenant, stream, expected_version, new, context.correlation_id or "")
             check_writes([write])
-            made = (await self._appending.write(SqlalchemyHandle(self._connection), [write]))[0]
+            made = (await self._appending.write(await lent(self._connection), [write]))[0]
         self.note_appended([write], [made])
         return made
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from uno_workflows import Recorded, Uno
+from uno_workflows import Event, Recorded, Uno
 from workers.retail import events as happened
 from workers.retail.classification import Tally
 from workers.retail.facts import (
@@ -114,7 +114,7 @@ def _posted(log: LogReading, event: happened.LedgerPosted, position: int) -> Non
     log.ledger[event.entry_id] += sum((line.quantity * line.unit_price for line in event.lines), Decimal())
 
 
-_HANDLERS: dict[type, Callable[[LogReading, Any, int], None]] = {
+_HANDLERS: dict[type[Event], Callable[[LogReading, Any, int], None]] = {
     happened.OrderPlaced: _placed,
     happened.StockRefused: _refused,
     happened.StockReserved: lambda log, e, at: log.move("reserved", at, e.order_id, e.pieces),

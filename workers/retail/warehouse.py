@@ -41,8 +41,8 @@ class Warehouse:
 
     async def _listen(self) -> None:
         after = int(self._checkpoint.read_text()) if self._checkpoint.exists() else 0
-        async for recorded in self._uno.follow(after=after, types=[PaymentTaken, PaymentWaived]):
-            await self._arrived.put(recorded)  # type: ignore[arg-type]  # `types` says which events these are
+        async for recorded in self._uno.follow(after=after, types=(PaymentTaken, PaymentWaived)):
+            await self._arrived.put(recorded)
 
     async def _work(self) -> None:
         while True:

@@ -7,9 +7,12 @@ import asyncio
 import asyncpg
 import pytest
 
+from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import (
     DuplicateEventId,
+    InvalidArgument,
     InvalidEvent,
+    StoreRefused,
     StoreUnavailable,
     StreamClosed,
     WrongExpectedVersion,
@@ -116,6 +119,60 @@ async def test_a_batch_of_which_half_is_known_is_refused(store, write, event):
     with pytest.raises(DuplicateEventId):
         await store.events.append([write("order-1", [a, c])])
     assert await versions(store, "order-1") == [1, 2, 3]
+
+
+async def test_events_that_are_all_stored_side_by_side_are_a_retry_whatever_their_batches(store, write, event):
+    """ADR 0037: events are known by their ids, and the log keeps no batches: a part and a union tell the same facts."""
+    a, b, c = event(), event(), event()
+    first = (await store.events.append([write("order-1", [a, b])]))[0]
+    second = (await store.events.append([write("order-1", [c])]))[0]
+    for batch, positions in (
+        ([a], first.positions[:1]),
+        ([b, c], (first.positions[1], *second.positions)),
+        ([a, b, c], (1, 2, 3)),
+    ):
+        again = (await store.events.append([write("order-1", batch, expected=NO_STREAM)]))[0]
+        assert (again.replayed, again.positions) == (True, positions)
+    with pytest.raises(DuplicateEventId, match="only some of these events are stored"):
+        await store.events.append([write("order-1", [c, event()])])
+    assert await versions(store, "order-1") == [1, 2, 3]
+
+
+async def test_events_of_several_streams_stand_in_the_order_given(store, write, connect):
+    """Cause before effect, whatever the names of the streams."""
+    given = ["order-9", "payment-1", "order-1", "audit-5", "payment-0"]
+    made = await store.events.append([write(name, 2) for name in given])
+    assert [one.positions for one in made] == [(n, n + 1) for n in range(1, 11, 2)]
+    assert [event.stream_id async for event in store.events.read_all()] == [name for name in given for _ in range(2)]
+    connection = await connect()
+    async with connection.transaction():
+        await store.events.append([write(name) for name in given[::-1]], tx=connection)
+        tickets = "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+        assert await connection.fetchval(tickets) == 1
+    assert [event.stream_id async for event in store.events.read_all(after=10)] == given[::-1]
+
+
+async def test_new_streams_in_opposite_orders_do_not_deadlock_and_readers_miss_nothing(store, write, connect):
+    seen: list[int] = []
+    rounds, names = 25, [f"s-{n}" for n in range(6)]
+
+    async def writer(step: int) -> None:
+        for turn in range(rounds):
+            made = await store.events.append([write(f"{name}-{turn}") for name in names[::step]])
+            positions = [one.positions[0] for one in made]
+            assert positions == sorted(positions)
+
+    async def reader() -> None:
+        after = 0
+        while len(seen) < 4 * rounds * len(names):
+            bound = await store.events.bound()
+            seen.extend([event.position async for event in store.events.read_all(after=after, upto=bound)])
+            after = bound
+
+    await asyncio.wait_for(asyncio.gather(writer(1), writer(-1), writer(1), writer(-1), reader()), 60)
+    assert seen == sorted(set(seen))
+    deadlocks = "select deadlocks from pg_stat_database where datname = current_database()"
+    assert await (await connect()).fetchval(deadlocks) == 0
 
 
 async def test_of_many_who_expect_no_stream_one_wins(store, write):
@@ -227,9 +284,9 @@ async def test_append_with_a_wrong_expected_version_says_what_it_is(store, write
     assert await versions(store, "order-1") == list(range(1, stored + 1))
 
 
-@pytest.mark.parametrize("expected", [-3, -(2**63)])
+@pytest.mark.parametrize("expected", [-3, -(2**63), 2**63])
 async def test_an_expected_version_that_is_neither_a_version_nor_a_constant_is_refused(store, write, expected):
-    with pytest.raises(InvalidEvent, match=f"expected version {expected}"):
+    with pytest.raises(InvalidArgument, match=f"expected_version: {expected} is not from -2"):
         await store.events.append([write("order-1", expected=expected)])
     assert await versions(store, "order-1") == []
 
@@ -299,15 +356,45 @@ async def test_append_is_durable_even_where_commits_are_not(store, write, connec
     assert await connection.fetchval("show synchronous_commit") == "off"
 
 
-async def test_append_gives_up_with_a_message_that_says_the_ids_may_be_sent_again(store, write, monkeypatch):
+@pytest.fixture
+def pauses(monkeypatch) -> list[float]:
+    """The waits between attempts, which take no time here."""
     drawn: list[float] = []
     monkeypatch.setattr("uno_workflows.storage.appending._PAUSES", (0.1, 0.2))
     monkeypatch.setattr("uno_workflows.storage.appending.jittered", lambda seconds: drawn.append(seconds) or 0.0)
+    return drawn
 
+
+async def test_an_append_that_was_never_sent_says_that_nothing_was_stored(store, write, monkeypatch, pauses):
     def refused(_):
         raise ConnectionRefusedError(111, "connection refused")
 
     monkeypatch.setattr(Database, "connection", refused)
-    with pytest.raises(StoreUnavailable, match="same ids is safe"):
+    with pytest.raises(StoreUnavailable, match=r"connection refused; nothing was stored$"):
         await store.events.append([write("order-1")])
-    assert drawn == [0.1, 0.2]
+    assert pauses == [0.1, 0.2]
+
+
+async def test_append_gives_up_with_a_message_that_says_the_ids_may_be_sent_again(store, write, monkeypatch, pauses):
+    async def lost(*_, **__):
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    monkeypatch.setattr(asyncpg.Connection, "fetchrow", lost)
+    with pytest.raises(StoreUnavailable, match=r"whether the events were stored is not known.*same ids is safe"):
+        await store.events.append([write("order-1")])
+    assert pauses == [0.1, 0.2]
+
+
+async def test_a_role_that_may_not_append_is_told_at_once_that_nothing_was_stored(database, write, connect, pauses):
+    owner = await connect()
+    await owner.execute("create role reader login password 'p'; grant usage on schema uno to reader")
+    await owner.execute("grant select on all tables in schema uno to reader")
+    host = database.partition("@")[2]
+    try:
+        async with PostgresStore.open(f"postgresql://reader:p@{host}", encode=to_new_events) as reader:
+            with pytest.raises(StoreRefused, match=r"permission denied for .*; grant it to the role.*; nothing was stored$"):
+                await reader.events.append([write("order-1")])
+            assert [event async for event in reader.events.read_stream("", "order-1")] == []
+    finally:
+        await owner.execute("drop owned by reader; drop role reader")
+    assert pauses == []

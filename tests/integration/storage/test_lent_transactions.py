@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from uno_workflows import Event
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import (
     DuplicateEventId,
     NotInTransaction,
     StoreContended,
+    StoreRefused,
     StreamClosed,
     TransactionFailed,
     WrongExpectedVersion,
@@ -22,6 +24,11 @@ from uno_workflows.events.errors import (
 from uno_workflows.events.names import NO_STREAM
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
+
+
+class Happened(Event):
+    n: int
+
 
 KINDS = ["asyncpg", "asyncpg pool", "session", "connection", "own"]
 
@@ -43,7 +50,7 @@ class Lent:
 @pytest.fixture
 def lend(database, engine, store):
     @asynccontextmanager
-    async def opened(kind):
+    async def opened(kind, store=store):
         if kind == "asyncpg":
             connection = await asyncpg.connect(database)
             transaction = connection.transaction()
@@ -57,9 +64,11 @@ def lend(database, engine, store):
                 yield Lent(proxy, proxy.execute, transaction.rollback, transaction.commit)
         elif kind == "session":
             async with AsyncSession(engine) as session:
+                await session.begin()
                 yield Lent(session, lambda sql: session.execute(text(sql)), session.rollback, session.commit)
         elif kind == "connection":
             async with engine.connect() as connection:
+                await connection.begin()
                 yield Lent(connection, lambda sql: connection.execute(text(sql)), connection.rollback, connection.commit)
         else:
             async with store.subscriptions.transaction() as tx:
@@ -124,15 +133,38 @@ async def test_appends_of_one_transaction_see_each_other(store, write, lend):
     assert first[0].positions == again[0].positions
 
 
-async def test_a_connection_outside_of_a_transaction_is_refused(store, write, connect, engine):
+async def test_a_connection_outside_of_a_transaction_is_refused(store, database, write, connect, engine):
+    async with asyncpg.create_pool(database, min_size=1, max_size=1) as pool, pool.acquire() as released:
+        pass
     with pytest.raises(NotInTransaction, match="outside"):
         await store.events.append([write("order-1")], tx=await connect())
     async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         with pytest.raises(NotInTransaction, match="AUTOCOMMIT"):
             await store.events.append([write("order-1")], tx=connection)
+    async with AsyncSession(engine) as session:
+        with pytest.raises(NotInTransaction, match="AsyncSession that has not begun"):
+            await store.events.append([write("order-1")], tx=session)
+        await session.execute(text("select 1"))  # now it has
+        await store.events.append([write("order-1")], tx=session)
+    async with engine.connect() as connection:
+        with pytest.raises(NotInTransaction, match="AsyncConnection that has not begun"):
+            await store.events.append([write("order-1")], tx=connection)
+    for closed in (connection, released):
+        with pytest.raises(NotInTransaction):
+            await store.events.append([write("order-1")], tx=closed)
     with pytest.raises(NotInTransaction, match="int"):
         await store.events.append([write("order-1")], tx=42)
     assert await types(store) == []
+
+
+async def test_a_transaction_of_another_database_is_refused_by_name(store, write, postgres):
+    connection = await asyncpg.connect(postgres.dsn)
+    transaction = connection.transaction()
+    await transaction.start()
+    with pytest.raises(StoreRefused, match="a transaction of the store's own database"):
+        await store.events.append([write("order-1")], tx=connection)
+    await transaction.rollback()
+    await connection.close()
 
 
 async def test_a_transaction_that_has_failed_is_refused_with_a_reason(store, write, connect):
@@ -163,15 +195,50 @@ async def test_append_works_in_stricter_isolation_or_says_it_was_overtaken(store
     assert await types(store) == [("order-1", 1), ("order-1", 2), ("order-1", 3)]
 
 
-async def test_readers_wake_after_the_commit_of_a_session(database, write, lend):
+@pytest.mark.parametrize("kind", KINDS)
+async def test_readers_wake_after_the_commit_of_a_callers_transaction(database, write, lend, kind):
+    """Readers of this process and of others, long before their next look."""
     never = StoreSettings(poll=60)
-    opened = PostgresStore.open(database, encode=to_new_events, settings=never)
-    async with opened as store, store.tail() as tail, lend("session") as lent:
-        for wanted in (1, 2):
+    async with (
+        PostgresStore.open(database, encode=to_new_events, settings=never) as store,
+        PostgresStore.open(database, encode=to_new_events, settings=never) as elsewhere,
+        store.tail() as tail,
+        elsewhere.tail() as other,
+    ):
+        async with lend(kind, store) as lent:
             await store.events.append([write("order-1")], tx=lent.tx)
-            waiting = asyncio.create_task(tail.wait_beyond(wanted - 1, seconds=10))
+            await store.events.append([write("order-1")], tx=lent.tx)
+            waiting = [asyncio.create_task(one.wait_beyond(0, seconds=10)) for one in (tail, other)]
+            await asyncio.sleep(0)
             await lent.commit()
-            assert await waiting == wanted
+        assert [await one for one in waiting] == [2, 2]
+
+
+async def test_each_commit_of_a_connection_wakes_and_a_rollback_leaves_nothing_behind(database, write, connect):
+    async with PostgresStore.open(database, encode=to_new_events, settings=StoreSettings(poll=60)) as store, store.tail() as tail:
+        connection = await connect()
+        rolled_back = connection.transaction()
+        await rolled_back.start()
+        await store.events.append([write("order-1")], tx=connection)
+        await rolled_back.rollback()
+        await asyncio.sleep(0)
+        assert connection._query_loggers == set()
+        for _ in range(2):
+            async with connection.transaction():
+                await store.events.append([write("order-1")], tx=connection)
+                async with connection.transaction():  # a savepoint ends, the transaction does not
+                    await connection.execute("select 1")
+                assert len(connection._query_loggers) == 1
+                before = await store.events.bound()
+            assert await tail.wait_beyond(before, seconds=10) > before
+
+
+async def test_a_transaction_of_ours_that_has_ended_takes_no_events(store):
+    async with store.transaction() as tx:
+        pass
+    with pytest.raises(NotInTransaction, match="has ended"):
+        await tx.append("order-1", Happened(n=1))
+    assert await types(store) == []
 
 
 async def test_a_cancelled_transaction_of_ours_is_rolled_back(store, write):

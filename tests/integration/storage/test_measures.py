@@ -102,6 +102,7 @@ async def test_in_a_lent_transaction_events_count_when_they_are_written(
 ):
     engine = create_async_engine(database.replace("postgresql://", "postgresql+asyncpg://"))
     async with AsyncSession(engine) as session:
+        await session.begin()
         await measured.events.append([write("order-1")], tx=session)
         assert counted("uno_events_appended_total", event_type="Happened") == 1
         await session.commit()

@@ -19,6 +19,7 @@ from uno_workflows.events.errors import (
     UnknownSubscription,
 )
 from uno_workflows.events.subscriptions import Delivered
+from uno_workflows.storage.pool import Database
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
 from uno_workflows.storage.subscriptions import PostgresSubscriptions
@@ -183,17 +184,19 @@ async def test_a_page_gives_the_wanted_types_and_how_far_it_looked(store, subscr
     assert await page(10, bound=0) == ([], 0)
 
 
-async def test_a_page_looks_at_one_window_only(store, subscriptions, write, connect):
+async def test_a_page_looks_at_one_window_only(store, subscriptions, write):
+    """Of a type that is rare; a hole would be jumped."""
     await store.events.append([write("order-1")])
-    await (await connect()).execute("select setval('uno.position_seq', 20000)")
+    for others in (9_999, 5_000):
+        await store.events.append([write("order-1", others, type_="Other")])
     await store.events.append([write("order-1")])
     await define(store, NAME, start="beginning")
     lease, steps = await subscriptions.take_over(NAME, owner="one"), []
-    while lease.position < 20001:
-        page = await subscriptions.page(lease, bound=20001, handles=HAPPENED, limit=10)
+    while lease.position < 15001:
+        page = await subscriptions.page(lease, bound=15001, handles=HAPPENED, limit=10)
         steps.append((len(page.events), page.upto))
         lease = await subscriptions.advance(lease, page.upto, delivered=NOTHING)
-    assert steps == [(1, 5000), (0, 10000), (0, 15000), (0, 20000), (1, 20001)]
+    assert steps == [(1, 5000), (0, 10000), (0, 15000), (1, 15001)]
 
 
 async def test_pause_and_resume_are_seen_at_the_next_check(store, subscriptions):
@@ -338,3 +341,37 @@ async def test_pumps_that_overlap_pass_every_event_once(store, subscriptions, wr
     await asyncio.gather(pump("one"), pump("two"), pump("three"))
     seen = await (await connect()).fetch("select position from seen order by position")
     assert [row[0] for row in seen] == list(range(1, 301))
+
+
+async def test_a_hole_of_a_hundred_million_positions_costs_a_subscription_a_few_statements(store, write, connect, monkeypatch):
+    """For its pages, for the bound and for the audit; also if its type is rare."""
+    sent: list[str] = []
+    fetch = Database.fetch
+
+    async def counted(self, name, /, **values):
+        sent.append(name)
+        return await fetch(self, name, **values)
+
+    connection, seen = await connect(), list[int]()
+    await define(store, NAME, {"Rare": ""}, start="beginning")
+    for n in range(3):
+        await store.events.append([write(f"order-{n}")])
+        await store.events.append([write(f"order-{n}", type_="Rare")])
+        await connection.execute("select setval('uno.position_seq', (select last_value from uno.position_seq) + 100000000)")
+    monkeypatch.setattr(Database, "fetch", counted)
+    lease = await store.subscriptions.take_over(NAME, owner="test")
+    async with store.tail() as tail:
+        bound = await tail.wait_beyond(0, seconds=LIMIT)
+    assert bound == await store.events.bound() > 300_000_000
+    while lease.position < bound:
+        page = await store.subscriptions.page(lease, bound=bound, handles={"Rare": ""}, limit=500)
+        delivered = Delivered([(event.position, event.id) for event in page.events])
+        seen += [event.position for event in page.events]
+        lease = await store.subscriptions.advance(lease, page.upto, delivered=delivered)
+    assert len(seen) == 3
+    assert len(sent) < 20
+    while any(one.waiting.pages for one in await store.audits.statuses()):
+        await store.audits.audit(limit=100)
+    assert len(sent) < 40
+    assert await store.audits.findings() == []
+    assert [one.upto for one in await store.audits.statuses()] == [bound]

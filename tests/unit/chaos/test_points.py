@@ -94,7 +94,8 @@ EFFECTS = {
     "Subscriptions.resume",
 }
 READS = {
-    "EventStore.read_stream", "EventStore.read_all", "EventStore.load", "EventStore.bound", "EventStore.epoch",
+    "EventStore.read_stream", "EventStore.read_all", "EventStore.load", "EventStore.bound", "EventStore.end",
+    "EventStore.epoch",
     "Subscriptions.check", "Subscriptions.page", "Subscriptions.position", "Subscriptions.statuses", "Runs.latest",
     "Subscriptions.standing", "Subscriptions.wants",
     "Runs.find", "Runs.count_open", "Runs.open_among", "Runs.pending", "Runs.count_late", "Runs.count_pending",

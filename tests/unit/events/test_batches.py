@@ -37,7 +37,10 @@ def test_one_event_or_several_are_a_batch():
     assert batch_of([]) == []
 
 
-@pytest.mark.parametrize(("strange", "name"), [("words", "str"), ([ONE, None], "NoneType"), ({"n": 1}, "str")])
+@pytest.mark.parametrize(
+    ("strange", "name"),
+    [("words", "str"), ([ONE, None], "NoneType"), ({"n": 1}, "dict"), ({ONE}, "set"), (None, "NoneType"), (1, "int")],
+)
 def test_what_is_no_event_is_named(strange: Any, name: str):
     with pytest.raises(TypeError, match=f"append takes an Event or a sequence of them, not {name}$"):
         batch_of(strange)

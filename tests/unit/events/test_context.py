@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from uno_workflows.events.context import EventContext, Principal, current_context, event_context
-from uno_workflows.events.errors import InvalidStreamId
+from uno_workflows.events.errors import InvalidTenant
 
 
 def test_a_block_changes_only_what_it_names():
@@ -24,7 +24,7 @@ def test_the_context_is_restored_after_an_error():
 
 
 def test_wrong_changes_are_refused():
-    with pytest.raises(InvalidStreamId), event_context(tenant=" acme"):
+    with pytest.raises(InvalidTenant), event_context(tenant=" acme"):
         pass
     with pytest.raises(TypeError), event_context(tennant="acme"):
         pass

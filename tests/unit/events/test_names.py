@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from uno_workflows.events.errors import DeclarationError, InvalidKey, InvalidStreamId
+from uno_workflows.events.errors import DeclarationError, InvalidKey, InvalidStreamId, InvalidTenant
 from uno_workflows.events.names import (
     bucket,
     category,
@@ -52,7 +52,7 @@ def test_names_and_tenants():
         with pytest.raises(DeclarationError):
             check_name(name, "saga")
     for tenant in (" ", "a\0", "x" * 129):
-        with pytest.raises(InvalidStreamId):
+        with pytest.raises(InvalidTenant, match=r"^tenant "):
             check_tenant(tenant)
 
 
@@ -73,7 +73,7 @@ def test_workflow_ids_are_parsed_back_or_were_cut(key, tenant, generation):
     try:
         check_tenant(tenant)
         made = workflow_id("Fulfil", key, tenant=tenant, generation=generation)
-    except (InvalidKey, InvalidStreamId):
+    except (InvalidKey, InvalidTenant):
         assume(False)
     assert len(made.encode()) <= 255
     if "#" in made:

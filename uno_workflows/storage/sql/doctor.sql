@@ -7,6 +7,9 @@ select 'head of the log is its last position', (select last_value from {schema}.
        'the log was restored without its sequence: call setval beyond max(position) and every checkpoint'
   from {schema}.events
 union all
+select 'text is kept as UTF-8', current_setting('server_encoding') = 'UTF8',
+       'this database is ' || current_setting('server_encoding') || ', which cannot hold every text: create one with encoding ''UTF8'' template template0'
+union all
 select 'fence is up', exists (select from pg_trigger where tgrelid = '{schema}.events'::regclass and tgname = 'fence' and tgenabled = 'A'),
        'run: alter table events enable always trigger fence; until then readers lose events'
 union all
