@@ -231,7 +231,8 @@ async def test_row_of_a_run_that_was_reset_and_waits_is_open_again(app: App):
     assert await app.ended(run) == ("done", "")
 
 
-async def test_event_for_a_run_that_was_reset_opens_its_row(app: App):
+async def test_worker_opens_the_row_of_a_run_that_was_reset_and_takes_events(app: App):
+    """Its reconciler looks once a minute; the dispatcher that started the run does not know that it had ended."""
     key, run = await begin(app, "nudge_twice")
     await app.waits_for(run, "expect Nudged")
     await app.handle(run).cancel()

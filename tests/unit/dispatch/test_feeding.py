@@ -196,3 +196,38 @@ async def test_for_a_short_key_nothing_more_is_asked() -> None:
     temporal = Starting(None)
     await starting(temporal).deliver(event(9), KEY)
     assert (temporal.asked, temporal.starts) == ([], ["Order/1"])
+
+
+# -- a run that was reset after its end
+
+
+@dataclass
+class Reset:
+    """A Temporal that has the run open again, under another run id."""
+
+    searchable: bool = False
+
+    async def signal(self, workflow_id: str, envelope: Any) -> bool:
+        return True
+
+    async def open_run(self, workflow_id: str) -> str | None:
+        return "second"
+
+
+@dataclass
+class Reopened(Runs):
+    """A table in which the run was cancelled, until it is opened."""
+
+    state: str = "cancelled"
+
+    async def reopen(self, workflow_id: str, run_id: str) -> bool:
+        self.written.append(f"{workflow_id} open as {run_id}")
+        return True
+
+
+async def test_an_event_that_a_run_takes_although_it_is_over_opens_its_row() -> None:
+    runs = Reopened()
+    feeding = feeder(Reset(), runs)  # type: ignore[arg-type]
+    assert await feeding.deliver(event(9), KEY) == "signalled"
+    assert await feeding.deliver(event(10), KEY) == "signalled"
+    assert runs.written == ["Order/1 open as second"]
