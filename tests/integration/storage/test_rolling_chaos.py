@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from apps.rolling.campaign import Campaign
 
-SECONDS = 8.0
+SECONDS = 6.0
 
 
 @pytest.mark.parametrize(("seed", "mode"), [(1, "starts"), (2, "migrate"), (3, "flips")])
@@ -20,9 +20,11 @@ async def test_no_deployment_loses_an_event(database: str, seed: int, mode: str)
     assert campaign.done["SIGKILL"] + campaign.done["SIGSTOP"] >= 3
 
 
-@pytest.mark.parametrize(("bug", "mode"), [("own", "starts"), ("early", "flips"), ("from", "flips")])
 @pytest.mark.timeout(400)
-async def test_a_bug_that_was_planted_is_found(database: str, bug: str, mode: str) -> None:
-    """Each of them lost or doubled events once; a campaign that does not find it would prove nothing."""
-    found = await Campaign(database, SECONDS, 4, mode, bug).run()
-    assert found, f"{bug} was not found"
+async def test_code_that_reads_what_it_knows_itself_is_found(database: str) -> None:
+    """As before there were definitions; a campaign that does not find it would prove nothing.
+
+    The two others that can be planted (`scripts/rolling --bug`) take minutes to be met; `test_definitions.py` meets them at once.
+    """
+    found = await Campaign(database, SECONDS, 4, "starts", "own").run()
+    assert found["projection:Fold: lost"]
