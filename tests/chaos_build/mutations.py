@@ -91,9 +91,7 @@ MUTATIONS: Final = (
             "function claim_step: on conflict (key) do nothing",
             "table step_results: key text primary key",
         ),
-        functions={
-            "claim_step": (("on conflict (key) do nothing", "on conflict (key) do update set tenant = excluded.tenant"),)
-        },
+        functions={"claim_step": (("on conflict (key) do nothing", "on conflict (key) do update set tenant = excluded.tenant"),)},
     ),
     Mutation(
         name="a run starts again",
@@ -274,6 +272,8 @@ ELSEWHERE: Final = {
     "function append: closed_at is null": f"{STORAGE}test_append.py",
     "table events: unique (tenant, stream_id, version)": f"{STORAGE}test_append.py",
     "table streams: primary key (tenant, stream_id)": f"{STORAGE}test_append.py",
+    "sql claim: on conflict (tenant, stream_id) do update": f"{STORAGE}test_append.py",
+    "python storage.tail PostgresTail._move: end.epoch != known.epoch": f"{STORAGE}test_reading.py",
     # operators and auditors
     "sql resume_skipping: on conflict do nothing": f"{STORAGE}test_subscriptions.py",
     "table skipped_events: primary key (subscription, epoch, position)": f"{STORAGE}test_subscriptions.py",

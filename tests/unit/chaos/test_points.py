@@ -15,7 +15,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from uno_workflows.events import protocols
-from workers.bank.chaos.crashes import Crashes, give_up_pumps
+from workers.bank.chaos.crashes import PATIENCE, Crashes, give_up_pumps
 from workers.bank.chaos.points import _TARGETS, AIMS, GATE, NOTES, PLACES, POINTS, ROLE
 
 DIES = """
@@ -60,6 +60,16 @@ def test_a_process_that_is_aimed_elsewhere_lives(tmp_path: Path) -> None:
     assert lives(tmp_path, {"emit before": 1, "append after": 4}) == (0, ["appended"] * 3 + ["alive"], [])
 
 
+def test_steps_are_made_as_the_worker_makes_them_also_when_wrapped() -> None:
+    code = (
+        "from workers.bank.chaos.points import install; install('worker');"
+        "from uno_workflows.app import parts; from workers.bank.steps import charge_fee, debit;"
+        "print([parts.step_activity(step, None, None).__name__ for step in (charge_fee, debit)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "['charge_fee', 'debit']", done.stderr
+
+
 @pytest.mark.parametrize("role", ["worker", "writer"])
 def test_every_place_finds_what_it_wraps_in_the_product(role: str) -> None:
     """In a process of its own, for it stays wrapped."""
@@ -75,6 +85,7 @@ EFFECTS = {
     "Subscriptions.transaction",
     "StepStore.run_once",
     "Runs.record_end",
+    "Runs.begin_undo",
     # in the transaction of a checkpoint
     "Subscriptions.advance",
     "Runs.record_started",
@@ -92,6 +103,8 @@ EFFECTS = {
     # of operators
     "Subscriptions.pause",
     "Subscriptions.resume",
+    # of the reconciler, which finds it again at its next look
+    "Runs.reopen",
 }
 READS = {
     "EventStore.read_stream", "EventStore.read_all", "EventStore.load", "EventStore.bound", "EventStore.end",
@@ -99,6 +112,7 @@ READS = {
     "Subscriptions.check", "Subscriptions.page", "Subscriptions.position", "Subscriptions.statuses", "Runs.latest",
     "Subscriptions.standing", "Subscriptions.wants",
     "Runs.find", "Runs.count_open", "Runs.open_among", "Runs.pending", "Runs.count_late", "Runs.count_pending",
+    "Runs.over_workflow_ids", "Runs.undone",
 }  # fmt: skip
 PORTS = ("EventStore", "Subscriptions", "Runs", "StepStore", "DeliveryAudits")
 
@@ -137,31 +151,41 @@ def test_workers_crash_again_only_when_the_others_have_got_on(tmp_path: Path, mo
     crashes, clock = Crashes(1, wanted=2, folder=tmp_path), [100.0]
     monkeypatch.setattr("workers.bank.chaos.crashes.time.monotonic", lambda: clock[0])
     environment = crashes.environment("worker-1")
-    gate = Path(environment[GATE])
+    gate, other = (Path(f"{environment[GATE]}.{group}") for group in ("dispatch", "steps"))
     assert GATE not in crashes.environment("writer-1")
     crashes.pace(ended=3, slowest=20, lag=5)
     assert gate.exists()
+    assert other.exists()
     Path(environment[NOTES]).write_text('{"what": "crash", "point": "start before"}\n')
     assert crashes.ended("worker-1")
     assert not gate.exists()
+    assert other.exists()
     crashes.pace(ended=4, slowest=20, lag=5)  # the slowest subscription stands still
-    crashes.pace(ended=3, slowest=25, lag=0)  # no saga came to its end
     assert not gate.exists()
     crashes.pace(ended=4, slowest=25, lag=1)
     assert gate.exists()
-    gate.unlink()
-    crashes.pause, crashes._closed = 4.0, (100.0, 4, 25)
-    crashes.pace(ended=9, slowest=50, lag=0)
-    assert not gate.exists()
-    clock[0] += 4
-    crashes.pace(ended=9, slowest=50, lag=0)
+    with Path(environment[NOTES]).open("a") as file:
+        file.write('{"what": "crash", "point": "emit after"}\n')
+    crashes.pause = 4.0
+    assert crashes.ended("worker-1")
+    assert not other.exists()
     assert gate.exists()
+    crashes.pace(ended=5, slowest=25, lag=1)
+    assert not other.exists()  # too soon
+    clock[0] += 4
+    crashes.pace(ended=4, slowest=50, lag=0)  # no saga came to its end
+    assert not other.exists()
+    clock[0] += PATIENCE
+    crashes.pace(ended=4, slowest=50, lag=0)
+    assert other.exists()
 
 
 def test_a_process_whose_gate_is_closed_lives(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     assert lives(tmp_path, {"append before": 1}, gate=gate)[0] == 0
-    gate.touch()
+    Path(f"{gate}.dispatch").touch()
+    assert lives(tmp_path, {"append before": 1}, gate=gate)[0] == 0
+    Path(f"{gate}.steps").touch()
     assert lives(tmp_path, {"append before": 1}, gate=gate)[0] == -9
 
 

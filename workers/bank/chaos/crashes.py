@@ -16,7 +16,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
-from workers.bank.chaos.points import AIMS, GATE, NOTES, PLACES, POINTS, ROLE
+from workers.bank.chaos.points import AIMS, GATE, NOTES, PLACES, POINTS, ROLE, Group, group_of
 
 SUBSCRIPTIONS: Final = ("saga:Transfer", "projection:Balances", "projection:TransfersByState")
 FIRST: Final = (0.2, 1.0)
@@ -52,13 +52,14 @@ class Crashes:
         self.lives: Counter[str] = Counter()
         self.paths: Counter[str] = Counter()
         self.pause = 0.0
-        self._gate = folder / "crashes.allowed"
-        self._seen = (0, 0)
-        self._closed = (0.0, 0, 0)
+        self._gates = folder / "crashes.allowed"
+        self._last = ""
+        self._seen: dict[Group, int] = {"dispatch": 0, "steps": 0}
+        self._closed: dict[Group, tuple[float, int]] = {"dispatch": (0.0, -1), "steps": (0.0, -1)}
 
     def environment(self, name: str) -> Mapping[str, str]:
         """What a process has in all its lives."""
-        gate = {GATE: str(self._gate)} if role_of(name) == "worker" else {}
+        gate = {GATE: str(self._gates)} if role_of(name) == "worker" else {}
         return {ROLE: role_of(name), NOTES: str(self._notes(name)), **gate}
 
     def begins(self, name: str) -> Mapping[str, str]:
@@ -79,8 +80,9 @@ class Crashes:
         self.read(name)
         crashed = self.hits.total() > before
         if crashed and role_of(name) == "worker":
-            self._gate.unlink(missing_ok=True)
-            self._closed = (time.monotonic(), self._seen[0], self._seen[1])
+            group = group_of(_place(self._last))
+            self._gate(group).unlink(missing_ok=True)
+            self._closed[group] = (time.monotonic(), self._seen[group])
         return crashed
 
     def pace(self, *, ended: int, slowest: int, lag: int) -> None:
@@ -91,12 +93,14 @@ class Crashes:
             slowest: Where the slowest subscription stands.
             lag: How far it is behind the head of the log.
         """
-        self._seen = (ended, slowest)
-        since, ended_then, slowest_then = self._closed
-        waited = time.monotonic() - since
-        got_on = ended > ended_then and (slowest > slowest_then or not lag)
-        if waited >= self.pause and (got_on or waited >= PATIENCE):
-            self._gate.touch()
+        self._seen = {"dispatch": slowest, "steps": ended}
+        for group, (since, then) in self._closed.items():
+            waited, got_on = time.monotonic() - since, self._seen[group] > then or (group == "dispatch" and not lag)
+            if waited >= self.pause and (got_on or waited >= PATIENCE):
+                self._gate(group).touch()
+
+    def _gate(self, group: Group) -> Path:
+        return self._gates.with_name(f"{self._gates.name}.{group}")
 
     def read(self, name: str) -> None:
         """Take in what a process has noted since the last time."""
@@ -110,7 +114,8 @@ class Crashes:
         self._read[name] = self._read.get(name, 0) + len(whole)
         for line in map(json.loads, whole.splitlines()):
             if line["what"] == "crash":
-                self.hits[line["point"]] += 1
+                self._last = line["point"]
+                self.hits[self._last] += 1
             else:
                 self.paths[line["path"]] += 1
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Final
 
 from temporalio.client import Client
 
 from workers.bank.checker.findings import Finding
 
-QUERY = "WorkflowType = 'Transfer'"
+QUERY: Final = "WorkflowType = 'Transfer'"
+PATIENCE: Final = timedelta(seconds=10)
+"""For one page of the answer."""
 
 
 async def count_runs(address: str) -> Mapping[str, int]:
     """Runs that Temporal knows, by workflow id. Its visibility lags behind: a run may be missing, and none is invented.
 
     Raises:
-        RPCError: it does not answer.
+        RPCError, RuntimeError: it does not answer.
     """
     client = await Client.connect(address)
-    return Counter([each.id async for each in client.list_workflows(QUERY)])
+    return Counter([each.id async for each in client.list_workflows(QUERY, rpc_timeout=PATIENCE)])
 
 
 def each_has_one(runs: Mapping[str, int]) -> Iterator[Finding]:

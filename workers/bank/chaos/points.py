@@ -23,13 +23,15 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NoReturn, cast
 
 Side = Literal["before", "after"]
+Group = Literal["dispatch", "steps"]
 Role = Literal["worker", "writer"]
 SIDES: Final[tuple[Side, ...]] = ("before", "after")
 NOTES: Final = "CHAOS_NOTES"
 """The variable that names the file of notes."""
 ROLE: Final = "CHAOS_ROLE"
 GATE: Final = "CHAOS_GATE"
-"""The variable that names a file: while it is not there, no process dies at a point. Without the variable they always may."""
+"""The variable that names files, one for each group of points: while a group's is not there, no process dies at its points.
+Without the variable they always may."""
 AIMS: Final = "CHAOS_AIMS"
 """The variable that says where this life ends: JSON, `{"after": seconds, "at": {"start before": 3, …}}`."""
 
@@ -43,10 +45,13 @@ PLACES: Final[Mapping[str, Role]] = MappingProxyType(
         "step": "worker",
         "step with tx": "worker",
         "emit": "worker",
+        "begin undo": "worker",
         "end mark": "worker",
     }
 )
 """Every effect that has points, and which kind of process has it. Letters get theirs when the product has letters."""
+DISPATCH: Final = frozenset({"checkpoint", "start", "signal"})
+"""Places of the process that has a lease: one that dies there sends its whole window again. The others die with a few steps."""
 POINTS: Final = tuple(f"{place} {side}" for place in PLACES for side in SIDES)
 
 
@@ -73,7 +78,7 @@ class Armed:
         """Die here, if it is time to."""
         point = f"{place} {side}"
         left = self.left.get(point)
-        if left is None or time.monotonic() < self.hot or (self.gate and not os.path.exists(self.gate)):
+        if left is None or time.monotonic() < self.hot or (self.gate and not os.path.exists(f"{self.gate}.{group_of(place)}")):
             return
         self.left[point] = left - 1
         if left <= 1:
@@ -82,6 +87,11 @@ class Armed:
 
 
 ARMED: Final = Armed()
+
+
+def group_of(place: str) -> Group:
+    """Which points share a gate."""
+    return "dispatch" if place in DISPATCH else "steps"
 
 
 def install(role: Role) -> None:
@@ -174,6 +184,10 @@ def _signal() -> None:
     _call("signal", "uno_workflows.dispatch.temporal", "SagaClient", "signal")
 
 
+def _begin_undo() -> None:
+    _call("begin undo", "uno_workflows.storage.runs", "PostgresRuns", "begin_undo")
+
+
 def _end_mark() -> None:
     _call("end mark", "uno_workflows.storage.runs", "PostgresRuns", "record_end")
 
@@ -183,7 +197,7 @@ def _step() -> None:
     parts = importlib.import_module("uno_workflows.app.parts")
     make = parts.step_activity
 
-    def made(step: Any, steps: Any) -> Any:
+    def made(step: Any, *ports: Any) -> Any:
         if not step.transactional:
             whole = step.function
 
@@ -195,7 +209,7 @@ def _step() -> None:
                 return result
 
             step.function = crossed
-        return make(step, steps)
+        return make(step, *ports)
 
     cast("Any", parts).step_activity = made
 
@@ -272,6 +286,7 @@ _TARGETS: Final[Mapping[str, Callable[[], None]]] = MappingProxyType(
         "step": _step,
         "step with tx": _step_with_tx,
         "emit": _emit,
+        "begin undo": _begin_undo,
         "end mark": _end_mark,
     }
 )

@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from temporalio.service import RPCError
+
+from workers.bank.chaos.executions import count_runs, each_has_one
 from workers.bank.chaos.servers import OUTAGES
 from workers.bank.chaos.system import STEPS, System
 from workers.bank.checker import check
@@ -20,6 +23,8 @@ GLANCE: Final = 0.25
 """Seconds between two looks at how far it is."""
 CHECK: Final = 2.0
 """Seconds between two checks of everything that must hold at any moment, at least."""
+COUNT: Final = 5.0
+"""Seconds between two counts of the runs in Temporal."""
 SHARE: Final = 4
 """How many times as long as a check took the next one waits: each reads the whole log, and the machine has other things to do."""
 GLIMPSE: Final = """
@@ -121,6 +126,13 @@ class Watch:
                 await self.check(settled=False)
             took = time.monotonic() - began
 
+    async def count_runs_all_along(self) -> None:
+        """Ask Temporal now and then how many runs each transfer had, until cancelled."""
+        while True:
+            await asyncio.sleep(COUNT)
+            with suppress(RPCError, RuntimeError):  # it is away, or does not answer
+                self.report(*each_has_one(await count_runs(self._system.servers.temporal.address)))
+
     async def check(self, *, settled: bool) -> None:
         """Check once.
 
@@ -160,7 +172,8 @@ async def watching(system: System) -> AsyncIterator[Watch]:
     """Watch until the block ends."""
     watch = Watch(system)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(watch.follow()), group.create_task(watch.check_all_along())]
+        work = (watch.follow(), watch.check_all_along(), watch.count_runs_all_along())
+        tasks = [group.create_task(each) for each in work]
         try:
             yield watch
         finally:
