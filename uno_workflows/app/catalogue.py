@@ -12,8 +12,10 @@ from typing import Any
 from uno_workflows.app.importing import with_submodules
 from uno_workflows.app.instances import Instances, activity_name
 from uno_workflows.events.base import Event
-from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.border import unwrapped, user_code
+from uno_workflows.events.errors import ConfigurationError, DeclarationError, UnoError
 from uno_workflows.events.registry import EventRegistry
+from uno_workflows.events.telling import spelt
 from uno_workflows.projections.projection import Projection
 from uno_workflows.sagas.envelope import FRAMEWORK_STEPS
 from uno_workflows.sagas.saga import Saga
@@ -73,8 +75,16 @@ def discover(modules: Iterable[str | ModuleType]) -> Catalogue:
     for name in modules:
         for module in with_submodules(name):
             found.modules.append(module)
-            for value in list(vars(module).values()):
-                _collect(found, value)
+            for attribute, value in list(vars(module).items()):
+                try:
+                    with user_code(f"{module.__name__}.{attribute}"):
+                        _collect(found, value)
+                except UnoError:
+                    raise
+                except Exception as err:  # an object that does not bear to be looked at
+                    raise ConfigurationError(
+                        [f"{module.__name__}.{attribute} cannot be looked at: {spelt(unwrapped(err))}"]
+                    ) from err
     for name, activity in found.instances.activities():
         _add(found.activities, name, activity, "activity")
     found.missed += found.instances.missed({module.__name__ for module in found.modules})

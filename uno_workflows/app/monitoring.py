@@ -69,6 +69,11 @@ class Monitoring:
         if self.health is not None:
             self.health.add_loop(name, still)
 
+    def expect(self, name: str, part: asyncio.Future[Any]) -> None:
+        """Watch a part that lasts as long as the worker."""
+        if self.health is not None:
+            self.health.expect(name, part.done)
+
     def die(self, error: BaseException) -> None:
         """Say that a part has died, and with it the worker, which stops the others first."""
         if self.health is not None:

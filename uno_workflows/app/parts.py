@@ -11,7 +11,9 @@ from typing import Any
 
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
+from uno_workflows.app.guarded import Border
 from uno_workflows.app.guarding import SagaGuard
+from uno_workflows.app.problem_notes import StepProblems
 from uno_workflows.app.process import WorkerProcess
 from uno_workflows.app.profiles import Profile
 from uno_workflows.app.sandbox import workflow_runner
@@ -23,8 +25,9 @@ from uno_workflows.dispatch.hosting import PumpHost, keep_subscriptions
 from uno_workflows.dispatch.missed import MissedEvents
 from uno_workflows.dispatch.reconciler import Reconciler
 from uno_workflows.dispatch.search_attributes import ensure_search_attributes
+from uno_workflows.dispatch.signing import Signing
 from uno_workflows.dispatch.subscription import SubscriptionWorkflow
-from uno_workflows.dispatch.temporal import SagaClient
+from uno_workflows.dispatch.temporal import SagaClient, namespace_id_of
 from uno_workflows.events.protocols import Tail
 from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
@@ -52,16 +55,23 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
             *catalogue.activities.values(),
         ],
         activity_executor=threads,
-        interceptors=[*worker_interceptors(), SagaGuard(), StepTimes(profile.step_heartbeat), *process.seen.interceptors],
-        workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox),
+        interceptors=[
+            *worker_interceptors(),
+            SagaGuard(),
+            StepTimes(profile.step_heartbeat),
+            *process.seen.interceptors,
+            StepProblems(frozenset(catalogue.sagas), process.notes),
+            Border(),
+        ],
+        workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox, failures=process.failures),
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         max_concurrent_activities=settings.steps,
         graceful_shutdown_timeout=settings.grace,
         **_times(profile),
     )
     try:
-        async with running_worker(worker, process.stop, before=process.starts.end) as running:
-            yield [running]
+        async with running_worker(worker, process.stop, before=process.starts.end, watch=process.seen.expect) as running:
+            yield running
     finally:
         if threads is not None:
             threads.shutdown(wait=False)  # the worker has waited for what ran in them
@@ -82,6 +92,7 @@ async def dispatch_part(process: WorkerProcess) -> AsyncIterator[Watched]:
         searchable=searchable,
         task_timeout=process.profile.workflow_task,
         eager=process.starts,
+        namespace_id=await namespace_id_of(process.client),
     )
     consumers = [_dispatcher(process, saga, temporal) for saga in process.catalogue.sagas.values()]
     async with process.store.tail() as tail, _pumps(process, "dispatch", tail, consumers) as running:
@@ -157,7 +168,8 @@ async def _pumps(process: WorkerProcess, part: str, tail: Tail, consumers: Seque
         identity=owner,
         workflows=[SubscriptionWorkflow],
         activities=[host.pump],
-        workflow_runner=workflow_runner(Catalogue(), sandbox=settings.sandbox),
+        interceptors=[Border()],
+        workflow_runner=workflow_runner(Catalogue(), sandbox=settings.sandbox, failures=process.failures),
         max_concurrent_activities=max(len(consumers), 1),
         graceful_shutdown_timeout=settings.grace,
         **_times(profile),
@@ -172,11 +184,14 @@ async def _pumps(process: WorkerProcess, part: str, tail: Tail, consumers: Seque
         outages=process.outages,
     )
     keeping = asyncio.create_task(keeper, name=f"subscriptions of {queue}")
+    signs = Signing(host, process.store.signs, owner=owner, heartbeat=profile.pump_heartbeat, outages=process.outages)
+    signing = asyncio.create_task(signs.run(), name=f"signs of life of {queue}")
     try:
-        async with running_worker(worker, process.stop) as running:
-            yield [running, keeping]
+        async with running_worker(worker, process.stop, watch=process.seen.expect) as running:
+            yield [*running, keeping, signing]
     finally:
-        await cancel([keeping])
+        await cancel([keeping, signing])
+        await signs.leave(pumps)
 
 
 def _times(profile: Profile) -> dict[str, Any]:

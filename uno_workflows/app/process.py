@@ -9,7 +9,9 @@ from temporalio.client import Client
 
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.monitoring import Monitoring
+from uno_workflows.app.problem_notes import ProblemNotes
 from uno_workflows.app.profiles import PROFILES, Profile
+from uno_workflows.app.task_failures import TaskFailures
 from uno_workflows.config import Settings
 from uno_workflows.dispatch.eager import EagerStarts
 from uno_workflows.events.protocols import Measures
@@ -29,6 +31,8 @@ class WorkerProcess:
         stop: Set when it was told to stop.
         outages: Where its parts say that a server does not answer, so that it is told once.
         seen: What tells of it.
+        failures: What is known of workflow tasks that fail.
+        notes: Where it is written down what keeps runs from going on.
         starts: Those by which its dispatch gives tasks to its worker of sagas.
     """
 
@@ -40,6 +44,8 @@ class WorkerProcess:
     stop: asyncio.Event
     outages: Outages
     seen: Monitoring
+    failures: TaskFailures
+    notes: ProblemNotes
     starts: EagerStarts = field(default_factory=EagerStarts)
 
     @property

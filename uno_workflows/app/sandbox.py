@@ -10,25 +10,30 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 from uno_workflows.app.catalogue import Catalogue
+from uno_workflows.app.guarded import GuardedRunner, GuardedSandbox
+from uno_workflows.app.task_failures import TaskFailures
 from uno_workflows.events.base import Event
 from uno_workflows.projections.projection import Projection
 from uno_workflows.sagas.saga import Saga
 from uno_workflows.sagas.steps import Step
 
 
-def workflow_runner(catalogue: Catalogue, *, sandbox: bool) -> WorkflowRunner:
+def workflow_runner(catalogue: Catalogue, *, sandbox: bool, failures: TaskFailures | None = None) -> WorkflowRunner:
     """What runs the app's workflows.
 
     Args:
         sandbox: False for none at all.
+        failures: Told of workflow tasks that fail.
     """
+    failures = failures or TaskFailures()
     if not sandbox:
-        return UnsandboxedWorkflowRunner()
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*passed_through(catalogue)))
+        return GuardedRunner(failures)
+    passed = SandboxRestrictions.default.with_passthrough_modules(*passed_through(catalogue))
+    return GuardedSandbox(restrictions=passed, failures=failures)
 
 
 def passed_through(catalogue: Catalogue) -> set[str]:

@@ -20,6 +20,7 @@ from temporalio.worker import Interceptor, Worker, WorkflowInboundInterceptor, W
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import short
 from uno_workflows.app.importing import where
+from uno_workflows.events.border import UserCodeExit, user_code
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.sagas.calls import HEARTBEAT_FUNCTION
 
@@ -52,8 +53,9 @@ def make_worker(catalogue: Catalogue, client: Client, **options: Any) -> Worker:
         ConfigurationError: it refuses what a module does when it is loaded, or declares.
     """
     try:
-        return Worker(client, build_id=build_id(catalogue.modules), **options)
-    except (RuntimeError, ValueError, TypeError) as err:
+        with user_code("a module"):
+            return Worker(client, build_id=build_id(catalogue.modules), **options)
+    except (RuntimeError, ValueError, TypeError, UserCodeExit) as err:
         name = str(err).removeprefix("Failed validating workflow ")
         workflow = catalogue.sagas.get(name) or catalogue.workflows.get(name)
         if workflow is None or (cause := err.__cause__) is None:
@@ -97,29 +99,61 @@ class StepTimes(Interceptor):
 
 @asynccontextmanager
 async def running_worker(
-    worker: Worker, stop: asyncio.Event, *, before: Callable[[], Awaitable[None]] | None = None
-) -> AsyncIterator[asyncio.Future[None]]:
-    """A Temporal Worker at work; the future ends with its error if it dies.
+    worker: Worker,
+    stop: asyncio.Event,
+    *,
+    before: Callable[[], Awaitable[None]] | None = None,
+    watch: Callable[[str, asyncio.Future[Any]], None] = lambda *_: None,
+) -> AsyncIterator[Sequence[asyncio.Future[Any]]]:
+    """A Temporal Worker at work, and the tasks by which it polls: one that ends before the stop has died.
 
     It begins to stop as soon as `stop` is set: all parts stop side by side, within one grace and not one after the other.
 
     Args:
         before: What must be over before it stops.
+        watch: Told of each, with its name.
     """
+    pollers = _Pollers(worker)
     running = asyncio.create_task(_run(worker), name=f"worker of {worker.task_queue}")
-    stopping = asyncio.create_task(_stop(worker, stop, before), name=f"stop of {worker.task_queue}")
+    stopping = asyncio.create_task(_stop(worker, running, stop, before), name=f"stop of {worker.task_queue}")
     try:
         while not (worker.is_running or running.done()):  # noqa: ASYNC110 (the SDK sets no event when it begins to poll)
             await asyncio.sleep(LOOK_SECONDS)
         if running.done():
             running.result()
-        yield running
+        parts = [running, *pollers.tasks]
+        for part in parts:
+            watch(part.get_name(), part)
+        yield parts
     finally:
         if not stop.is_set():  # another part died
             await cancel([stopping])
-            if not running.done():
-                await worker.shutdown()
+            await _shut_down(worker, running)
         await asyncio.wait([stopping, running])
+
+
+class _Pollers:
+    """The tasks by which a Worker takes its work from the server.
+
+    The SDK waits for the first that raises. One that was cancelled, by user code that cancels whatever task it finds, it does not
+    miss: the Worker runs on, and takes nothing any more. It has no sign of it to offer, hence the look at its parts.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self.tasks: list[asyncio.Task[Any]] = []
+        for what in ("workflow", "activity"):
+            part = getattr(worker, f"_{what}_worker", None)
+            if part is not None:
+                part.run = self._named(part.run, f"polls of {worker.task_queue} for {what} tasks")
+
+    def _named(self, run: Callable[[], Awaitable[None]], name: str) -> Callable[[], Awaitable[None]]:
+        async def polling() -> None:
+            if (task := asyncio.current_task()) is not None:
+                task.set_name(name)
+                self.tasks.append(task)
+            await run()
+
+        return polling
 
 
 async def _run(worker: Worker) -> None:
@@ -129,13 +163,24 @@ async def _run(worker: Worker) -> None:
         raise UnoError(f"the worker of task queue {worker.task_queue!r} died: {short(err)}") from err
 
 
-async def _stop(worker: Worker, stop: asyncio.Event, before: Callable[[], Awaitable[None]] | None) -> None:
+async def _stop(
+    worker: Worker, running: asyncio.Task[None], stop: asyncio.Event, before: Callable[[], Awaitable[None]] | None
+) -> None:
     await stop.wait()
     try:
         if before is not None:
             await before()
     finally:
-        await worker.shutdown()
+        await _shut_down(worker, running)
+
+
+async def _shut_down(worker: Worker, running: asyncio.Task[None]) -> None:
+    """The SDK's own shutdown waits for ever for a Worker that has died of a poller that was cancelled."""
+    shutting = asyncio.create_task(worker.shutdown(), name=f"shutdown of {worker.task_queue}")
+    try:
+        await asyncio.wait([shutting, running], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        shutting.cancel()
 
 
 async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

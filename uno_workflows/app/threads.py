@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from datetime import timedelta
 from typing import Any, Final
 
+from uno_workflows.app.steady import run_steadily
 from uno_workflows.app.watchdog import watched
 from uno_workflows.observability.logs import get_logger
 
@@ -65,7 +66,7 @@ async def in_thread(
     def run() -> None:
         error: BaseException | None = None
         try:
-            asyncio.run(live())
+            run_steadily(live)
         except BaseException as err:
             error = err
         with suppress(RuntimeError):  # left behind, and the caller's loop is closed

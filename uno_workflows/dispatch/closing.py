@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from temporalio.client import WorkflowExecutionStatus
 
 from uno_workflows.events.protocols import Runs
 from uno_workflows.events.runs import RunKey
 from uno_workflows.observability.logs import get_logger
+
+UNKNOWN: Final = "Temporal does not know it any more: it was deleted there, or closed and forgotten"
 
 log = get_logger("uno_workflows.dispatch")
 
@@ -26,8 +28,7 @@ async def record_closed_run(
     """
     if status is WorkflowExecutionStatus.RUNNING:
         return False
-    word = status.name.lower() if status is not None else "unknown"
-    reason = f"closed by the server: {word}"
+    reason = UNKNOWN if status is None else f"closed by the server: {status.name.lower()}"
     await runs.record_end(key, "terminated", reason=reason, workflow_id=workflow_id)
     run = {"saga": key.saga, "saga_key": key.key, "tenant": key.tenant or None}
     log.warning("saga_terminated", **{**fields, **run}, workflow_id=workflow_id, reason=reason)

@@ -36,8 +36,13 @@ Outcome = Literal["started", "signalled", "pending", "late", "repeated"]
 class RunLost(UnoError):
     """Temporal does not know a run that the table of runs calls open."""
 
-    def __init__(self, workflow_id: str) -> None:
-        super().__init__(f"Temporal does not know the open run {workflow_id}: was its namespace lost or restored?")
+    def __init__(self, workflow_id: str, *, namespace: str) -> None:
+        resume = f"`uno subscriptions resume {subscription_name(workflow_id.partition('/')[0])}`"
+        super().__init__(
+            f"Temporal does not know the open run {workflow_id} in namespace {namespace}. If it was deleted there: the worker "
+            f"closes its row within minutes; once `uno sagas list` shows it as terminated, {resume}: the event is kept as late. "
+            f"If the namespace is another one, was lost or restored: set TEMPORAL_NAMESPACE or restore it, then {resume}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +122,20 @@ class Feeder:
 
     async def _start(self, event: StoredEvent, key: RunKey) -> None:
         declared = Declared(deadline=self._saga.deadline, handles=frozenset(self._saga.handlers))
-        envelope, run_id = self._envelope(event, key, declared), None
+        envelope, begun = self._envelope(event, key, declared), None
         made = workflow_id(key.saga, key.key, tenant=key.tenant)
         if former := former_workflow_id(key.saga, key.key, tenant=key.tenant):
             # an earlier version may have started it, and died before its row was written
-            run_id = await self._temporal.started_as(former, event)
-        if former and run_id is not None:
+            begun = await self._temporal.started_as(former, event)
+        if former and begun is not None:
             made = former
         else:
-            run_id = await self._temporal.start(key.saga, made, envelope, event=event)
+            begun = await self._temporal.start(key.saga, made, envelope, event=event)
         run = KnownRun(made, event.id, over=False)
         self._remember(key, run)
-        self.started.append(Started(key, made, event.id, event.position, run_id))
-        log.debug("saga_started", **_fields(event, key), run_id=run_id, correlation_id=envelope.correlation_id)
+        started = Started(key, made, event.id, event.position, begun.run_id, begun.at, self._temporal.namespace_id)
+        self.started.append(started)
+        log.debug("saga_started", **_fields(event, key), run_id=begun.run_id, correlation_id=envelope.correlation_id)
         await self._deliver_pending(run, key)
 
     async def _deliver_pending(self, run: KnownRun, key: RunKey) -> None:
@@ -155,7 +161,7 @@ class Feeder:
         if row is not None and row.state not in FINAL_STATES:
             status = await self._temporal.status(run.workflow_id)
             if status is None:
-                raise RunLost(run.workflow_id)
+                raise RunLost(run.workflow_id, namespace=self._temporal.namespace)
             fields = _fields(event, key)
             if not await record_closed_run(self._runs, row.key, status, workflow_id=run.workflow_id, **fields):
                 raise TemporalUnavailable(f"{run.workflow_id} was closed and reset just now; the event is sent again")

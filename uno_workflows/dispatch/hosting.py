@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
 from uno_workflows.dispatch.subscription import PUMP, PumpTimes, SubscriptionInput, SubscriptionWorkflow
-from uno_workflows.events.errors import LostLease, TemporalUnavailable
+from uno_workflows.events.errors import LostLease, TemporalUnavailable, UnoError
 from uno_workflows.events.retry import jittered
 from uno_workflows.events.subscriptions import Unfit
 from uno_workflows.observability.logs import get_logger
@@ -55,6 +55,8 @@ class PumpHost:
         self._terms: dict[str, int | None] = {}  # of the last lease that was ours
         self._unfit: dict[str, Unfit] = {}  # where our code stopped that does not handle all that is wanted
         self._stops: dict[str, int] = {}  # how often it was offered to us there
+        self.at_work: set[str] = set()
+        """The subscriptions that it lends a pump to now."""
 
     @activity.defn(name=PUMP)
     async def pump(self, subscription: SubscriptionInput) -> PumpTimes:
@@ -75,6 +77,7 @@ class PumpHost:
             return self._times
         if task := asyncio.current_task():
             task.set_name(subscription.name)  # whoever finds its event loop blocked reads this name
+        self.at_work.add(subscription.name)
         try:
             pump, last_term = make(), self._terms.get(subscription.name)
             with outside_spans():
@@ -92,9 +95,16 @@ class PumpHost:
             raise _quietly(str(err), timedelta(seconds=1)) from err
         except asyncio.CancelledError as err:
             if (lost := _lost_by_cancel()) is None:
-                raise
+                if activity.is_cancelled() or task is None:
+                    raise
+                task.uncancel()
+                with suppress(UnoError):  # of Postgres, or another has it: the next lease meets it again
+                    await pump.halt("its handler cancelled the task of its own pump, which no code of yours owns")
+                raise _quietly("a handler cancelled it", timedelta(seconds=1)) from err
             self._tell_lost(subscription.name, lost)
             raise _quietly(lost, timedelta(milliseconds=1)) from err
+        finally:
+            self.at_work.discard(subscription.name)
         if (unfit := pump.unfit) is not None and not self._leaving.is_set():
             raise _quietly(f"another version of the code must go on: {unfit.reason}", self._unfit_delay(subscription.name, unfit))
         self._unfit.pop(subscription.name, None)

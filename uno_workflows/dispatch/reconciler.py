@@ -1,7 +1,8 @@
-"""Finds where the table of runs and Temporal differ: runs that the server closed, and runs that a reset opened again.
+"""Finds where the table of runs and Temporal differ: runs that were closed, deleted, or opened again by a reset.
 
 One that was terminated, timed out or went over a limit could not write its closing mark; one that was reset after its end runs
-again, while its row says that it is over.
+again, while its row says that it is over. That a run is unknown is believed only of the namespace in which it was started
+(ADR 0034), by two answers, of which the second comes after the namespace was asked who it is; an outage is no answer.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from uno_workflows.dispatch.temporal import SagaClient
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.protocols import Runs
 from uno_workflows.events.retry import jittered
+from uno_workflows.events.runs import RunKey
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.outages import Outages
 
@@ -37,6 +39,8 @@ class Reconciler:
         self._temporal, self._runs, self.saga = temporal, runs, saga
         self._outage = (outages or Outages()).part(f"reconciler of {saga}")
         self._since = self._reset_since = datetime.fromtimestamp(0, UTC)  # the first look: as far as Temporal remembers
+        self._verified = ""  # the workflow id up to which open rows were looked up
+        self._suspects: dict[str, RunKey] = {}  # unknown at the last look
 
     async def run(self) -> None:
         """Look until cancelled; outages are waited out."""
@@ -45,14 +49,33 @@ class Reconciler:
                 await self.look()
                 await self.look_for_resets()
                 self._outage.over()
-                pause = INTERVAL.total_seconds()
+                pause = (AGAIN if self._suspects else INTERVAL).total_seconds()
             except (RPCError, UnoError) as err:
                 self._outage.met(err, server="temporal" if isinstance(err, RPCError) else None)
                 pause = jittered(AGAIN.total_seconds())
             await asyncio.sleep(pause)
 
     async def look(self) -> int:
-        """One look; returns how many runs were found closed by the server."""
+        """One look; returns how many rows it closed."""
+        return await self._closed() + await self._forgotten()
+
+    async def _forgotten(self) -> int:
+        """Look the next open rows up in Temporal, and those again that it did not know."""
+        namespace_id = self._temporal.namespace_id
+        if namespace_id is None:
+            return 0  # it could be any
+        suspects, self._suspects, found = self._suspects, {}, 0
+        for workflow_id, key in suspects.items():
+            if await self._temporal.status(workflow_id) is None and await self._temporal.confirm_namespace():
+                found += await record_closed_run(self._runs, key, None, workflow_id=workflow_id)
+        rows = await self._runs.open_since(self.saga, namespace_id=namespace_id, after=self._verified, limit=BATCH)
+        for key, workflow_id in rows:
+            if await self._temporal.status(workflow_id) is None:
+                self._suspects[workflow_id] = key
+        self._verified = rows[-1][1] if len(rows) == BATCH else ""
+        return found
+
+    async def _closed(self) -> int:
         began, found, batch = datetime.now(UTC), 0, list[str]()
         query = (
             f"WorkflowType = '{self.saga}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed', 'Canceled')"

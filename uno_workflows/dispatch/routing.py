@@ -7,8 +7,9 @@ from typing import Any
 
 import pydantic_core
 
+from uno_workflows.events.border import unwrapped, user_code
 from uno_workflows.events.encoding import decode, encode
-from uno_workflows.events.errors import InvalidKey, UndecodableEvent
+from uno_workflows.events.errors import InvalidKey, UndecodableEvent, UnoError
 from uno_workflows.events.names import workflow_id
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import RunKey
@@ -26,10 +27,12 @@ def run_keys(saga: SagaDefinition, event: StoredEvent) -> list[RunKey]:
         UndecodableEvent: the event cannot be read; it was not written by `append`.
     """
     rule = saga.keys[event.type]
-    if isinstance(rule, str):
-        keys: Sequence[str] = [_field(saga, event, rule)]
-    else:
-        keys = _called(saga, event, rule)
+    try:
+        keys: Sequence[str] = [_field(saga, event, rule)] if isinstance(rule, str) else _called(saga, event, rule)
+    except UnoError:
+        raise
+    except Exception as err:  # the user's code: its bug halts the subscription with a name, and does not kill the pump
+        raise InvalidKey(saga.name, f"the key of {event.type} cannot be had: {spelt(err)}") from err
     for key in keys:
         workflow_id(saga.name, key, tenant=event.tenant)  # refused here, with the reason, and not by the server
     return [RunKey(saga.name, event.tenant, key) for key in dict.fromkeys(keys)]
@@ -38,13 +41,14 @@ def run_keys(saga: SagaDefinition, event: StoredEvent) -> list[RunKey]:
 def _called(saga: SagaDefinition, event: StoredEvent, rule: Callable[[Any], str | Sequence[str]]) -> list[str]:
     decoded = decode(saga.events[event.type], event.payload, schema_version=event.schema_version)
     try:
-        found = rule(decoded)
-        keys: list[Any] = [found] if isinstance(found, str) else list(found)
-    except Exception as err:  # the user's code: its bug halts the subscription with a name, and does not kill the pump
-        raise InvalidKey(saga.name, f"the key function of {event.type} failed: {spelt(err)}") from err
+        with user_code(f"the key function of {event.type}"):
+            found = rule(decoded)
+            keys: list[Any] = [found] if isinstance(found, str) else list(found)
+    except Exception as err:
+        raise InvalidKey(saga.name, f"the key function of {event.type} failed: {spelt(unwrapped(err))}") from err
     for wrong in (key for key in keys if not isinstance(key, str)):
         raise InvalidKey(saga.name, f"the key function of {event.type} returned {type_name(wrong)}; a key is a string")
-    return keys
+    return [str.__str__(key) for key in keys]  # a subclass has methods of its own
 
 
 def _field(saga: SagaDefinition, event: StoredEvent, field: str) -> str:
@@ -54,7 +58,8 @@ def _field(saga: SagaDefinition, event: StoredEvent, field: str) -> str:
         raise UndecodableEvent(event.type, position=event.position, reason=str(err)) from err
     if isinstance(found, dict) and field not in found and _has_default(saga, event, field):
         decoded = decode(saga.events[event.type], event.payload, schema_version=event.schema_version)
-        found = pydantic_core.from_json(encode(decoded))  # as an event that is made today would be stored
+        with user_code(f"the class {type(decoded).__qualname__}"):
+            found = pydantic_core.from_json(encode(decoded))  # as an event that is made today would be stored
     value: Any = found.get(field) if isinstance(found, dict) else None
     if value is None or isinstance(value, (dict, list, float)):
         raise InvalidKey(saga.name, f"field {field!r} of {event.type} is {'missing or null' if value is None else 'no key'}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import pydantic_core
 from temporalio.api.common.v1 import Payload
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import RawValue, SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -22,10 +25,12 @@ from uno_workflows.events.limits import CORRELATION, SUMMARY
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.text import labelled
 from uno_workflows.sagas.driver import CORRELATION_ATTRIBUTE, STATE_ATTRIBUTE
-from uno_workflows.sagas.envelope import INLINE_BYTES, SIGNAL, Declared
+from uno_workflows.sagas.envelope import INLINE_BYTES, SIGNAL, Declared, subscription_name
 
 START_EVENT: Final = "uno_start_event"
 """The memo that tells which event started a run."""
+SIGNAL_LIMIT: Final = "exceeded workflow execution limit for signal events"
+"""What the server says of one signal too many; its status is that of many other refusals."""
 REFUSED: Final = frozenset({RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE})
 """Statuses that another attempt would meet again. Everything else is waited out: an endless halt for a rate limit, an
 expired certificate or a missing permission would be worse than a warning that repeats."""
@@ -41,6 +46,19 @@ class Envelope:
     correlation_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that Temporal has.
+
+    Attributes:
+        run_id: Its id there, if known.
+        at: When it was started.
+    """
+
+    run_id: str | None
+    at: datetime
+
+
 class DeliveryRefused(UnoError):
     """Temporal refuses a start or signal for good."""
 
@@ -54,6 +72,7 @@ class SagaClient:
         searchable: Whether `UnoState` and `UnoCorrelation` are registered in this namespace.
         task_timeout: After how long a workflow task of a run counts as lost with its worker; `None` is Temporal's own, 10 s.
         eager: Which starts may ask for their first task.
+        namespace_id: Temporal's id of this namespace; `None` where it may not be asked for.
     """
 
     client: Client
@@ -61,14 +80,21 @@ class SagaClient:
     searchable: bool
     task_timeout: timedelta | None = None
     eager: EagerStarts = field(default_factory=EagerStarts)
+    namespace_id: str | None = None
 
-    async def start(self, saga: str, workflow_id: str, envelope: Envelope, *, event: StoredEvent) -> str | None:
-        """Start a run and return the id Temporal gave it; one that this event started before is left alone.
+    @property
+    def namespace(self) -> str:
+        """The name of its namespace."""
+        return self.client.namespace
+
+    async def start(self, saga: str, workflow_id: str, envelope: Envelope, *, event: StoredEvent) -> Begun:
+        """Start a run; one that this event started before is left alone.
 
         Raises:
             TemporalUnavailable: it may work later.
             DeliveryRefused: it never will, for instance because the id belongs to a run of another app or store.
         """
+        at = datetime.now(UTC)
         try:
             with self.eager.one() as may_ask:
                 handle = await self.client.start_workflow(
@@ -86,10 +112,10 @@ class SagaClient:
         except WorkflowAlreadyStartedError:
             return await self._started_before(workflow_id, event)
         except RPCError as err:
-            raise _translated(err, f"start of {workflow_id}") from err
-        return handle.first_execution_run_id
+            raise self._translated(err, f"start of {workflow_id}") from err
+        return Begun(handle.first_execution_run_id, at)
 
-    async def _started_before(self, workflow_id: str, event: StoredEvent) -> str:
+    async def _started_before(self, workflow_id: str, event: StoredEvent) -> Begun:
         """Make sure that a run is ours: between a start and its row in the table of runs, a dispatcher may have died."""
         try:
             run = await self.client.get_workflow_handle(workflow_id).describe()
@@ -98,12 +124,13 @@ class SagaClient:
         if await run.memo_value(START_EVENT, None) != str(event.id):
             raise DeliveryRefused(
                 f"{workflow_id} is taken in namespace {self.client.namespace} by a run that another event started: of another "
-                "app or store, by hand, or before the store was made anew. Give each its own namespace, or saga name"
+                "app or store (give each its own namespace, or saga name), by hand, or before the store was made anew. "
+                f"{self._free(workflow_id)}"
             )
-        return run.run_id
+        return Begun(run.run_id, run.start_time)
 
-    async def started_as(self, workflow_id: str, event: StoredEvent) -> str | None:
-        """The id of the run that this event started under another workflow id; `None` if it started none.
+    async def started_as(self, workflow_id: str, event: StoredEvent) -> Begun | None:
+        """The run that this event started under another workflow id; `None` if it started none.
 
         Raises:
             TemporalUnavailable: it may work later.
@@ -114,7 +141,7 @@ class SagaClient:
             if err.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):  # or no id for this server
                 return None
             raise TemporalUnavailable(f"description of {workflow_id}: {err.status.name}: {err.message}") from err
-        return run.run_id if await run.memo_value(START_EVENT, None) == str(event.id) else None
+        return Begun(run.run_id, run.start_time) if await run.memo_value(START_EVENT, None) == str(event.id) else None
 
     async def signal(self, workflow_id: str, envelope: Envelope) -> bool:
         """Send an event to a run; False if Temporal has no open run of that id.
@@ -126,9 +153,15 @@ class SagaClient:
         try:
             await self.client.get_workflow_handle(workflow_id).signal(SIGNAL, envelope.value)
         except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND:
+            if _is_unknown(err):
                 return False
-            raise _translated(err, f"signal to {workflow_id}") from err
+            if SIGNAL_LIMIT in err.message:
+                raise DeliveryRefused(
+                    f"{workflow_id} has had as many events as Temporal takes for one run ({err.message}). End it: "
+                    f"`{self._command('cancel', workflow_id)}` has it undo what it did; `terminate` in its place undoes nothing. "
+                    f"Then {self._resume(workflow_id)}; this event and later ones are kept as late"
+                ) from err
+            raise self._translated(err, f"signal to {workflow_id}") from err
         return True
 
     async def status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
@@ -140,9 +173,37 @@ class SagaClient:
         try:
             return (await self.client.get_workflow_handle(workflow_id).describe()).status
         except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND:
+            if _is_unknown(err):
                 return None
-            raise _translated(err, f"description of {workflow_id}") from err
+            raise self._translated(err, f"description of {workflow_id}") from err
+
+    async def confirm_namespace(self) -> bool:
+        """Whether Temporal answers for the very namespace that `namespace_id` is of.
+
+        Raises:
+            TemporalUnavailable: it may work later.
+        """
+        return self.namespace_id is not None and await namespace_id_of(self.client) == self.namespace_id
+
+    def _translated(self, error: RPCError, what: str) -> UnoError:
+        if error.status in REFUSED or any(words in error.message for words in TOO_LONG):
+            return DeliveryRefused(f"Temporal refuses the {what}: {error.message}")
+        return TemporalUnavailable(f"{what}: {error.status.name}: {error.message}")
+
+    def _free(self, workflow_id: str) -> str:
+        terminate, delete, describe = (self._command(word, workflow_id) for word in ("terminate", "delete", "describe"))
+        return (
+            f"If nothing needs that run: `{terminate}` if it is open, then `{delete}` (answer y), wait until `{describe}` "
+            f"does not find it (up to a minute), and {self._resume(workflow_id)}"
+        )
+
+    def _command(self, word: str, workflow_id: str) -> str:
+        return (
+            f"temporal workflow {word} --namespace {shlex.quote(self.client.namespace)} --workflow-id {shlex.quote(workflow_id)}"
+        )
+
+    def _resume(self, workflow_id: str) -> str:
+        return f"`uno subscriptions resume {subscription_name(workflow_id.partition('/')[0])}`"
 
     async def open_run(self, workflow_id: str) -> str | None:
         """The id of the run that Temporal has open, or `None`.
@@ -153,9 +214,9 @@ class SagaClient:
         try:
             found = await self.client.get_workflow_handle(workflow_id).describe()
         except RPCError as err:
-            if err.status is RPCStatusCode.NOT_FOUND:
+            if _is_unknown(err):
                 return None
-            raise _translated(err, f"description of {workflow_id}") from err
+            raise self._translated(err, f"description of {workflow_id}") from err
         return found.run_id if found.status is WorkflowExecutionStatus.RUNNING else None
 
     def _attributes(self, correlation_id: str) -> TypedSearchAttributes | None:
@@ -217,7 +278,25 @@ def _principal(principal: Principal) -> dict[str, str]:
     return {"id": principal.id, "kind": principal.kind}
 
 
-def _translated(error: RPCError, what: str) -> UnoError:
-    if error.status in REFUSED or any(words in error.message for words in TOO_LONG):
-        return DeliveryRefused(f"Temporal refuses the {what}: {error.message}")
-    return TemporalUnavailable(f"{what}: {error.status.name}: {error.message}")
+async def namespace_id_of(client: Client) -> str | None:
+    """Temporal's own id of a client's namespace, which one that is made anew under the same name does not have.
+
+    `None` where it may not be asked for.
+
+    Raises:
+        TemporalUnavailable: it may work later.
+    """
+    try:
+        answer = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    except RPCError as err:
+        if err.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED):
+            return None
+        raise TemporalUnavailable(f"description of namespace {client.namespace}: {err.status.name}: {err.message}") from err
+    return answer.namespace_info.id or None
+
+
+def _is_unknown(error: RPCError) -> bool:
+    """Whether there is no such run. That there is no such namespace has the same status, and says nothing of the run."""
+    if error.status is not RPCStatusCode.NOT_FOUND:
+        return False
+    return not any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)

@@ -12,12 +12,14 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from uno_workflows.events import limits
 from uno_workflows.events.base import Event, complete
+from uno_workflows.events.border import unwrapped, user_code
 from uno_workflows.events.codec import Codec, Fault, bytes_fault, fault_of
 from uno_workflows.events.context import EventContext, Principal
-from uno_workflows.events.errors import DeclarationError, InvalidEvent, UndecodableEvent
+from uno_workflows.events.errors import DeclarationError, InvalidEvent, UndecodableEvent, UnoError
 from uno_workflows.events.names import EventType
 from uno_workflows.events.recorded import Metadata, NewEvent
 from uno_workflows.events.strictness import check_json
+from uno_workflows.events.telling import spelt
 
 E = TypeVar("E", bound=Event)
 
@@ -53,14 +55,19 @@ def decode(cls: type[E], payload: bytes, *, schema_version: int) -> E:
     Raises:
         UndecodableEvent: the payload does not fit the class, or has another schema version; `position` is `None`.
     """
-    reason = _version_fault(schema_version, cls.schema_version) or bytes_fault(payload, PAYLOAD_BYTES)
-    if reason is None:
+    reason = _version_fault(schema_version, cls.schema_version) or bytes_fault(payload, PAYLOAD_BYTES) or ""
+    if not reason:
         try:
             codec: Codec[E] = complete(cls).__uno_codec__
-            return codec.read(payload)
+            with user_code(f"the class {cls.__qualname__}"):
+                return codec.read(payload)
         except ValidationError as error:
             fault = fault_of(error)
             reason = ": ".join(part for part in (fault.path, fault.reason) if part)
+        except UnoError:
+            raise
+        except Exception as error:  # of the class itself: only a ValueError of its becomes a ValidationError
+            reason = f"its class raised {spelt(unwrapped(error))}"
     raise UndecodableEvent(cls.event_type, position=None, reason=reason)
 
 

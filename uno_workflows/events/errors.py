@@ -26,7 +26,12 @@ class UnoError(Exception):
     """Whether the same call may succeed later without a change by anybody."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(cut(shown(message or (type(self).__doc__ or "").strip().splitlines()[0]), MESSAGE_LENGTH))
+        super().__init__(cut(shown(message or _described(type(self))), MESSAGE_LENGTH))
+
+
+def _described(cls: type[UnoError]) -> str:
+    """The first line of the docstring that is nearest: a user's `Refused` may have none of its own."""
+    return next(doc.strip().splitlines()[0] for one in cls.__mro__ if (doc := one.__doc__) and doc.strip())
 
 
 # -- declarations and settings

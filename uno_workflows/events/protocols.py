@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -197,6 +197,18 @@ class Subscriptions(Protocol):
         ...
 
 
+class Signs(Protocol):
+    """When pumps were last alive."""
+
+    async def give(self, subscriptions: Collection[str], *, owner: str, heartbeat: timedelta) -> None:
+        """These pumps are alive; the sign counts for the heartbeat."""
+        ...
+
+    async def leave(self, subscriptions: Collection[str], *, owner: str) -> None:
+        """They are not any more: their worker stops."""
+        ...
+
+
 class DeliveryAudits(Protocol):
     """What subscriptions handled, held against the log."""
 
@@ -260,6 +272,10 @@ class Runs(Protocol):
 
     async def open_among(self, saga: str, workflow_ids: Collection[str]) -> dict[str, RunKey]:
         """Those of the given workflow ids whose row still says open."""
+        ...
+
+    async def open_since(self, saga: str, *, namespace_id: str, after: str, limit: int) -> list[tuple[RunKey, str]]:
+        """Key and workflow id of open runs that were started in this namespace over a minute ago, those behind the id `after`."""
         ...
 
     async def find(self, *, saga: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:

@@ -33,7 +33,9 @@ class Run:
         start_position: Where that event stands, in the epoch `epoch`.
         temporal_run_id: The run that Temporal gave it, if known: the first one, or after a reset the newest that was seen.
         reason: Why it ended as it did; empty for `done`.
+        started_at: When Temporal had started it.
         furthest: The highest position that had reached it when it ended; `None` if it did not say.
+        problem: What keeps it from going on, for `find`; empty for nothing that is known.
     """
 
     key: RunKey
@@ -47,6 +49,7 @@ class Run:
     started_at: datetime
     closed_at: datetime | None
     furthest: int | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,13 @@ class Mark:
         run_id: Of the Temporal run; `workflow reset` makes a new one.
         length: Of its history, in events.
         furthest: The highest position that had reached it.
+        began: When the run was started; `None` if it does not say.
     """
 
     run_id: str
     length: int
     furthest: int
+    began: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +86,20 @@ class UndoneRun:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run that the dispatcher started and has yet to write down."""
+    """A run that the dispatcher started and has yet to write down.
+
+    Attributes:
+        at: When it had started it.
+        namespace_id: Temporal's id of the namespace that it is in, if that is known.
+    """
 
     key: RunKey
     workflow_id: str
     start_event_id: UUID
     start_position: GlobalPosition
     temporal_run_id: str | None
+    at: datetime | None = None
+    namespace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,8 @@ class SubscriptionStatus:
         lag: Positions between the checkpoint and the head of the log; an upper bound of the events to do.
         owner: The worker that pumped last.
         updated_at: When the checkpoint moved last.
+        alive_at: When a pump of it was last alive, as it wrote itself; `None` if none ever was.
+        alive: Whether one is: not longer ago than its heartbeat, and it has not left since.
     """
 
     name: str
@@ -192,3 +194,5 @@ class SubscriptionStatus:
     halt: Halt | None
     updated_at: datetime
     unfit: Unfit | None = None
+    alive_at: datetime | None = None
+    alive: bool = False

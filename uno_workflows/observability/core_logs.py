@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
+WORKFLOW_TASKS: Final = "temporalio.worker._workflow"
+"""The SDK's logger for what fails around a workflow task, outside of the workflow's own thread."""
 
 
 def core_logging() -> LoggingConfig:
@@ -18,3 +24,14 @@ def core_logging() -> LoggingConfig:
 def forward_core_logs() -> None:
     """Have every client that is connected from here on speak so, unless it has a runtime of its own."""
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_logging())), error_if_already_set=False)
+
+
+@contextmanager
+def sdk_lines(heard: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
+    """While the block runs, `heard` sees what the SDK says of workflow tasks, and whether a line is written is its answer."""
+    logger = logging.getLogger(WORKFLOW_TASKS)
+    logger.addFilter(heard)
+    try:
+        yield
+    finally:
+        logger.removeFilter(heard)

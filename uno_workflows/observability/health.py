@@ -71,16 +71,22 @@ class Health:
         self.started = False
         self.died: str | None = None
         self._loops: dict[str, Callable[[], float]] = {}
+        self._parts: dict[str, Callable[[], bool]] = {}
 
     def add_loop(self, name: str, still: Callable[[], float]) -> None:
         """Watch an event loop: `still` says for how many seconds it has not turned."""
         self._loops = {**self._loops, name: still}
 
+    def expect(self, name: str, ended: Callable[[], bool]) -> None:
+        """Watch a part that lasts as long as the worker: one that has ended before the stop does not come back."""
+        self._parts = {**self._parts, name: ended}
+
     def live(self) -> Verdict:
         """Whether a restart would not help."""
         stuck = {name: still() for name, still in self._loops.items()}
         reasons = {f"{n} loop": f"has not turned for {s:.0f} s" for n, s in stuck.items() if s > STUCK_SECONDS}
-        return _verdict({**self._death(), **reasons})
+        ended = {} if self._draining() else {name: "has ended" for name, ended in self._parts.items() if ended()}
+        return _verdict({**self._death(), **reasons, **ended})
 
     def ready(self) -> Verdict:
         """Whether it can do its work now."""

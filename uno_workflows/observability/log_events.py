@@ -60,6 +60,24 @@ _ALL: Final = (
         "find what blocks: `event_loop_blocked` names it",
     ),
     LogEvent(
+        "worker_part_died",
+        "error",
+        "A part of the worker ended before it was told to, so the worker stops",
+        "see `error.*`; start it again",
+    ),
+    LogEvent(
+        "worker_stop_overdue",
+        "error",
+        "The worker did not stop in time, and ends now; what it held is taken over as after a kill",
+        "a step that blocks, or goes on when it is cancelled, holds it: mend it, or give it a longer UNO_GRACE",
+    ),
+    LogEvent(
+        "exit_refused",
+        "error",
+        "Code of the modules tried to end the process from a task of its own; only that task ended",
+        "raise an Exception there, and not SystemExit",
+    ),
+    LogEvent(
         "event_loop_blocked",
         "warning",
         "A task has blocked its event loop, and nothing else in that loop goes on",
@@ -190,6 +208,24 @@ _ALL: Final = (
         "error",
         "A saga's own code raised; the run waits for a fix, and nothing is undone",
         "repair the code and deploy: the run goes on",
+    ),
+    LogEvent(
+        "saga_nondeterministic",
+        "error",
+        "The code of a saga does not make the commands that a run's history has; the run waits, and nothing is undone",
+        "deploy the code that it began with, or guard the change by `workflow.patched`: the run goes on",
+    ),
+    LogEvent(
+        "workflow_bug",
+        "error",
+        "The code of a plain workflow raised; the run waits for a fix",
+        "repair the code and deploy: the run goes on",
+    ),
+    LogEvent(
+        "workflow_nondeterministic",
+        "error",
+        "The code of a plain workflow does not make the commands that a run's history has; the run waits",
+        "deploy the code that it began with, or guard the change by `workflow.patched`: the run goes on",
     ),
     LogEvent(
         "saga_end_unwritten", "error", "A run's end could not be written to Postgres; it is tried again", "look at Postgres"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import time
 from collections import OrderedDict
@@ -18,6 +19,8 @@ from uno_workflows.observability.log_events import LOG_EVENTS
 
 FOREIGN: Final = "log"
 """The code of a record that is not ours; its text is in `msg`."""
+told_otherwise: Final = contextvars.ContextVar("uno_told_otherwise", default=False)
+"""Whether the one at work has a line of its own for a workflow task that fails."""
 AGAIN_SECONDS: Final = 600.0
 """How long the same bug of the same run is told only once: Temporal tries it again every few seconds."""
 REMEMBERED: Final = 1_000
@@ -72,7 +75,7 @@ class Once(logging.Filter):
             case "ActivityFailure":
                 return not was_told(record)
             case "WorkflowTaskFailure":
-                return self._is_new(values.get("temporal_workflow", {}).get("run_id", ""), record)
+                return not told_otherwise.get() and self._is_new(values.get("temporal_workflow", {}).get("run_id", ""), record)
         return record.name.startswith("temporalio.") or not _replaying()
 
     def _is_new(self, run_id: str, record: logging.LogRecord) -> bool:

@@ -133,6 +133,7 @@ class Pump:
         """How far it got; for display only."""
         self.term: int | None = None
         """Of the last lease that it had."""
+        self._held: Lease | None = None
 
     async def run(self, *, last_term: int | None = None, unfit: Unfit | None = None) -> None:
         """Pump until the lease is over or `leaving` is set.
@@ -151,6 +152,17 @@ class Pump:
         finally:
             self._outage.left()  # cancelled or not: an outage that waits for one who is gone would never end
 
+    async def halt(self, reason: str) -> None:
+        """Have its subscription stand still for what its host saw, with no event to blame.
+
+        Raises:
+            LostLease: another pump took over.
+        """
+        if self._held is not None:
+            await self._subscriptions.halt(self._held, position=None, reason=reason)
+            self._measures.halted(self._consumer.subscription)
+            self._tell_halted(None, reason)
+
     async def _run(self, end: float) -> None:
         pause = FIRST_PAUSE
         lease: Lease | None = None
@@ -161,7 +173,7 @@ class Pump:
                 # only the first one may be somebody else's: a process that froze wakes up to broken connections, and must not
                 # take for an outage what was its end
                 lease = await self._subscriptions.take_over(self._consumer.subscription, owner=self._owner, after=lease)
-                pause = FIRST_PAUSE
+                self._held, pause = lease, FIRST_PAUSE
                 self._tell_taken(lease)
                 await self._hold(lease, end)
             except SubscriptionHalted as halt:
@@ -228,9 +240,7 @@ class Pump:
             await self._rest(self._settings.poll.total_seconds())  # paused or halted
         elif bound > session.read and not self.leaving.is_set():
             at, began = replace(session.lease, position=session.read), time.perf_counter()
-            page = await self._subscriptions.page(
-                at, bound=bound, handles=self._consumer.handles, limit=self._settings.page
-            )
+            page = await self._subscriptions.page(at, bound=bound, handles=self._consumer.handles, limit=self._settings.page)
             if page.unfit is not None:
                 self.unfit = page.unfit
                 self.leaving.set()  # as when the worker stops: what is in flight ends, and another one goes on

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from structlog.contextvars import bound_contextvars
 
+from uno_workflows.events.border import unwrapped, user_code
 from uno_workflows.events.errors import LostLease, StoreContended, StoreUnavailable, SubscriptionHalted, UnoError
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Measures, Subscriptions
@@ -18,7 +19,7 @@ from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
 from uno_workflows.events.retry import jittered, waits
 from uno_workflows.events.subscriptions import Delivered, Lease, Page
-from uno_workflows.events.telling import spelt
+from uno_workflows.events.telling import error_type, spelt
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.observability.traces import processing
 from uno_workflows.observability.unmeasured import UNMEASURED
@@ -70,7 +71,7 @@ class FolderSession:
 
     def __init__(self, folder: ProjectionFolder, lease: Lease, leaving: asyncio.Event) -> None:
         self._folder, self.lease, self._leaving = folder, lease, leaving
-        self._instance = folder.projection()
+        self._instance = _made(folder)
 
     @property
     def read(self) -> GlobalPosition:
@@ -128,7 +129,7 @@ class FolderSession:
                 log.warning(
                     "projection_failed", subscription=self._folder.subscription, position=upto, attempt=attempt, reason=str(err)
                 )
-                self._folder.measures.retried(self._folder.subscription, type(err.__cause__).__name__)
+                self._folder.measures.retried(self._folder.subscription, error_type(unwrapped(err.__cause__ or err)))
             else:
                 return True
             if not await self._rest(jittered(wait)):
@@ -158,7 +159,7 @@ class FolderSession:
                 lease = await self._fold_in_transaction(batch, upto, handler)
         except Exception as err:  # judged out here, where an outage that a handler met has its own name
             if handler.is_to_blame(err):
-                raise _HandlerFailed(f"{handler.method}: {spelt(err)}") from err
+                raise _HandlerFailed(f"{handler.method}: {spelt(unwrapped(err))}") from err
             raise
         self.lease = lease
         if batch:
@@ -171,7 +172,8 @@ class FolderSession:
             lease = await self._folder.subscriptions.advance(self.lease, upto, delivered=delivered, tx=tx)
             for method, events in self._runs(batch):
                 handler.begin(method)
-                with bound_contextvars(subscription=self.lease.subscription, handler=method, position=events[0].position):
+                bound = bound_contextvars(subscription=self.lease.subscription, handler=method, position=events[0].position)
+                with bound, user_code(f"{self._folder.definition.name}.{method}"):
                     await getattr(self._instance, method)(events, tx)
         return lease
 
@@ -185,6 +187,15 @@ class FolderSession:
             return self._folder.registry.decode(event)
         except UnoError as err:
             raise SubscriptionHalted(self._folder.subscription, event.position, str(err)) from err
+
+
+def _made(folder: ProjectionFolder) -> Projection:
+    """One for each lease. What its `__init__` raises halts the subscription: another attempt would meet it again."""
+    try:
+        with user_code(f"{folder.definition.name}.__init__"):
+            return folder.projection()
+    except Exception as err:
+        raise SubscriptionHalted(folder.subscription, None, f"the projection cannot be made: {spelt(unwrapped(err))}") from err
 
 
 class _Handler:

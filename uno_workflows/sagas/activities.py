@@ -16,6 +16,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from uno_workflows.events.annotations import spelt
+from uno_workflows.events.border import UserCodeExit, unwrapped, user_code
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
 from uno_workflows.events.codec import fault_of
 from uno_workflows.events.context import EventContext, event_context
@@ -83,19 +84,25 @@ def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = No
         except InvalidValue as err:
             raise ApplicationError(_wrong_result(step, result, err), type="WrongResult", non_retryable=True) from None
 
+    async def called(*arguments: Any) -> bytes:
+        """What the step returns, as it travels: models of the user's write themselves."""
+        with user_code(f"step {step.name}", passes=_was_asked_for):
+            return written(await step.function(*arguments))
+
     async def in_transaction(argument: Any, call: StepCall) -> bytes:
         async def work(tx: Transaction) -> bytes:
-            return written(await step.function(argument, tx))
+            return await called(argument, tx)
 
         return await steps.run_once(call, work)
 
     async def run(argument: RawValue, call: StepCall) -> RawValue:
         current, began = CurrentStep(call.key, activity.info().attempt, call), time.monotonic()
         with running_step(current), _failures(step.name), _beating(), event_context(**_inherited(call)):
-            given = _read(step, argument)
+            with user_code(f"step {step.name}", passes=_was_asked_for):
+                given = _read(step, argument)
             if runs is not None:
                 await admit(runs, call, activity.info().workflow_run_id or "")
-            data = await in_transaction(given, call) if step.transactional else written(await step.function(given))
+            data = await in_transaction(given, call) if step.transactional else await called(given)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(line("step_done", step=step.name, duration_ms=_since(began)))
             return payload_of(data)
@@ -225,7 +232,7 @@ class FrameworkActivities:
                 request.state,
                 reason=request.reason,
                 start_event_id=request.start_event_id,
-                mark=Mark(request.run_id, request.history_length, request.furthest),
+                mark=Mark(request.run_id, request.history_length, request.furthest, request.began),
                 workflow_id=activity.info().workflow_id,
                 **({"undone": True} if request.undone else {}),
             )
@@ -245,6 +252,11 @@ class FrameworkActivities:
         with _failures(CLOSE):
             undone = await self._runs.undone(made)
         return str(RunUndone(made, undone.run_id)) if undone is not None else ""
+
+
+def _was_asked_for(error: BaseException) -> bool:
+    """Whether Temporal wants this attempt to end; a cancellation of the step's own making is its failure."""
+    return isinstance(error, asyncio.CancelledError) and (not activity.in_activity() or activity.is_cancelled())
 
 
 def _inherited(call: StepCall) -> dict[str, Any]:
@@ -326,18 +338,19 @@ def _failures(step: str) -> Iterator[None]:
         failure.__dict__["uno_told"] = True  # the SDK has a line with a stack for every attempt
         if failure is err:
             raise
-        raise failure from err
+        raise failure from unwrapped(err)
 
 
 def _translated(error: Exception) -> Exception:
     if isinstance(error, (NotYet, Refused)):  # an answer, not a fault: no warning for it
         final, category = isinstance(error, Refused), ApplicationErrorCategory.BENIGN
-    elif isinstance(error, UnoError) or not (isinstance(error, FailureError) or is_told_whole(error)):
+    elif isinstance(error, (UnoError, UserCodeExit)) or not (isinstance(error, FailureError) or is_told_whole(error)):
         # interceptors, such as that of traces, write `str(error)`
         final, category = isinstance(error, UnoError) and not error.retryable, ApplicationErrorCategory.UNSPECIFIED
     else:
         return error
-    return ApplicationError(message_of(error), type=error_type(error), non_retryable=final, category=category)
+    told = unwrapped(error)
+    return ApplicationError(message_of(told), type=error_type(told), non_retryable=final, category=category)
 
 
 def _is_last_attempt() -> bool:

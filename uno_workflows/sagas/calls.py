@@ -231,6 +231,7 @@ class Calls:
             again=again,
             undone=undone,
             first_run_id=self._first_run_id,
+            began=workflow.info().workflow_start_time,
         )
         number = self.number(envelope.CLOSE)
         while True:

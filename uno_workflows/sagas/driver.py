@@ -31,6 +31,7 @@ from temporalio.common import RawValue, SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 
 from uno_workflows.events.base import Event
+from uno_workflows.events.border import user_code
 from uno_workflows.events.durations import spell
 from uno_workflows.events.errors import Expired, RunUndone, StepFailed, TooManyAtOnce, UnoError
 from uno_workflows.events.limits import IN_FLIGHT, REASON, SUMMARY
@@ -220,6 +221,7 @@ class Driver:
         hands = asyncio.create_task(self._handle())
         await self._until_over(body, hands)
         self._raise_bug(body, hands)  # before anything is cancelled: a command would stay, and the repaired code makes none
+        left = body.cancelled() or hands.cancelled()  # by themselves: nothing has cancelled them yet
         self._ended = True  # a step that completes in spite of its cancel is followed by no other
         tasks = {hands: None, body: None, **self._tasks}
         for task in tasks:
@@ -229,7 +231,7 @@ class Driver:
         if self._forged:
             raise not_a_delivery()  # and nothing is written of it: it is no run of ours
         failure = _failure(body) or _failure(hands)
-        if self._stop is None and failure is None and not body.cancelled():
+        if self._stop is None and failure is None and not left:
             await shielded(self._finish("done", ""))
             if self._refused is None:
                 return
@@ -251,8 +253,9 @@ class Driver:
         if event is None:
             self._forged = True
             return
-        run: Callable[[Event], Coroutine[Any, Any, None]] = self._saga.run
-        await run(event)
+        with user_code(f"{self._definition.name}.run", passes=is_failure):
+            run: Callable[[Event], Coroutine[Any, Any, None]] = self._saga.run
+            await run(event)
 
     async def _handle(self) -> None:
         """Handle events one at a time, in order; the first stays in `work` until it is done, so that the run waits for it."""
@@ -262,8 +265,12 @@ class Driver:
             event_type, method = self._definition.handlers[delivery.type]
             if (event := await self._take(delivery, event_type)) is not None:
                 entry = self._journal.begin(f"on {delivery.type}")
-                await self._recorded(entry, getattr(self._saga, method)(event))
+                await self._recorded(entry, self._handled(method, event))
             self._inbox.handled()
+
+    async def _handled(self, method: str, event: Event) -> None:
+        with user_code(f"{self._definition.name}.{method}", passes=is_failure):
+            await getattr(self._saga, method)(event)
 
     async def _until_over(self, body: asyncio.Task[None], hands: asyncio.Task[None]) -> None:
         def over() -> bool:
@@ -490,9 +497,7 @@ class Driver:
             unread = later  # what came while the end was being written is late, too
             await self._record(state, reason, unread=unread, again=True)
 
-    async def _record(
-        self, state: RunState, reason: str, *, unread: Sequence[Delivery] = (), again: bool = False
-    ) -> str | None:
+    async def _record(self, state: RunState, reason: str, *, unread: Sequence[Delivery] = (), again: bool = False) -> str | None:
         undone = state in ("compensated", "cancelled") and bool(self._journal.labels("undone"))
         furthest = self._inbox.furthest
         return await self._running.record(state, reason, furthest=furthest, unread=unread, again=again, undone=undone)

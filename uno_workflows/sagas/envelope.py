@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -155,6 +155,7 @@ class CloseRequest(BaseModel):
         again: Whether the same was written before, and only events have come since.
         undone: Whether something was taken back.
         first_run_id: The first Temporal run of this run; `run_id` is another one where it was reset.
+        began: When the run was started.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -173,6 +174,7 @@ class CloseRequest(BaseModel):
     again: bool = False
     undone: bool = False
     first_run_id: str | None = None
+    began: datetime | None = None
 
 
 class UndoRequest(BaseModel):

@@ -53,6 +53,8 @@ class PostgresRuns:
                 event_ids=[run.start_event_id for run in started],
                 positions=[run.start_position for run in started],
                 run_ids=[run.temporal_run_id for run in started],
+                times=[run.at for run in started],
+                namespace_ids=[run.namespace_id for run in started],
             )
 
     async def record_end(
@@ -87,6 +89,7 @@ class PostgresRuns:
             mark_run=mark and mark.run_id,
             mark=mark and mark.length,
             undone=undone,
+            began=mark and mark.began,
         )
         if written is not None and state in FINAL_STATES and written["before"] != state:
             self._measures.run_ended(key.saga, state, written["seconds"])
@@ -117,6 +120,11 @@ class PostgresRuns:
         """Those of the given workflow ids whose row is not final, with the key of each: a long id does not tell it."""
         rows = await self._database.fetch("open_among", saga=saga, among=list(workflow_ids))
         return {row[0]: RunKey(*tuple(row)[1:]) for row in rows}
+
+    async def open_since(self, saga: str, *, namespace_id: str, after: str, limit: int) -> list[tuple[RunKey, str]]:
+        """Key and workflow id of open runs that were started in this namespace over a minute ago, those behind the id `after`."""
+        rows = await self._database.fetch("open_since", saga=saga, namespace_id=namespace_id, after=after, limit=limit)
+        return [(RunKey(saga, row[0], row[1], row[2]), row[3]) for row in rows]
 
     async def find(self, *, saga: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
         """Runs of a saga (or of all) in a state (or in any), newest first."""
@@ -162,7 +170,9 @@ def _event(event: Undelivered) -> dict[str, Any]:
 
 
 def _run(row: Sequence[Any]) -> Run:
-    saga, tenant, key, generation, workflow, event_id, position, epoch, run_id, state, reason, began, closed, furthest = row
+    saga, tenant, key, generation, workflow, event_id, position, epoch, run_id, state, reason, began, closed, furthest, *more = (
+        row
+    )
     return Run(
         key=RunKey(saga, tenant, key, generation),
         workflow_id=workflow,
@@ -175,4 +185,5 @@ def _run(row: Sequence[Any]) -> Run:
         started_at=began,
         closed_at=closed,
         furthest=furthest,
+        problem=more[0] if more else "",
     )

@@ -14,9 +14,11 @@ from uno_workflows.storage.definitions import PostgresDefinitions
 from uno_workflows.storage.migrations import check_schema
 from uno_workflows.storage.notifier import Notifier
 from uno_workflows.storage.pool import Database
+from uno_workflows.storage.problems import PostgresProblems
 from uno_workflows.storage.reading import Reading
 from uno_workflows.storage.runs import PostgresRuns
 from uno_workflows.storage.settings import StoreSettings
+from uno_workflows.storage.signs import PostgresSigns
 from uno_workflows.storage.statements import DEFAULT_SCHEMA
 from uno_workflows.storage.steps import PostgresSteps
 from uno_workflows.storage.subscriptions import PostgresSubscriptions
@@ -45,6 +47,8 @@ class PostgresStore:
         runs: The table of runs (port `Runs`).
         steps: Results of transactional steps (port `StepStore`).
         audits: What subscriptions handled, held against the log (port `DeliveryAudits`).
+        problems: What keeps open runs from going on.
+        signs: When pumps were last alive (port `Signs`).
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class PostgresStore:
         self.runs = PostgresRuns(database, measures=measures)
         self.steps = PostgresSteps(database, transactions)
         self.audits = PostgresAudits(database)
+        self.problems = PostgresProblems(database)
+        self.signs = PostgresSigns(database)
 
     @classmethod
     @asynccontextmanager

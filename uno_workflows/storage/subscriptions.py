@@ -265,7 +265,23 @@ def _page_before(lease: Lease, events: list[StoredEvent], unfit: StoredEvent, ha
 
 
 def _status(row: Any) -> SubscriptionStatus:
-    name, app, generation, position, head, lag, term, owner, paused, *halt, updated_at, unfit_position, unfit_reason = row
+    (
+        name,
+        app,
+        generation,
+        position,
+        head,
+        lag,
+        term,
+        owner,
+        paused,
+        *halt,
+        updated_at,
+        unfit_position,
+        unfit_reason,
+        alive_at,
+        alive,
+    ) = row
     halt_position, halt_reason, halted_at = halt
     return SubscriptionStatus(
         name=name,
@@ -279,4 +295,6 @@ def _status(row: Any) -> SubscriptionStatus:
         halt=None if halted_at is None else Halt(halt_position, halt_reason, halted_at),
         updated_at=updated_at,
         unfit=None if unfit_position is None else Unfit(unfit_position, generation, unfit_reason),
+        alive_at=alive_at,
+        alive=alive,
     )

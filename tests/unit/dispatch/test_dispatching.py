@@ -16,6 +16,7 @@ from patience import LIMIT
 from uno_workflows import Event, Saga
 from uno_workflows.dispatch import dispatcher as module
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
+from uno_workflows.dispatch.temporal import Begun
 from uno_workflows.events.errors import LostLease, StoreUnavailable, SubscriptionHalted, TemporalUnavailable, UnoError
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
@@ -96,17 +97,19 @@ class Temporal:
     """A Temporal that starts runs once it may."""
 
     searchable: bool = False
+    namespace: str = "default"
+    namespace_id: str | None = None
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     refusals: list[Exception] = field(default_factory=list)
     """What the next starts fail of."""
     started: list[str] = field(default_factory=list)
 
-    async def start(self, saga: str, workflow_id: str, *_: Any, **__: Any) -> str:
+    async def start(self, saga: str, workflow_id: str, *_: Any, **__: Any) -> Begun:
         await self.answers.wait()
         if self.refusals:
             raise self.refusals.pop(0)
         self.started.append(workflow_id)
-        return "run"
+        return Begun("run", datetime.now(UTC))
 
     async def signal(self, workflow_id: str, *_: Any) -> bool:
         self.started.append(f"{workflow_id} once more")

@@ -11,6 +11,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 
 from uno_workflows.dispatch.feeding import Feeder, RunLost
+from uno_workflows.dispatch.temporal import Begun
 from uno_workflows.events.errors import TemporalUnavailable
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
@@ -51,6 +52,8 @@ class Temporal:
 
     found: WorkflowExecutionStatus | None
     searchable: bool = False
+    namespace: str = "default"
+    namespace_id: str | None = None
 
     async def signal(self, workflow_id: str, envelope: Any) -> bool:
         return False
@@ -98,7 +101,7 @@ async def test_a_run_that_the_server_closed_is_written_down_and_its_events_are_l
 
 
 async def test_a_run_that_temporal_lost_halts() -> None:
-    with pytest.raises(RunLost, match="Order/1"):
+    with pytest.raises(RunLost, match=r"Order/1 in namespace default.*uno subscriptions resume saga:Order"):
         await feeder(Temporal(None), Runs()).deliver(event(9), KEY)
 
 
@@ -149,13 +152,13 @@ class Starting(Temporal):
     asked: list[str] = field(default_factory=list)
     starts: list[str] = field(default_factory=list)
 
-    async def started_as(self, workflow_id: str, event: StoredEvent) -> str | None:
+    async def started_as(self, workflow_id: str, event: StoredEvent) -> Begun | None:
         self.asked.append(workflow_id)
-        return self.former
+        return Begun(self.former, event.recorded_at) if self.former else None
 
-    async def start(self, saga: str, workflow_id: str, envelope: Any, *, event: StoredEvent) -> str:
+    async def start(self, saga: str, workflow_id: str, envelope: Any, *, event: StoredEvent) -> Begun:
         self.starts.append(workflow_id)
-        return "run"
+        return Begun("run", event.recorded_at)
 
 
 class Empty(Runs):

@@ -12,6 +12,7 @@ from apps.running import until
 from temporalio.client import WorkflowExecutionStatus
 
 from uno_workflows.dispatch import reconciler as module
+from uno_workflows.dispatch.closing import UNKNOWN
 from uno_workflows.dispatch.reconciler import Reconciler
 from uno_workflows.events.errors import TemporalUnavailable
 from uno_workflows.events.runs import RunKey
@@ -32,6 +33,8 @@ class Temporal:
     stands: WorkflowExecutionStatus | None = WorkflowExecutionStatus.TERMINATED
     away: bool = False
     queries: list[str] = field(default_factory=list)
+    namespace_id: str | None = None
+    confirmed: bool = True
 
     @property
     def client(self) -> Temporal:
@@ -45,7 +48,12 @@ class Temporal:
             raise TemporalUnavailable("gone")
 
     async def status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+        if self.away:
+            raise TemporalUnavailable("gone")
         return self.stands
+
+    async def confirm_namespace(self) -> bool:
+        return self.confirmed
 
 
 @dataclass
@@ -54,10 +62,15 @@ class Runs:
 
     asked: list[int] = field(default_factory=list)
     ended: list[tuple[RunKey, str]] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
 
     async def open_among(self, saga: str, workflow_ids: list[str]) -> dict[str, RunKey]:
         self.asked.append(len(workflow_ids))
         return {one: RunKey(saga, "", one.partition("/")[2]) for one in workflow_ids}
+
+    async def open_since(self, saga: str, *, namespace_id: str, after: str, limit: int) -> list[tuple[RunKey, str]]:
+        left = sorted(key for key in self.open if f"{saga}/{key}" > after)
+        return [(RunKey(saga, "", key), f"{saga}/{key}") for key in left[:limit]]
 
     async def record_end(self, key: RunKey, state: str, *, reason: str, workflow_id: str) -> None:
         self.ended.append((key, reason))
@@ -109,7 +122,7 @@ async def test_many_are_judged_in_portions_and_none_is_left_out(monkeypatch: pyt
     ("stands", "ended"),
     [
         (WorkflowExecutionStatus.TIMED_OUT, ["closed by the server: timed_out"]),
-        (None, ["closed by the server: unknown"]),  # visibility remembers a run a little longer
+        (None, [UNKNOWN]),  # visibility remembers a run a little longer
         (WorkflowExecutionStatus.RUNNING, []),  # it was reset
     ],
 )
@@ -117,3 +130,54 @@ async def test_a_run_is_judged_by_how_it_stands_now(stands: WorkflowExecutionSta
     runs = Runs()
     assert await reconciler(Temporal(["Order/1"], stands), runs).look() == len(ended)
     assert [reason for _, reason in runs.ended] == ended
+
+
+async def test_an_open_row_is_closed_once_temporal_has_twice_not_known_its_run() -> None:
+    runs = Runs(open=["1"])
+    looking = reconciler(Temporal([], None, namespace_id="n"), runs)
+    assert await looking.look() == 0, "one answer may be a race"
+    assert await looking.look() == 1
+    assert runs.ended == [(RunKey("Order", "", "1"), UNKNOWN)]
+
+
+@pytest.mark.parametrize(
+    ("second", "ended"),
+    [
+        ({"stands": WorkflowExecutionStatus.RUNNING}, 0),  # it is there after all
+        ({"confirmed": False}, 0),  # the namespace is another one by now
+        ({}, 1),
+    ],
+)
+async def test_an_unknown_run_is_believed_only_of_its_own_namespace(second: dict[str, Any], ended: int) -> None:
+    temporal, runs = Temporal([], None, namespace_id="n"), Runs(open=["1"])
+    looking = reconciler(temporal, runs)
+    await looking.look()
+    for name, value in second.items():
+        setattr(temporal, name, value)
+    assert await looking.look() == ended == len(runs.ended)
+
+
+async def test_an_outage_says_nothing_of_a_run() -> None:
+    temporal, runs = Temporal([], None, namespace_id="n"), Runs(open=["1"])
+    looking = reconciler(temporal, runs)
+    await looking.look()
+    temporal.away = True
+    with pytest.raises(TemporalUnavailable):
+        await looking.look()
+    assert runs.ended == []
+
+
+async def test_without_the_id_of_the_namespace_no_row_is_judged() -> None:
+    runs = Runs(open=["1"])
+    looking = reconciler(Temporal([], None), runs)
+    assert [await looking.look(), await looking.look()] == [0, 0]
+    assert runs.ended == []
+
+
+async def test_open_rows_are_looked_up_in_portions_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 3)
+    runs = Runs(open=[str(n) for n in range(7)])
+    looking = reconciler(Temporal([], None, namespace_id="n"), runs)
+    for _ in range(4):
+        await looking.look()
+    assert {key.key for key, _ in runs.ended} == set(runs.open)

@@ -66,6 +66,17 @@ def test_a_part_that_died_is_no_life(worker: Health):
     assert worker.live().reasons == worker.ready().reasons == {"worker": f"a part died: {worker.died}"}
 
 
+def test_a_part_that_polls_no_more_is_no_life_unless_the_worker_was_told_to_stop():
+    draining, ended = [False], [False]
+    worker = Health("all", draining=lambda: draining[0])
+    worker.expect("polls of shop for workflow tasks", lambda: ended[0])
+    assert worker.live().ok
+    ended[0] = True
+    assert worker.live().reasons == {"polls of shop for workflow tasks": "has ended"}
+    draining[0] = True
+    assert worker.live().ok
+
+
 async def test_a_question_that_never_returns_counts_as_no_answer(monkeypatch: pytest.MonkeyPatch):
     """As of asyncpg while its server is frozen: cancelled, it goes on to wait. It is not asked twice meanwhile."""
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.01)

@@ -10,18 +10,21 @@ select asked.n, r.saga, r.tenant, r.key, r.generation, r.workflow_id, r.start_ev
 
 -- name: record_started — write runs down as open, unless they ended before we came to it; then only fill in how they began
 insert into {schema}.saga_runs as r
-  (saga, tenant, key, generation, workflow_id, start_event_id, start_position, epoch, temporal_run_id, state)
+  (saga, tenant, key, generation, workflow_id, start_event_id, start_position, epoch, temporal_run_id, state, started_at, namespace_id)
 select distinct on (saga, tenant, key, generation)
-       saga, tenant, key, generation, workflow_id, event_id, position, cast(:epoch as uuid), run_id, 'open'
+       saga, tenant, key, generation, workflow_id, event_id, position, cast(:epoch as uuid), run_id, 'open',
+       coalesce(at, clock_timestamp()), namespace_id
   from unnest(cast(:sagas as text[]), cast(:tenants as text[]), cast(:keys as text[]), cast(:generations as int[]),
-              cast(:workflow_ids as text[]), cast(:event_ids as uuid[]), cast(:positions as bigint[]), cast(:run_ids as text[]))
-       as started (saga, tenant, key, generation, workflow_id, event_id, position, run_id)
+              cast(:workflow_ids as text[]), cast(:event_ids as uuid[]), cast(:positions as bigint[]), cast(:run_ids as text[]),
+              cast(:times as timestamptz[]), cast(:namespace_ids as text[]))
+       as started (saga, tenant, key, generation, workflow_id, event_id, position, run_id, at, namespace_id)
  order by saga, tenant, key, generation
 on conflict (saga, tenant, key, generation) do update
    set start_event_id = coalesce(r.start_event_id, excluded.start_event_id),
        start_position = coalesce(r.start_position, excluded.start_position),
        epoch = coalesce(r.epoch, excluded.epoch),
-       temporal_run_id = coalesce(r.temporal_run_id, excluded.temporal_run_id)
+       temporal_run_id = coalesce(r.temporal_run_id, excluded.temporal_run_id),
+       started_at = least(r.started_at, excluded.started_at), namespace_id = coalesce(r.namespace_id, excluded.namespace_id)
 
 -- name: record_end — write how a run ended; a final state gives way only to a newer mark of the run itself. How it stood before, and for how long it ran
 with before as (
@@ -32,15 +35,19 @@ undone as (
   insert into {schema}.undone_runs as u (workflow_id, run_id, plan, ended_at)
   select cast(:workflow_id as text), coalesce(cast(:mark_run as text), ''), cast(array[] as text[]), clock_timestamp()
    where cast(:undone as boolean)
-  on conflict (workflow_id) do update set ended_at = coalesce(u.ended_at, excluded.ended_at))
-insert into {schema}.saga_runs as r (saga, tenant, key, generation, workflow_id, start_event_id, state, reason, furthest, mark_run, mark, closed_at)
+  on conflict (workflow_id) do update set ended_at = coalesce(u.ended_at, excluded.ended_at)),
+solved as (
+  delete from {schema}.saga_problems where workflow_id = cast(:workflow_id as text) and cast(:final as boolean))
+insert into {schema}.saga_runs as r (saga, tenant, key, generation, workflow_id, start_event_id, state, reason, furthest, mark_run, mark,
+                                     closed_at, started_at)
 values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:workflow_id as text),
         cast(:start_event_id as uuid), cast(:state as text), cast(:reason as text), cast(:furthest as bigint), cast(:mark_run as text), cast(:mark as bigint),
-        case when cast(:final as boolean) then clock_timestamp() end)
+        case when cast(:final as boolean) then clock_timestamp() end, coalesce(cast(:began as timestamptz), clock_timestamp()))
 on conflict (saga, tenant, key, generation) do update
    set state = excluded.state, reason = excluded.reason, closed_at = excluded.closed_at,
        start_event_id = coalesce(r.start_event_id, excluded.start_event_id), furthest = coalesce(excluded.furthest, r.furthest),
-       mark_run = coalesce(excluded.mark_run, r.mark_run), mark = coalesce(excluded.mark, r.mark)
+       mark_run = coalesce(excluded.mark_run, r.mark_run), mark = coalesce(excluded.mark, r.mark),
+       started_at = least(r.started_at, excluded.started_at)
  where case when excluded.mark is null then r.closed_at is null
             else r.mark is null or r.mark_run <> excluded.mark_run or r.mark <= excluded.mark end
 returning (select state from before) as before,
@@ -65,6 +72,12 @@ select run_id, plan, ended_at is not null from {schema}.undone_runs where workfl
 select run_id, plan, ended_at is not null
   from {schema}.begin_undo(cast(:workflow_id as text), cast(:run_id as text), cast(:plan as text[]))
 
+-- name: open_since — open runs of a namespace, a minute old at least: what Temporal says of them is no race with their start
+select tenant, key, generation, workflow_id from {schema}.saga_runs
+ where saga = cast(:saga as text) and closed_at is null and workflow_id > cast(:after as text)
+   and namespace_id = cast(:namespace_id as text) and started_at < clock_timestamp() - interval '1 minute'
+ order by workflow_id limit cast(:limit as bigint)
+
 -- name: count_open — how many runs of a saga are not over
 select count(*) from {schema}.saga_runs where saga = cast(:saga as text) and closed_at is null
 
@@ -74,7 +87,8 @@ select workflow_id, saga, tenant, key, generation from {schema}.saga_runs
 
 -- name: find_runs — newest first
 select r.saga, r.tenant, r.key, r.generation, r.workflow_id, r.start_event_id, r.start_position,
-       coalesce(r.epoch, l.epoch), r.temporal_run_id, r.state, r.reason, r.started_at, r.closed_at, r.furthest
+       coalesce(r.epoch, l.epoch), r.temporal_run_id, r.state, r.reason, r.started_at, r.closed_at, r.furthest,
+       coalesce((select string_agg(p.reason, '; ' order by p.part) from {schema}.saga_problems p where p.workflow_id = r.workflow_id), '')
   from {schema}.saga_runs r, {schema}.log l
  where (cast(:saga as text) is null or r.saga = cast(:saga as text))
    and (cast(:state as text) is null or r.state = cast(:state as text))

@@ -108,8 +108,12 @@ returning c.subscription
 -- name: statuses — every subscription beside the head of the log
 select s.name, s.app, s.generation, c.position, q.last_value, greatest(q.last_value - c.position, 0), c.term, c.owner, s.paused_at is not null,
        c.halt_position, c.halt_reason, c.halted_at, c.updated_at,
-       case when c.position < c.unfit_position then c.unfit_position end, c.unfit_reason
-  from {schema}.subscriptions s join {schema}.checkpoints c on c.subscription = s.name and c.part = 0, {schema}.position_seq q
+       case when c.position < c.unfit_position then c.unfit_position end, c.unfit_reason, g.alive_at,
+       coalesce(g.left_at is null and g.alive_at >= clock_timestamp() - g.heartbeat, false)
+  from {schema}.subscriptions s
+  join {schema}.checkpoints c on c.subscription = s.name and c.part = 0
+ cross join {schema}.position_seq q
+  left join {schema}.pump_signs g on g.subscription = s.name
  order by s.name
 
 -- name: position — where a subscription stands

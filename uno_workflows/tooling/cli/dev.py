@@ -77,7 +77,7 @@ def dev(
                 else:
                     await stop.wait()
 
-    run_until_stopped(main)
+    run_until_stopped(main, grace=told.grace)
 
 
 @asynccontextmanager

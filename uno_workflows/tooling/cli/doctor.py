@@ -23,6 +23,7 @@ from uno_workflows.events.subscriptions import SubscriptionStatus
 from uno_workflows.storage.doctor import Finding, examine, holders
 from uno_workflows.storage.store import PostgresStore
 from uno_workflows.tooling.cli.showing import show
+from uno_workflows.tooling.life import is_fresh, life_findings, pump_finding
 
 COLUMNS = ("check", "ok", "advice")
 LONG_SECONDS = 10
@@ -33,7 +34,9 @@ def doctor(
     modules: Annotated[list[str] | None, typer.Argument(help="Also check these modules against the store.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
-    """Say what is wrong with the settings, Postgres, the schema, Temporal and the modules. Exit code 1 if anything is.
+    """Say what is wrong with the settings, Postgres, the schema, Temporal, the modules, and with what should be at work.
+
+    Exit code 1 if anything is, also if a subscription has no live pump, is halted or paused, or a run cannot go on.
 
     Examples:
 
@@ -87,27 +90,31 @@ async def _store_findings(settings: Settings, catalogue: Catalogue, *, whole: bo
                 yield Finding(name, not slow, advice)
             async for finding in _subscription_findings(store, catalogue, app=settings.app, whole=whole):
                 yield finding
+            for finding in await life_findings(store):
+                yield finding
     except UnoError as err:
         yield Finding("Postgres answers and has our schema", False, str(err))
 
 
-async def _subscription_findings(
-    store: PostgresStore, catalogue: Catalogue, *, app: str, whole: bool
-) -> AsyncIterator[Finding]:
+async def _subscription_findings(store: PostgresStore, catalogue: Catalogue, *, app: str, whole: bool) -> AsyncIterator[Finding]:
     declared = {definition.name: definition for definition in subscriptions_of(catalogue)}
     statuses = {status.name: status for status in await store.subscriptions.statuses()}
     ranges = await store.definitions.ranges()
     for finding in _app_findings(statuses.values()):
         yield finding
+    fresh = is_fresh([*statuses.values()])
     for name, status in statuses.items():
         advice = f"{status.halt.reason}; mend it, then `uno subscriptions resume {name}`" if status.halt else ""
         yield Finding(f"{name} is not halted", status.halt is None, advice)
+        yield Finding(f"{name} is not paused", not status.paused, f"`uno subscriptions resume {name}`" if status.paused else "")
         if status.unfit:
             advice = (
                 f"at position {status.unfit.position}: {status.unfit.reason}; start workers of the newer version, or run "
                 "`uno migrate MODULE…` with the modules that shall hold"
             )
             yield Finding(f"{name} has a worker that can go on", False, advice)
+        else:
+            yield pump_finding(status, fresh=fresh)
         if whole and name not in declared and status.app in (app, None):
             advice = "no given module declares it: give its module too; after a rename, pin the old name with name="
             yield Finding(f"{name} is declared", False, advice)

@@ -7,40 +7,60 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, cast
+from datetime import timedelta
+from typing import Any, Final, cast
 
+from uno_workflows.app.steady import run_steadily
 from uno_workflows.config import Settings
 from uno_workflows.observability.core_logs import forward_core_logs
 from uno_workflows.observability.log_format import Format, Level, configure_logs, logs_are_json
 from uno_workflows.observability.logs import get_logger
 from uno_workflows.tooling.cli.showing import say
-from uno_workflows.tooling.leaving import STOPPED_AT_ONCE, leave
+from uno_workflows.tooling.stopping import Stopping
+
+STOP_MARGIN: Final = timedelta(seconds=15)
+"""What a stop may take beyond the grace: parts close their connections, servers of `uno dev` end."""
 
 log = get_logger("uno_workflows.cli")
 
 
-def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], *, grace: timedelta) -> None:
     """Run a command that ends when it is told to: the first SIGINT or SIGTERM stops it gently, a second one at once.
 
-    At once means without a word more to anybody: what it held is taken over as after a kill, and guardians stop its servers.
+    At once means without a word more to anybody: what it held is taken over as after a kill, and guardians stop its servers. So
+    does a stop that takes much longer than the grace, whoever asked for it.
+
+    Args:
+        grace: How long work at hand may take to end.
     """
 
     forward_core_logs()
+    stopping = Stopping(within=grace + STOP_MARGIN)
 
     async def live() -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        stop = asyncio.Event()
 
         def told(number: signal.Signals) -> None:
-            if stop.is_set():
-                leave(STOPPED_AT_ONCE)
             log.info("worker_stopping", reason=number.name)
             stop.set()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, told, number)
-        await main(stop)
+        watching = asyncio.create_task(_begin_at(stop, stopping), name="time of the stop")
+        with stopping.on_signals(told):
+            try:
+                await main(stop)
+            finally:
+                watching.cancel()
+                stopping.begin()  # what is left is to close the loop, and its threads
 
-    asyncio.run(live())
+    try:
+        run_steadily(live)
+    finally:
+        stopping.over()
+
+
+async def _begin_at(stop: asyncio.Event, stopping: Stopping) -> None:
+    await stop.wait()  # also a part that dies sets it
+    stopping.begin()
 
 
 def log_to_stderr(settings: Settings, *, verbose: bool, build: str = "", person: bool = False) -> None:

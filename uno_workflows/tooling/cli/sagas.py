@@ -13,7 +13,7 @@ from uno_workflows.events.runs import RunState
 from uno_workflows.tooling.cli.showing import say, show
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-COLUMNS = ("workflow_id", "state", "started_at", "closed_at", "reason")
+COLUMNS = ("workflow_id", "state", "started_at", "closed_at", "reason", "problem")
 
 
 @app.callback()
@@ -31,7 +31,7 @@ def list_runs(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
-    """List runs, newest first.
+    """List runs, newest first. `problem` says what keeps an open one from going on: a bug, a history of other code, a step.
 
     Examples:
 

@@ -14,7 +14,7 @@ from uno_workflows.events.subscriptions import SubscriptionStatus, WantedRange
 from uno_workflows.tooling.cli.showing import say, show
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-COLUMNS = ("name", "app", "state", "position", "lag", "owner", "updated_at", "wants", "reason")
+COLUMNS = ("name", "app", "state", "position", "lag", "owner", "alive_at", "updated_at", "wants", "reason")
 Name = Annotated[str, typer.Argument(help="Such as saga:FulfilOrder or projection:RevenueByDay.")]
 
 
@@ -29,6 +29,9 @@ def subscriptions() -> None:
 @app.command("list")
 def list_subscriptions(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False) -> None:
     """List subscriptions with their lag and the event types that they want, with the positions between which each counts.
+
+    The state is `halted`, `paused`, `running`, or `no worker` if no pump of it gave a sign of life within its heartbeat. The
+    owner is the worker that pumped last, and `alive_at` the time of its last sign.
 
     Example: uno subscriptions list --json
     """
@@ -97,7 +100,8 @@ def adopt(name: Name) -> None:
 
 def _row(status: SubscriptionStatus, ranges: Sequence[WantedRange], *, as_json: bool) -> dict[str, Any]:
     stopped = status.halt or status.unfit
-    state = "halted" if status.halt else "paused" if status.paused else "waiting" if status.unfit else "running"
+    going = "waiting" if status.unfit else "running" if status.alive else "no worker"
+    state = "halted" if status.halt else "paused" if status.paused else going
     reason = stopped.reason if stopped else None
     if stopped and stopped.position is not None:
         reason = f"at position {stopped.position}: {reason}"
@@ -108,6 +112,7 @@ def _row(status: SubscriptionStatus, ranges: Sequence[WantedRange], *, as_json: 
         "position": status.position,
         "lag": status.lag,
         "owner": status.owner,
+        "alive_at": status.alive_at,
         "updated_at": status.updated_at,
         "wants": _wants(ranges) if as_json else _wants_in_words(ranges),
         "reason": reason,

@@ -41,4 +41,4 @@ def worker(
         async with exported_traces(wanted=traces, service=settings.app):
             await run_worker(settings, catalogue, role=role, stop=stop, ready=set_heap_aside)
 
-    run_until_stopped(main)
+    run_until_stopped(main, grace=settings.grace)

@@ -1,0 +1,62 @@
+"""What user code may raise besides an ordinary `Exception`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import NoReturn
+
+
+class Odd(BaseException):
+    """Derived from what nothing should derive from."""
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+HOWS = {
+    "exit": "SystemExit",
+    "interrupt": "KeyboardInterrupt",
+    "closed": "GeneratorExit",
+    "odd": "Odd",
+    "group": "BaseExceptionGroup",
+    "recursion": "RecursionError",
+    "memory": "MemoryError",
+    "unprintable": "Unprintable",
+}
+"""How to misbehave, and the name by which it must be told. Some of their names reach us inside of a text."""
+
+
+def misbehave(how: str) -> NoReturn:
+    match how:
+        case "exit":
+            sys.exit(3)
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "closed":
+            raise GeneratorExit
+        case "odd":
+            raise Odd("odd")
+        case "group":
+            raise BaseExceptionGroup("several", [SystemExit(1), ValueError("one")])
+        case "recursion":
+            misbehave(how)
+        case "memory":
+            raise MemoryError
+        case "unprintable":
+            raise Unprintable
+        case "cancelled":
+            raise asyncio.CancelledError
+        case _:
+            raise AssertionError(how)
+
+
+async def misbehave_in_task(how: str) -> None:
+    """In a task of its own, from where asyncio takes an exit straight to the event loop."""
+
+    async def task() -> None:
+        misbehave(how)
+
+    await asyncio.gather(task(), asyncio.sleep(0))

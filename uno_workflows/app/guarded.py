@@ -1,0 +1,180 @@
+"""Temporal's workflow runners and interceptors, with the border to user code drawn around sagas, plain workflows and activities.
+
+The SDK's own instance lets `SystemExit` out of a workflow's thread into the worker's event loop, which then ends. What else is no
+`Exception` it drops, and completes the workflow task without a command. Here both fail the workflow task, by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from temporalio import activity, workflow
+from temporalio.bridge.proto.workflow_activation import RemoveFromCache, WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    ExecuteWorkflowInput,
+    HandleQueryInput,
+    HandleSignalInput,
+    HandleUpdateInput,
+    Interceptor,
+    UnsandboxedWorkflowRunner,
+    WorkflowInboundInterceptor,
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+    WorkflowInterceptorClassInput,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from uno_workflows.app.task_failures import TaskFailures
+from uno_workflows.events.border import SDK, UserCodeExit, user_code
+from uno_workflows.events.telling import error_type, message_of
+
+MOST_EXITS: Final = 10_000
+"""Tasks of one run that may exit while it is evicted; each does so once."""
+
+
+class GuardedRunner(UnsandboxedWorkflowRunner):
+    """Runs workflows without a sandbox."""
+
+    def __init__(self, failures: TaskFailures) -> None:
+        self._failures = failures
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        return GuardedInstance(super().create_instance(det), self._failures)
+
+
+@dataclass(frozen=True)
+class GuardedSandbox(SandboxedWorkflowRunner):
+    """Runs workflows in the sandbox. A dataclass, because the SDK's plugins copy it with other restrictions."""
+
+    failures: TaskFailures = field(default_factory=TaskFailures)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        with user_code(f"the module of {det.defn.name}"):  # which is imported again, for this run alone
+            return GuardedInstance(super().create_instance(det), self.failures)
+
+
+class GuardedInstance(WorkflowInstance):
+    """One run in this worker's cache. Its activations never raise what would end the worker, and failed ones are told."""
+
+    def __init__(self, inner: WorkflowInstance, failures: TaskFailures) -> None:
+        self._inner, self._failures = inner, failures
+        self._length = 0  # of the history at the last activation
+        failures.cached(inner.get_info())
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        if evicted := next((job.remove_from_cache for job in act.jobs if job.HasField("remove_from_cache")), None):
+            return self._evict(act, evicted)
+        self._length = act.history_length
+        try:
+            with self._failures.speaking():
+                completion = self._inner.activate(act)
+        except Exception:
+            raise
+        except BaseException as err:
+            if type(err).__module__.startswith(SDK):
+                raise  # the interruption of a deadlock
+            completion = _failed(act, err)
+        self._tell(act, completion)
+        return completion
+
+    def _evict(self, act: WorkflowActivation, evicted: RemoveFromCache) -> WorkflowActivationCompletion:
+        """Have every task end. One that exits on its way out ends the loop, and the others' turn comes at the next one."""
+        if evicted.reason == RemoveFromCache.NONDETERMINISM:
+            self._failures.nondeterministic(self.get_info(), evicted.message)
+        elif evicted.reason == RemoveFromCache.FATAL:
+            self._failures.refused(self.get_info(), self._length)
+        for exits in range(MOST_EXITS):
+            try:
+                completion = self._inner.activate(act)
+                break
+            except (SystemExit, KeyboardInterrupt):
+                if exits == MOST_EXITS - 1:
+                    raise
+        self._failures.evicted(self.get_info())
+        return completion
+
+    def _tell(self, act: WorkflowActivation, completion: WorkflowActivationCompletion) -> None:
+        if completion.HasField("failed"):
+            self._failures.failed(self.get_info(), completion.failed.failure)
+        elif not act.is_replaying and not all(job.HasField("query_workflow") for job in act.jobs):
+            self._failures.went_on(self.get_info(), act.history_length)
+
+    def get_serialization_context(self, command_info: Any) -> Any:
+        return self._inner.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: Any) -> Any:
+        return self._inner.get_external_store_context(command_info)
+
+    def get_info(self) -> workflow.Info:
+        return self._inner.get_info()
+
+    def get_thread_id(self) -> int | None:
+        return self._inner.get_thread_id()
+
+
+def _failed(act: WorkflowActivation, error: BaseException) -> WorkflowActivationCompletion:
+    completion = WorkflowActivationCompletion(run_id=act.run_id)
+    failure = completion.failed.failure
+    failure.message = message_of(error)
+    failure.application_failure_info.type = error_type(error)
+    return completion
+
+
+class Border(Interceptor):
+    """The innermost interceptor of a worker: what lies behind it is the user's code, or the SDK's."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _ActivityBorder(next)
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor] | None:
+        return _WorkflowBorder
+
+
+class _WorkflowBorder(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        with user_code("the workflow", passes=_is_cancellation):
+            return await super().execute_workflow(input)
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:
+        with user_code(f"the handler of signal {input.signal}", passes=_is_cancellation):
+            await super().handle_signal(input)
+
+    async def handle_query(self, input: HandleQueryInput) -> Any:
+        with user_code(f"the handler of query {input.query}", passes=_nothing):
+            return await super().handle_query(input)
+
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:
+        with user_code(f"the validator of update {input.update}", passes=_nothing):
+            super().handle_update_validator(input)
+
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
+        with user_code(f"the handler of update {input.update}", passes=_is_cancellation):
+            return await super().handle_update_handler(input)
+
+
+class _ActivityBorder(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        try:
+            with user_code(f"activity {activity.info().activity_type}", passes=_ends_activity):
+                return await super().execute_activity(input)
+        except UserCodeExit as err:
+            raise ApplicationError(message_of(err.raised), type=error_type(err.raised)) from err.raised
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """The SDK has a rule for it: asked for, the workflow is cancelled; else it fails."""
+    return isinstance(error, asyncio.CancelledError)
+
+
+def _ends_activity(error: BaseException) -> bool:
+    return isinstance(error, asyncio.CancelledError) and activity.is_cancelled()
+
+
+def _nothing(_: BaseException) -> bool:
+    return False

@@ -1,0 +1,15 @@
+-- name: note_problem — write down what keeps a run from going on, unless the run is over; it stands since the first time
+insert into {schema}.saga_problems as p (workflow_id, part, saga, tenant, key, generation, kind, reason)
+select cast(:workflow_id as text), cast(:part as text), cast(:saga as text), cast(:tenant as text), cast(:key as text),
+       cast(:generation as int), cast(:kind as text), cast(:reason as text)
+ where not exists (select from {schema}.saga_runs r
+                    where r.saga = cast(:saga as text) and r.tenant = cast(:tenant as text) and r.key = cast(:key as text)
+                      and r.generation = cast(:generation as int) and r.closed_at is not null)
+on conflict (workflow_id, part) do update set kind = excluded.kind, reason = excluded.reason
+
+-- name: drop_problem — the part goes on
+delete from {schema}.saga_problems where workflow_id = cast(:workflow_id as text) and part = cast(:part as text)
+
+-- name: problems — what keeps runs from going on, the oldest first
+select workflow_id, part, kind, reason, since from {schema}.saga_problems
+ order by since limit cast(:limit as bigint)
