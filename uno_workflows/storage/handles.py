@@ -84,11 +84,20 @@ async def lent(tx: object) -> Handle:
         return await _of_sqlalchemy(await tx.connection())
     if isinstance(tx, AsyncConnection):
         return await _of_sqlalchemy(tx)
-    if isinstance(tx, Transaction):
-        return await _of_sqlalchemy(tx.connection)
+    if (connection := _connection_of(tx)) is not None:
+        return await _of_sqlalchemy(connection)
     raise NotInTransaction(
         f"tx= takes a connection of asyncpg, an AsyncSession or AsyncConnection of SQLAlchemy, or a Transaction, not {type(tx)}"
     )
+
+
+def _connection_of(tx: object) -> AsyncConnection | None:
+    """The connection of one of our transactions, or of what a test wraps around one; `None` for anything else."""
+    try:
+        connection = tx.connection if isinstance(tx, Transaction) else None
+    except Exception:  # a stranger's attributes may run any code
+        return None
+    return connection if isinstance(connection, AsyncConnection) else None
 
 
 def _is_in_transaction(connection: Any) -> bool:
