@@ -1,30 +1,40 @@
 """Rolling deployments back and forth beside kills and freezes: no event is lost, none is handled twice, none out of order.
 
-The longer run is a command: `scripts/rolling --seconds 60 --seeds 1 2 3`.
+The longer run is the same command: `scripts/rolling --seconds 60 --seeds 1 2 3`.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
-from apps.rolling.campaign import Campaign
+from patience import LIMIT
 
-SECONDS = 6.0
-
-
-@pytest.mark.parametrize(("seed", "mode"), [(1, "starts"), (2, "migrate"), (3, "flips")])
-@pytest.mark.timeout(400)
-async def test_no_deployment_loses_an_event(database: str, seed: int, mode: str) -> None:
-    campaign = Campaign(database, SECONDS, seed, mode)
-    assert await campaign.run() == {}
-    assert campaign.done["deployments"] >= 2
-    assert campaign.done["SIGKILL"] + campaign.done["SIGSTOP"] >= 3
+TESTS = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(400)
-async def test_code_that_reads_what_it_knows_itself_is_found(database: str) -> None:
+def campaign(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, for it forks workers."""
+    command = [sys.executable, "-m", "apps.rolling.campaign", "--seconds", "6", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
+
+
+@pytest.mark.parametrize("mode", ["starts", "migrate", "flips"])
+def test_no_deployment_loses_an_event(mode: str) -> None:
+    said = campaign("--seeds", "1", "--modes", mode)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "nothing wrong" in said.stdout
+
+
+def test_code_that_reads_what_it_knows_itself_is_found() -> None:
     """As before there were definitions; a campaign that does not find it would prove nothing.
 
-    The two others that can be planted (`scripts/rolling --bug`) take minutes to be met; `test_definitions.py` meets them at once.
+    The two others that can be planted (`--bug`) take minutes to be met; `test_definitions.py` meets them at once.
     """
-    found = await Campaign(database, SECONDS, 4, "starts", "own").run()
-    assert found["projection:Fold: lost"]
+    said = campaign("--seeds", "4", "--modes", "starts", "--bug", "own")
+    assert said.returncode == 1, said.stderr
+    assert "projection:Fold: lost" in said.stdout
