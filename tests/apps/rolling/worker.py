@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 import asyncpg
@@ -23,7 +23,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from apps.rolling.versions import BUGS, CALL, FOLD, KINDS, definitions, projection, saga
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
-from uno_workflows.dispatch.temporal import Envelope, SagaClient
+from uno_workflows.dispatch.temporal import Begun, Envelope, SagaClient
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import DefinitionRefused, LostLease
 from uno_workflows.events.registry import EventRegistry
@@ -56,14 +56,20 @@ REFUSED: Final = 3
 class Runs:
     """Runs of the saga, which take a moment to take an event."""
 
-    searchable = False
+    searchable, namespace_id = False, None
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
-    async def start(self, saga: str, workflow_id: str, envelope: Envelope, *, event: Any) -> str:
+    async def start(self, saga: str, workflow_id: str, envelope: Envelope, *, event: Any) -> Begun:
         await self._apply(envelope)
-        return "run"
+        return Begun("run", datetime.now(UTC))
+
+    async def started_as(self, workflow_id: str, event: Any) -> None:
+        return None
+
+    async def open_run(self, workflow_id: str) -> None:
+        return None
 
     async def signal(self, workflow_id: str, envelope: Envelope) -> bool:
         await self._apply(envelope)
