@@ -274,6 +274,11 @@ ELSEWHERE: Final = {
     "table streams: primary key (tenant, stream_id)": f"{STORAGE}test_append.py",
     "sql claim: on conflict (tenant, stream_id) do update": f"{STORAGE}test_append.py",
     "python storage.tail PostgresTail._move: end.epoch != known.epoch": f"{STORAGE}test_reading.py",
+    # signs of life and problems: shown to operators, and written again at the next look
+    "sql give_sign: on conflict (subscription) do update": "tests/integration/app/test_border.py",
+    "sql leave_pumps: owner = :owner": "tests/integration/app/test_border.py",
+    "sql note_problem: on conflict (workflow_id, part) do update": "tests/integration/app/test_border.py",
+    "table saga_problems: primary key (workflow_id, part)": "tests/integration/app/test_border.py",
     # operators and auditors
     "sql resume_skipping: on conflict do nothing": f"{STORAGE}test_subscriptions.py",
     "table skipped_events: primary key (subscription, epoch, position)": f"{STORAGE}test_subscriptions.py",

@@ -112,7 +112,7 @@ READS = {
     "Subscriptions.check", "Subscriptions.page", "Subscriptions.position", "Subscriptions.statuses", "Runs.latest",
     "Subscriptions.standing", "Subscriptions.wants",
     "Runs.find", "Runs.count_open", "Runs.open_among", "Runs.pending", "Runs.count_late", "Runs.count_pending",
-    "Runs.over_workflow_ids", "Runs.undone",
+    "Runs.over_workflow_ids", "Runs.undone", "Runs.open_since",
 }  # fmt: skip
 PORTS = ("EventStore", "Subscriptions", "Runs", "StepStore", "DeliveryAudits")
 
