@@ -7,8 +7,6 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, Final, NoReturn
 
-from uno_workflows.devstack.environment import forget_servers
-
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 
@@ -27,6 +25,8 @@ def exit_code(command: Coroutine[Any, Any, int]) -> int:
 
     These commands start servers of their own, so what the environment says of others is forgotten before.
     """
+    from uno_workflows.devstack.environment import forget_servers  # as light as this module, unlike the rest
+
     forget_servers()
     try:
         return asyncio.run(_cancelled_by_sigterm(command))
