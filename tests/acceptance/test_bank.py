@@ -92,6 +92,7 @@ async def bank(postgres: PostgresServer, template: str, temporal: TemporalServer
 async def test_a_bank_without_faults_ends_as_its_ids_foretell_and_to_the_cent(bank: Bank) -> None:
     during, samples = [], []
     async with bank.process(*CLI, "worker", "workers.bank", log="worker") as worker:
+        await until(lambda: "worker_ready" in bank.words("worker"), what=f"a worker\n{bank.words('worker')}")
         async with bank.writer("a", transfers=16) as one, bank.writer("b", transfers=8) as two:
 
             async def written() -> bool:
