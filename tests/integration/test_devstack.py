@@ -313,6 +313,7 @@ async def test_an_ephemeral_stack_leaves_nothing(tmp_path: Path) -> None:
             "UNO_DATABASE_URL": stack.database_url,
             "TEMPORAL_ADDRESS": stack.temporal_address,
             "TEMPORAL_NAMESPACE": "default",
+            "TEMPORAL_CONFIG_FILE": os.devnull,
         }
         assert names_in(tmp_path) != []
         await stack.stop()

@@ -369,9 +369,9 @@ async def test_a_hole_of_a_hundred_million_positions_costs_a_subscription_a_few_
         seen += [event.position for event in page.events]
         lease = await store.subscriptions.advance(lease, page.upto, delivered=delivered)
     assert len(seen) == 3
-    assert len(sent) < 20
+    assert len(sent) < 100  # window by window it would be sixty thousand
     while any(one.waiting.pages for one in await store.audits.statuses()):
         await store.audits.audit(limit=100)
-    assert len(sent) < 40
+    assert len(sent) < 200
     assert await store.audits.findings() == []
     assert [one.upto for one in await store.audits.statuses()] == [bound]
