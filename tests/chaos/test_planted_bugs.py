@@ -12,13 +12,7 @@ from workers.bank.chaos.report import Report
 from workers.bank.chaos.run import run
 
 SEED = 1
-CHOSEN = (
-    "emitted id from the attempt",
-    "given up when Temporal is away",
-    "a step runs again",
-    "a known id is stored again",
-    "whatever version is expected",
-)
+CHOSEN = ("emitted id from the attempt", "a step runs again")
 """Of the list of mutations; `scripts/chaos --planted` runs them all."""
 CAUGHT = (*BUGS, *(bug for bug in MUTATED if bug.name in CHOSEN))
 WITHOUT = [bug for bug in BUGS if bug.name != "undo twice"]  # which is exposed by the same run as "undo skipped"

@@ -19,14 +19,14 @@ SEEDS = (1, 2, 3)
 CRASHES = 3
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_minute_of_faults_breaks_no_promise(seed: int, tmp_path: Path) -> None:
     report = run(tmp_path, "--seconds", "60", "--open", "20", "--crashes", "0", "--seed", str(seed))
     assert sum(report["faults"].values()) + len(report["not_run"]) == len(report["plan"]["faults"]) == 32
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_processes_that_die_before_and_after_each_effect_break_no_promise(tmp_path: Path) -> None:
     report = run(tmp_path, "--faults", "1", "--seconds", "5", "--open", "60", "--crashes", str(CRASHES), "--seed", "3")
     assert min(report["crashes"].values()) >= CRASHES
