@@ -24,7 +24,7 @@ union all select 'function', proname, pg_get_functiondef(p.oid) from pg_proc p
   where pronamespace = $1::text::regnamespace
 union all select 'trigger', tgname, pg_get_triggerdef(t.oid) || tgenabled::text
   from pg_trigger t join pg_class c on c.oid = tgrelid
-  where c.relnamespace = $1::text::regnamespace
+  where not tgisinternal and c.relnamespace = $1::text::regnamespace
 union all select 'constraint', conname, pg_get_constraintdef(oid) from pg_constraint
   where connamespace = $1::text::regnamespace
 union all select 'view', viewname, definition from pg_views where schemaname = $1
