@@ -204,7 +204,7 @@ class Shop:
         self._flag(f"crash-{point}").touch()
 
     def let(self, what: str) -> None:
-        """Let held steps `go`, or say that a handler was `mended`."""
+        """Let held steps `go`, say that a handler was `mended`, or wake a projection (`awake`)."""
         self._flag(what).touch()
 
     def _flag(self, name: str) -> Path:

@@ -92,6 +92,7 @@ async def a_projection_that_blocks_its_loop_stalls_no_saga(shop: Shop) -> None:
     took = await until(lambda: _is_done(shop, 1))
     assert "event_loop_free" not in worker.words
     measured.info("beside a blocked projection a saga took %.2f s", took)
+    shop.let("awake")
     await worker.says("event_loop_free")
     assert "apps/trouble/projections.py:" in worker.words
     await check(shop)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from patience import LIMIT
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -22,7 +23,7 @@ from uno_workflows.sagas.envelope import STATE_QUERY
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], Awaitable[T] | T], *, seconds: float = 20) -> T:
+async def until(condition: Callable[[], Awaitable[T] | T], *, seconds: float = LIMIT) -> T:
     """Wait until a condition holds, and return what it said; it may be a coroutine function."""
     async with asyncio.timeout(seconds):
         while True:
@@ -63,7 +64,7 @@ class App:
         runs = await self.uno.store.runs.find(saga=workflow_id.partition("/")[0], limit=10_000)
         return next((run for run in runs if run.workflow_id == workflow_id), None)
 
-    async def ended(self, workflow_id: str, *, seconds: float = 20) -> tuple[str, str]:
+    async def ended(self, workflow_id: str, *, seconds: float = LIMIT) -> tuple[str, str]:
         """Wait for a run's end; its state and the reason, as the table of runs has them."""
 
         async def final() -> Run | None:
@@ -141,7 +142,7 @@ class App:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, modules: Sequence[str], ledger: Path, *, role: Role = Role.ALL, limit: float = 30
+    settings: Settings, modules: Sequence[str], ledger: Path, *, role: Role = Role.ALL, limit: float = LIMIT
 ) -> AsyncIterator[App]:
     """Run a worker in this event loop; entering returns when it is ready, leaving when it has stopped.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from acceptance.shop import CLI, TESTS, clean_environment
+from patience import LIMIT
 
 STREAMS = {"closed": "standard output is closed", "full": "No space left on device", "pipe": "Broken pipe"}
 QUIET = (("--help",), ("sagas", "--help"), ("migrate", "--sql"))
@@ -105,7 +106,7 @@ async def test_ctrl_c_ends_a_command_that_waits_for_a_silent_server(argv: Sequen
         *CLI, *argv, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(LIMIT):
             connected, _ = await asyncio.get_running_loop().sock_accept(listening)
             process.send_signal(signal.SIGINT)
             if argv[0] == "worker":  # the first one asks it to stop, the second insists
@@ -131,8 +132,8 @@ async def test_ctrl_c_ends_a_command_whose_module_does_not_come_to_an_end(tmp_pa
             *CLI, *argv, env=environment, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 60) == b"here\n"
+        assert await asyncio.wait_for(process.stdout.readline(), LIMIT) == b"here\n"
         process.send_signal(signal.SIGINT)
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), LIMIT)
         assert process.returncode == 130, err
         assert b"Traceback" not in out + err

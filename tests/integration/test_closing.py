@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from patience import LIMIT
 
 from uno_workflows import Event, ForeignEventLoop, Settings, StoreClosed, Uno
 
@@ -79,7 +80,7 @@ async def test_a_close_ends_the_followers_that_wait(database: str) -> None:
         following = [asyncio.create_task(drained(uno.follow())) for _ in range(3)]
         while len(uno.store._tails._readers) == 0 or sum(uno.store._tails._readers.values()) < 3:
             await asyncio.sleep(0)
-    ended = await asyncio.wait_for(asyncio.gather(*following, return_exceptions=True), 5)
+    ended = await asyncio.wait_for(asyncio.gather(*following, return_exceptions=True), LIMIT)
     assert [type(one) for one in ended] == [StoreClosed] * 3
 
 
@@ -91,7 +92,7 @@ async def test_a_close_ends_a_follower_between_two_events(database: str) -> None
         assert (await anext(following)).event.n == 1
     assert (await anext(following)).event.n == 2  # it was read before
     with pytest.raises(StoreClosed):
-        await asyncio.wait_for(anext(following), 5)
+        await asyncio.wait_for(anext(following), LIMIT)
 
 
 async def test_a_transaction_that_is_open_at_the_close_commits_nothing(
@@ -139,7 +140,7 @@ async def test_an_append_that_the_close_cuts_off_says_that_its_fate_is_not_known
             await asyncio.sleep(0.01)
         await other.close()
     with pytest.raises(StoreClosed, match=r"whether the events were stored is not known"):
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, LIMIT)
     await transaction.rollback()
 
 
@@ -211,10 +212,10 @@ async def test_twenty_one_followers_hold_one_connection(database: str, watcher: 
         assert await sessions(watcher, "%listen%") == 1
         assert await sessions(watcher) <= 2 + 1
         await uno.append("c-1", Counted(n=1))
-        assert {recorded.event.n for recorded in await asyncio.wait_for(asyncio.gather(*firsts), 10)} == {1}
+        assert {recorded.event.n for recorded in await asyncio.wait_for(asyncio.gather(*firsts), LIMIT)} == {1}
         for follower in followers:
             await follower.aclose()  # type: ignore[attr-defined]  (it is a generator)
         assert uno.store._tails._readers == {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             while await sessions(watcher, "%listen%"):
                 await asyncio.sleep(0.01)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from fuzzing import Other, Target, faults
+from patience import LIMIT
 
 from uno_workflows import ANY, Settings, Uno
 
@@ -78,7 +79,7 @@ def targets(uno: Uno) -> list[Target]:
 
 
 async def test_hostile_arguments_of_the_store_end_in_a_value_or_an_error_that_names_them(uno: Uno):
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(LIMIT):
         found = [fault for target in targets(uno) for fault in await faults(target)]
     assert found == []
     await uno.append("other-1", Other(name="still well"))

@@ -13,6 +13,7 @@ import pytest
 from docs.blocks import blocks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import LIMIT
 
 from uno_workflows import Cursor, CursorOutOfLog, Event, InvalidArgument, InvalidStreamId, Settings, Uno, UnoError
 from uno_workflows.events.ids import new_event_id
@@ -99,7 +100,7 @@ async def test_a_position_beyond_the_head_is_refused_and_nothing_is_skipped(uno:
             await anext(reader(after=head + 47))
     following = asyncio.ensure_future(anext(uno.follow(after=head, types=[Counted])))
     await uno.append("c-1", Counted(n=9))
-    assert (await asyncio.wait_for(following, 10)).event.n == 9
+    assert (await asyncio.wait_for(following, LIMIT)).event.n == 9
 
 
 async def test_a_cursor_of_another_epoch_is_refused_with_both_epochs(uno: Uno, operator: asyncpg.Connection) -> None:
@@ -123,7 +124,7 @@ async def test_a_follower_is_told_when_the_log_is_restored_while_it_waits(uno: U
     await operator.execute(NEW_EPOCH)
     await uno.append("c-1", Counted(n=2))
     with pytest.raises(CursorOutOfLog, match="was restored"):
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, LIMIT)
 
 
 async def test_a_reader_of_the_whole_log_is_told_when_it_is_restored_meanwhile(
@@ -172,8 +173,8 @@ async def test_a_hole_of_a_hundred_million_positions_costs_a_reader_a_few_statem
     assert [recorded.event.n async for recorded in uno.read_all(types=[Counted])] == expected
     assert len(statements) <= 4 * len(expected)
     assert [recorded async for recorded in uno.read_all(types=[Unheard])] == []
-    assert (await asyncio.wait_for(anext(following), 10)).event.n == 0
-    assert [(await asyncio.wait_for(anext(following), 10)).event.n for _ in expected[1:]] == expected[1:]
+    assert (await asyncio.wait_for(anext(following), LIMIT)).event.n == 0
+    assert [(await asyncio.wait_for(anext(following), LIMIT)).event.n for _ in expected[1:]] == expected[1:]
     assert len(statements) <= 20 * len(expected)
     await following.aclose()  # type: ignore[attr-defined]  (it is a generator)
 

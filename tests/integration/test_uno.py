@@ -166,7 +166,7 @@ async def test_a_follower_under_load_sees_every_event_once_and_in_order(uno: Uno
 async def test_an_append_in_our_own_transaction_wakes_the_readers(uno: Uno) -> None:
     async with uno.store.tail() as tail:
         before = await uno.store.events.bound()
-        waiting = asyncio.create_task(tail.wait_beyond(before, seconds=30))
+        waiting = asyncio.create_task(tail.wait_beyond(before, seconds=LIMIT))
         async with uno.transaction() as tx:
             await uno.append("counter-1", Counted(n=1), tx=tx)
         assert tx.appended  # type: ignore[attr-defined]  (what has the commit wake readers, without waiting for the next look)

@@ -103,8 +103,16 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
     async def refused_first(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one", how=f"refuse:{begun.trial}"))
 
-    async def soon_then_more(self, begun: Begun) -> None:
-        await self.soon(begun)
+    async def act_nudge(self, begun: Begun) -> None:
+        await self.step(act, Deed(word="one"), undo=take_back)
+        self.words.append((await self.expect(Nudged)).word)
+
+    async def act_nudge_note(self, begun: Begun) -> None:
+        await self.act_nudge(begun)
+        await self.expect(Noted)
+
+    async def soon_held_then_more(self, begun: Begun) -> None:
+        await self.soon_held(begun)
         await self.expect(Noted)
 
     async def refused(self, begun: Begun) -> None:
@@ -278,7 +286,7 @@ class Trial(Common, starts_on=Begun | Redone):
 class TimedTrial(Trial, starts_on=Timed, name="timed-trial"):
     """Inherits all but its start, and has a deadline."""
 
-    deadline = "1500ms"
+    deadline = "3s"
 
     async def run(self, begun: Begun | Redone | Timed) -> None:
         self.words.append("began")

@@ -22,10 +22,12 @@ class Complaints(Projection):
 
 
 class Sleeper(Projection):
-    """Blocks its event loop."""
+    """Blocks its event loop: asleep until somebody wakes it, in a coma for a minute."""
 
     @on(Stumbled)
     async def fall_asleep(self, events: Sequence[Recorded[Stumbled]], tx: Transaction) -> None:
         for recorded in events:
-            if recorded.event.order_id.endswith(("-sleep", "-coma")):
-                time.sleep(4 if recorded.event.order_id.endswith("-sleep") else 60)  # noqa: ASYNC251 (the crime itself)
+            if recorded.event.order_id.endswith("-coma"):
+                time.sleep(60)  # noqa: ASYNC251 (the crime itself)
+            while recorded.event.order_id.endswith("-sleep") and not os.path.exists(os.environ["SHOP_LEDGER"] + ".awake"):
+                time.sleep(0.05)  # noqa: ASYNC251

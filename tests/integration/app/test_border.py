@@ -12,6 +12,7 @@ import pytest
 from apps.border.events import CommandCalled, HandlerCalled, KeyCalled, Nudge, RunCalled, Shown, StepCalled, Well
 from apps.border.raising import HOWS
 from apps.running import App, until
+from patience import LIMIT
 from temporalio.client import WorkflowQueryFailedError
 
 from uno_workflows.observability.line import Line
@@ -62,7 +63,7 @@ async def test_what_a_step_raises_is_a_failed_attempt_by_name(app: App):
     for how in hows:
         await app.uno.append(f"step-{how}", StepCalled(key=how, how=how))
     for how, name in hows.items():
-        assert await app.ended(f"InSteps/{how}", seconds=40) == ("compensated", f"aborted: {' '.join([name] * 3)}"), how
+        assert await app.ended(f"InSteps/{how}") == ("compensated", f"aborted: {' '.join([name] * 3)}"), how
     await _goes_on(app, "after-steps")
 
 
@@ -120,7 +121,7 @@ async def test_plain_workflows_and_activities_fail_by_name_and_are_not_called_sa
 
 async def test_a_query_that_exits_fails_by_name(app: App):
     run = await app.client.start_workflow("BadQuery", id=f"{app.settings.app}-query", task_queue=app.settings.app)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LIMIT):
         for how, name in HOWS.items():
             with pytest.raises(WorkflowQueryFailedError) as failed:
                 await run.query("bad_query", how)

@@ -206,8 +206,8 @@ async def test_temporals_core_counts_each_time_that_a_bug_is_met(run_app: RunApp
         await app.uno.append("question-counted", Asked(question="counted", how="bug"))
         kind = {"workflow_type": "Tell", "failure_reason": "WorkflowError"}
         met = partial(_met, app, "temporal_workflow_task_execution_failed_total", **kind)
-        await until(partial(met, 1), seconds=30)
-        await until(partial(met, 4), seconds=30)
+        await until(partial(met, 1))
+        await until(partial(met, 4))
         await app.handle("Tell/counted").terminate()
 
 

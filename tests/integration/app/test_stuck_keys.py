@@ -26,9 +26,6 @@ from uno_workflows.dispatch.closing import UNKNOWN
 from uno_workflows.dispatch.reconciler import Reconciler
 from uno_workflows.dispatch.temporal import SagaClient, namespace_id_of
 
-LIMIT = 120
-"""Seconds that Temporal may take to delete a run; it says up to a minute."""
-
 
 @pytest.fixture
 async def app(run_app: Callable[..., AbstractAsyncContextManager[App]]) -> AsyncIterator[App]:
@@ -45,9 +42,9 @@ async def test_a_foreign_run_that_holds_the_id_is_ended_by_the_commands_of_the_h
     assert "`uno subscriptions resume saga:Healthy`" in reason
     for command in commands[:2]:
         await _runs(command, app)
-    await until(lambda: _fails(commands[2], app), seconds=LIMIT)
+    await until(lambda: _fails(commands[2], app))
     await app.uno.store.subscriptions.resume("saga:Healthy")
-    assert await app.ended("Healthy/foreign", seconds=40) == ("done", "")
+    assert await app.ended("Healthy/foreign") == ("done", "")
 
 
 async def test_a_run_that_was_deleted_is_closed_by_name_and_no_other_one(app: App):
@@ -57,7 +54,7 @@ async def test_a_run_that_was_deleted_is_closed_by_name_and_no_other_one(app: Ap
     await _runs("temporal workflow terminate --workflow-id InHandler/deleted", app)
     await app.sql("update uno.saga_runs set state = 'open', reason = '', closed_at = null where key = 'deleted'")
     await _runs("temporal workflow delete --workflow-id InHandler/deleted", app)
-    await until(lambda: _fails("temporal workflow describe --workflow-id InHandler/deleted", app), seconds=LIMIT)
+    await until(lambda: _fails("temporal workflow describe --workflow-id InHandler/deleted", app))
     await app.uno.append("handler-deleted", Nudge(key="deleted", how=""))
     assert "uno subscriptions resume saga:InHandler" in await until(lambda: _halt(app, "saga:InHandler"))
 

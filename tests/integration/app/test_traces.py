@@ -54,7 +54,7 @@ async def test_a_run_that_replays_at_every_task_makes_each_span_once(
 ):
     monkeypatch.setattr("uno_workflows.app.sdk_worker.Worker", partial(Worker, max_cached_workflows=0))
     async with run_app(MODULES) as app:
-        key, run, made_in = await trial(app, "soon")
+        key, run, made_in = await trial(app, "act_nudge")
         await app.waits_for(run, "expect Nudged")
         with request("later"):
             await app.uno.append(f"trial-{key}", Nudged(trial=key, word="x"))
@@ -92,7 +92,7 @@ async def test_an_event_that_came_before_its_start_is_delivered_in_its_own_trace
         with request("early"):
             await app.uno.append(f"trial-{key}", Nudged(trial=key, word="a"))
         with request("start"):
-            await app.uno.append(f"trial-{key}", Begun(trial=key, what="soon"))
+            await app.uno.append(f"trial-{key}", Begun(trial=key, what="act_nudge"))
         await app.ended(f"Trial/{key}")
         await closed(collector, f"Trial/{key}")
     spans = collector.spans
@@ -147,7 +147,7 @@ async def test_a_run_goes_on_when(run_app: RunApp, database: str, first: bool):
     """A run begins on a worker with traces or without, ends on one of the other kind, and replays on both."""
     shared = {"database": database, "app": f"switched-{first}"}
     async with switched(run_app, first, shared) as app:
-        key, run = await begin(app, "soon_then_more")
+        key, run = await begin(app, "act_nudge_note")
         await app.waits_for(run, "expect Nudged")
     async with switched(run_app, not first, shared) as app:
         await app.uno.append(f"trial-{key}", Nudged(trial=key, word="a"))

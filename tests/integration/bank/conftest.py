@@ -40,7 +40,7 @@ async def sound(
             async with asyncio.TaskGroup() as group:
                 group.create_task(_look(dsn, ledgers, during, done))
                 await write(arguments(_line(ledgers, transfers=TRANSFERS)), asyncio.Event())
-                await until(lambda: _is_settled(dsn, ledgers), seconds=60)
+                await until(lambda: _is_settled(dsn, ledgers))
                 done.set()
     return Bank(dsn, ledgers, tuple(during))
 

@@ -24,7 +24,7 @@ async def test_runs_with_bugs_go_on_when_they_are_repaired(app: App):
         steps.fixed.add(key)
         gate(key).touch()
     for run in runs:
-        assert await app.ended(run, seconds=30) == ("done", "")
+        assert await app.ended(run) == ("done", "")
     assert [app.did(run) for run in runs] == [
         ["one", "two"],
         ["left", "left-went-on"],

@@ -229,7 +229,7 @@ async def test_activities_carry_their_number_and_a_summary(app: App):
 
 
 async def test_state_query_tells_how_far_a_run_is(app: App):
-    key, run = await begin(app, "soon_then_more")
+    key, run = await begin(app, "act_nudge_note")
     await app.uno.append(f"trial-{key}", Nudged(trial=key, word="hello"))
     await app.waits_for(run, "expect Noted")
     assert await app.state(run) == {

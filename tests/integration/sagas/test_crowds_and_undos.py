@@ -9,7 +9,6 @@ from apps.running import App, until
 from apps.shop.events import OrderPlaced
 from apps.trials.starting import begin
 from apps.trials.steps import gate
-from patience import LIMIT
 
 from uno_workflows.sagas import driver
 
@@ -18,14 +17,14 @@ pytestmark = pytest.mark.parametrize("app", ["sandboxed"], indirect=True, scope=
 
 async def test_hundreds_of_steps_side_by_side_are_done(app: App):
     _, run = await begin(app, "crowded", load="200")
-    assert await app.ended(run, seconds=LIMIT) == ("done", "")
+    assert await app.ended(run) == ("done", "")
     assert (await app.state(run))["state"]["words"] == [str(sum(range(201)))]
     assert await app.failures(run) == []
 
 
 async def test_more_steps_side_by_side_than_temporal_takes_are_refused_before_any_is_commanded(app: App):
     _, run = await begin(app, "crowded", load="2500")
-    failure = (await until(lambda: app.failures(run), seconds=LIMIT))[0]
+    failure = (await until(lambda: app.failures(run)))[0]
     assert "a run may have 2,000 steps and emitted events in flight" in failure
     scheduled = [e for e in await app.history(run) if e.HasField("activity_task_scheduled_event_attributes")]
     assert scheduled == []
@@ -41,14 +40,14 @@ async def test_undo_that_breaks_without_end_is_given_up_and_the_others_run(app: 
         row = await app.run(run)
         return row is not None and row.state == "compensation_failed"
 
-    await until(noted, seconds=LIMIT)
+    await until(noted)
     row = await app.run(run)
     assert row is not None
     assert row.reason == "step act failed: Refused: three is refused; undo failed: give_back"
     assert "unone" in app.did(run)  # the other one did not wait for it
     assert "give_back: untwo broke" in (await app.state(run))["failed"]
     gate(key).touch()
-    assert (await app.ended(run, seconds=LIMIT))[0] == "compensated"
+    assert (await app.ended(run))[0] == "compensated"
     assert {key for word, key, _ in app.lines(run) if word == "untwo"} == {f"{run}/give_back#1"}
 
 

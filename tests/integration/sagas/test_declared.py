@@ -47,7 +47,7 @@ async def test_run_keeps_the_deadline_with_which_it_started(start: Any, monkeypa
         await app.waits_for(run, "expect Nudged")
         deploy(monkeypatch, TimedTrial, deadline=None)
         await app.uno.append(f"trial-{key}", Poked(trial=key, what="step"))  # a task, and so a replay, under the new code
-        assert await app.ended(run) == ("compensated", "deadline of 1.5s passed")
+        assert await app.ended(run) == ("compensated", "deadline of 3s passed")
         assert app.did(run)[:1] == ["one"]
         assert sorted(app.did(run)[-2:]) == ["unone", "unpoked"]
         assert await app.failures(run) == []

@@ -192,7 +192,7 @@ async def test_deadline_during_a_step_that_completes(app: App):
     await until(lambda: "two" in app.did(run))
     await until(lambda: _stopping(app, run))
     gate(key).touch()
-    assert await app.ended(run) == ("compensated", "deadline of 1.5s passed")
+    assert await app.ended(run) == ("compensated", "deadline of 3s passed")
     assert app.did(run) == ["one", "two", "two-went-on", "untwo", "unone"]
 
 

@@ -81,7 +81,7 @@ async def test_a_bug_is_told_once_although_its_task_is_tried_again(telling: App,
     async def failed_twice() -> bool:
         return len(await telling.failures("Tell/riddle")) > 0 and await _attempt(telling) > 2
 
-    await until(failed_twice, seconds=30)
+    await until(failed_twice)
     (bug,) = of(lines, "riddle", event="saga_bug")
     assert {"saga": "Tell", "level": "error", "error.type": "KeyError"}.items() <= bug.items()
     assert not [line for line in lines() if "Failed activation" in line["msg"]]

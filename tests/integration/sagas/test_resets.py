@@ -10,7 +10,6 @@ from apps.till.events import Collected, Ordered, Recalled
 from apps.trials.events import Nudged
 from apps.trials.starting import begin, new_key
 from apps.trials.steps import gate
-from patience import LIMIT
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
@@ -81,7 +80,7 @@ async def stands(app: App, run: str, state: str) -> Run:
         found = await app.run(run)
         return found if found is not None and found.state == state else None
 
-    found = await until(so, seconds=LIMIT)
+    found = await until(so)
     assert found is not None
     return found
 
@@ -153,7 +152,7 @@ async def test_undo_that_was_cut_short_by_a_reset_is_finished_under_its_own_keys
     await stands(app, run, "compensation_failed")
     await reset(app, run, "uno.begin_undo#1")
     gate(key).touch()
-    assert (await app.ended(run, seconds=LIMIT))[0] == "compensated"
+    assert (await app.ended(run))[0] == "compensated"
     keys = {(word, key) for word, key, _ in app.lines(run) if word.startswith("un")}
     assert keys == {("untwo", f"{run}/take-back#1"), ("unone", f"{run}/take-back#2")}
 
@@ -167,7 +166,7 @@ async def test_undo_that_was_cut_short_by_a_reset_to_long_before_waits_for_an_op
     async def stuck() -> bool:
         return (await row(app, run)).reason.startswith(f"Temporal run {replaced} was reset while it was being undone")
 
-    await until(stuck, seconds=LIMIT)
+    await until(stuck)
     ended = await row(app, run)
     assert (ended.state, ended.temporal_run_id) == ("compensation_failed", going)
     assert "take-back for act#2" in ended.reason
@@ -223,7 +222,7 @@ async def test_row_of_a_run_that_was_reset_and_waits_is_open_again(app: App):
         await reconciler.look_for_resets()
         return (await row(app, run)).state == "open"
 
-    await until(found, seconds=LIMIT)
+    await until(found)
     opened = await row(app, run)
     assert (opened.temporal_run_id, opened.closed_at, opened.reason) == (going, None, "")
     for word in "ab":

@@ -7,7 +7,6 @@ from apps.running import App, until
 from apps.trials.events import Nudged
 from apps.trials.starting import begin
 from apps.trials.steps import fixed
-from patience import LIMIT
 
 pytestmark = pytest.mark.parametrize("app", ["sandboxed", "bare"], indirect=True, scope="session")
 
@@ -22,11 +21,11 @@ pytestmark = pytest.mark.parametrize("app", ["sandboxed", "bare"], indirect=True
 )
 async def test_call_that_would_lose_the_undo_is_a_bug_by_name_and_the_repaired_run_goes_on(app: App, what: str, call: str):
     key, run = await begin(app, what)
-    failure = (await until(lambda: app.failures(run), seconds=LIMIT))[0]
+    failure = (await until(lambda: app.failures(run)))[0]
     assert call in failure
     assert app.did(run) == ["one"]
     fixed.add(key)
-    assert await app.ended(run, seconds=LIMIT) == ("done", "")
+    assert await app.ended(run) == ("done", "")
     assert app.did(run) == ["one"]
 
 
@@ -37,11 +36,11 @@ async def test_child_that_is_left_at_the_end_of_a_saga_is_cancelled_and_not_term
     async def cancelled() -> bool:
         return (await app.handle(f"child-of-{key}").describe()).status.name == "CANCELED"
 
-    await until(cancelled, seconds=LIMIT)
+    await until(cancelled)
 
 
 async def test_failure_in_a_signal_handler_of_the_saga_s_own_is_undone(app: App):
-    key, run = await begin(app, "soon_then_more")
+    key, run = await begin(app, "act_nudge_note")
     await app.uno.append(f"trial-{key}", Nudged(trial=key))
     await app.waits_for(run, "expect Noted")
     await app.handle(run).signal("trial.refuse")

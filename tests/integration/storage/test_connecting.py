@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import LIMIT
 
 from uno_workflows import ConfigurationError, StoreUnavailable, UnoError
 from uno_workflows.events.encoding import to_new_events
@@ -121,4 +122,4 @@ async def test_whatever_the_url_is_the_error_is_ours():
     await asyncio.to_thread(collect)
     for url in examples:
         with pytest.raises(UnoError):
-            await asyncio.wait_for(opened(url), 20)
+            await asyncio.wait_for(opened(url), LIMIT)

@@ -7,6 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 from apps.defining import HAPPENED, define
+from patience import LIMIT
 
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.names import NO_STREAM
@@ -238,10 +239,10 @@ async def test_a_tail_wakes_for_appends_here_and_elsewhere(database, write):
         here.tail() as tail,
         PostgresStore.open(database, encode=to_new_events) as elsewhere,
     ):
-        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=10))
+        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=LIMIT))
         await here.events.append([write("order-1")])
         assert await waiting == 1
-        waiting = asyncio.create_task(tail.wait_beyond(1, seconds=10))
+        waiting = asyncio.create_task(tail.wait_beyond(1, seconds=LIMIT))
         await elsewhere.events.append([write("order-1", 2)])
         assert await waiting == 3
 
@@ -256,7 +257,7 @@ async def test_a_program_that_ends_right_after_its_append_wakes_others(database,
 
     never = StoreSettings(poll=60)
     async with PostgresStore.open(database, encode=to_new_events, settings=never) as here, here.tail() as tail:
-        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=10))
+        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=LIMIT))
         await asyncio.gather(program(), return_exceptions=True)
         assert await waiting == 1
 
@@ -264,7 +265,7 @@ async def test_a_program_that_ends_right_after_its_append_wakes_others(database,
 async def test_a_tail_that_nothing_wakes_polls(store, write, connect):
     async with store.tail() as tail:
         connection = await connect()
-        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=10))
+        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=LIMIT))
         async with connection.transaction():
             await store.events.append([write("order-1")], tx=connection)
         assert await waiting == 1
@@ -281,6 +282,6 @@ async def test_a_tail_waits_for_an_open_append_and_moves_when_it_ends(store, wri
     async with store.tail() as tail:
         _, transaction, _ = await appender("order-1")
         await store.events.append([write("order-2")])
-        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=10))
+        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=LIMIT))
         await transaction.commit()
         assert await waiting == 2

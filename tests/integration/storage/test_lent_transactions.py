@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from patience import LIMIT
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
@@ -208,7 +209,7 @@ async def test_readers_wake_after_the_commit_of_a_callers_transaction(database, 
         async with lend(kind, store) as lent:
             await store.events.append([write("order-1")], tx=lent.tx)
             await store.events.append([write("order-1")], tx=lent.tx)
-            waiting = [asyncio.create_task(one.wait_beyond(0, seconds=10)) for one in (tail, other)]
+            waiting = [asyncio.create_task(one.wait_beyond(0, seconds=LIMIT)) for one in (tail, other)]
             await asyncio.sleep(0)
             await lent.commit()
         assert [await one for one in waiting] == [2, 2]
@@ -230,7 +231,7 @@ async def test_each_commit_of_a_connection_wakes_and_a_rollback_leaves_nothing_b
                     await connection.execute("select 1")
                 assert len(connection._query_loggers) == 1
                 before = await store.events.bound()
-            assert await tail.wait_beyond(before, seconds=10) > before
+            assert await tail.wait_beyond(before, seconds=LIMIT) > before
 
 
 async def test_a_transaction_of_ours_that_has_ended_takes_no_events(store):

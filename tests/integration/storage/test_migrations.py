@@ -9,6 +9,7 @@ import sys
 
 import asyncpg
 import pytest
+from patience import LIMIT
 
 from uno_workflows.devstack.binaries import postgres_package, postgres_program
 from uno_workflows.events.errors import ConfigurationError, SchemaMismatch
@@ -139,7 +140,7 @@ async def test_a_schema_may_have_a_name_that_sql_reserves(empty_database, write)
         assert (await store.events.append([write("order-1")]))[0].positions == (1,)
         async with store.tail() as tail:
             await store.events.append([write("order-1")])
-            assert await tail.wait_beyond(1, seconds=10) == 2
+            assert await tail.wait_beyond(1, seconds=LIMIT) == 2
 
 
 @pytest.mark.parametrize("schema", ["", "Uno", "uno;drop", 'uno"', "1uno", "pg_uno", "information_schema", "u" * 64])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from patience import LIMIT
 
 from uno_workflows.devstack.postgres import PostgresServer
 from uno_workflows.events.encoding import to_new_events
@@ -26,18 +27,18 @@ async def test_the_store_outlives_a_crash_of_the_server(mortal, write):
     """Appends wait out the restart, the tail connects again, transactions find living connections."""
     async with PostgresStore.open(mortal.dsn, encode=to_new_events) as store, store.tail() as tail:
         await store.events.append([write("order-1")])
-        assert await tail.wait_beyond(0, seconds=10) == 1
+        assert await tail.wait_beyond(0, seconds=LIMIT) == 1
         async with store.subscriptions.transaction() as tx:
             await tx.execute("select 1")
         await mortal.kill()
-        waiting = asyncio.create_task(tail.wait_beyond(1, seconds=30))
+        waiting = asyncio.create_task(tail.wait_beyond(1, seconds=LIMIT))
         appending = asyncio.create_task(store.events.append([write("order-1")]))
         await mortal.start()
         assert (await appending)[0].first_version == 2
         assert await waiting > 1
         async with store.subscriptions.transaction() as tx:
             assert (await tx.execute("select count(*) from uno.events")).scalar_one() == 2
-        waiting = asyncio.create_task(tail.wait_beyond(await store.events.bound(), seconds=30))
+        waiting = asyncio.create_task(tail.wait_beyond(await store.events.bound(), seconds=LIMIT))
         await store.events.append([write("order-1")])
         await waiting
 
@@ -79,7 +80,7 @@ async def test_both_spellings_of_a_url_are_taken(database, write):
 async def test_nothing_is_prepared_or_set_where_a_pooler_stands_between(database, write):
     settings = StoreSettings(statement_cache_size=0, listen_dsn=database)
     async with PostgresStore.open(database, encode=to_new_events, settings=settings) as store, store.tail() as tail:
-        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=10))
+        waiting = asyncio.create_task(tail.wait_beyond(0, seconds=LIMIT))
         await store.events.append([write("order-1")])
         assert await waiting == 1
         async with store.subscriptions.transaction() as tx:

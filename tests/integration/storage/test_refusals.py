@@ -51,7 +51,7 @@ async def refused(store) -> None:
 
 async def works_again(store, tail, write) -> None:
     last = await store.events.bound()
-    waiting = asyncio.create_task(tail.wait_beyond(last, seconds=20))
+    waiting = asyncio.create_task(tail.wait_beyond(last, seconds=LIMIT))
     await store.events.append([write("order-1")])
     assert await waiting > last
     async with store.transaction() as tx:
@@ -116,7 +116,7 @@ async def test_who_waits_for_a_tail_that_died_is_told(store, write, monkeypatch,
             if broken == "tail":
                 monkeypatch.setattr(store.database, "fetch_row", mistake)
                 tail.wake()
-            await tail.wait_beyond(0, seconds=30)
+            await tail.wait_beyond(0, seconds=LIMIT)
 
     if broken == "listener":
         monkeypatch.setattr("uno_workflows.storage.tail.connect", mistake)
