@@ -8,9 +8,6 @@ refused the task), and in the SDK's lines that have no more than a run id (a dea
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -25,14 +22,11 @@ from uno_workflows.events.telling import error_type, message_of
 from uno_workflows.events.text import cut
 from uno_workflows.observability.core_logs import sdk_lines
 from uno_workflows.observability.log_context import run_fields
-from uno_workflows.observability.log_records import told_otherwise
+from uno_workflows.observability.log_records import Told, told_otherwise
 from uno_workflows.observability.logs import get_logger
 
 log = get_logger("uno_workflows.workflows")
 
-AGAIN_SECONDS: Final = 600.0
-"""How long the same fault of the same run is told only once: Temporal tries it again every few seconds."""
-REMEMBERED: Final = 1_000
 BY_RUN_ID: Final = frozenset(
     {
         "Failed handling activation on workflow with run ID %s",
@@ -68,9 +62,8 @@ class TaskFailures:
     ) -> None:
         self._sagas, self._note, self._ask = frozenset(sagas), note, ask
         self._refused: dict[str, int] = {}
-        self._lock = threading.Lock()
         self._cached: dict[str, workflow.Info] = {}
-        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._told = Told()
 
     @contextmanager
     def speaking(self) -> Iterator[None]:
@@ -123,7 +116,7 @@ class TaskFailures:
         saga = info.workflow_type in self._sagas
         if saga:
             self._note(info.workflow_id, Problem(kind, f"{error}: {message}" if message else error))
-        if not self._is_new(info.run_id, f"{error} {cut(message)}"):
+        if not self._told.is_new(info.run_id, f"{error} {cut(message)}"):
             return
         plain = {"workflow_id": info.workflow_id, "workflow_type": info.workflow_type, "run_id": info.run_id}
         fields = run_fields(info.workflow_id, info.workflow_type, run_id=info.run_id) if saga else plain
@@ -138,17 +131,6 @@ class TaskFailures:
                 log.error("workflow_bug", **fields)
             case _:
                 log.error("workflow_nondeterministic", **fields)
-
-    def _is_new(self, run_id: str, fault: str) -> bool:
-        key, now = (run_id, fault), time.monotonic()
-        with self._lock:
-            if now - self._told.get(key, float("-inf")) < AGAIN_SECONDS:
-                return False
-            self._told[key] = now
-            self._told.move_to_end(key)
-            if len(self._told) > REMEMBERED:
-                self._told.popitem(last=False)
-        return True
 
     def _heard(self, record: logging.LogRecord) -> bool:
         """A filter: whether the line is to be written as it is."""

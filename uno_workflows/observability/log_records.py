@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ FOREIGN: Final = "log"
 told_otherwise: Final = contextvars.ContextVar("uno_told_otherwise", default=False)
 """Whether the one at work has a line of its own for a workflow task that fails."""
 AGAIN_SECONDS: Final = 600.0
-"""How long the same bug of the same run is told only once: Temporal tries it again every few seconds."""
+"""How long the same fault of the same run is told only once: Temporal tries it again every few seconds."""
 REMEMBERED: Final = 1_000
 KIND: Final = "__temporal_error_identifier"
 _NO_EXTRA: Final = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -62,12 +63,32 @@ def _of_sdk(values: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+class Told:
+    """Remembers which fault of which run was told a moment ago. Asked from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def is_new(self, run_id: str, fault: str) -> bool:
+        """Whether it is to be told now."""
+        key, now = (run_id, fault), time.monotonic()
+        with self._lock:
+            if now - self._at.get(key, float("-inf")) < AGAIN_SECONDS:
+                return False
+            self._at[key] = now
+            self._at.move_to_end(key)
+            if len(self._at) > REMEMBERED:
+                self._at.popitem(last=False)
+        return True
+
+
 class Once(logging.Filter):
     """Keeps back what was told already: by a line of ours, at the first doing of a replayed task, or a moment ago."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._told = Told()
 
     def filter(self, record: logging.LogRecord) -> bool:
         values = vars(record)
@@ -75,19 +96,10 @@ class Once(logging.Filter):
             case "ActivityFailure":
                 return not was_told(record)
             case "WorkflowTaskFailure":
-                return not told_otherwise.get() and self._is_new(values.get("temporal_workflow", {}).get("run_id", ""), record)
+                error = record.exc_info[1] if record.exc_info else None
+                run_id = values.get("temporal_workflow", {}).get("run_id", "")
+                return not told_otherwise.get() and self._told.is_new(run_id, "" if error is None else spelt(error))
         return record.name.startswith("temporalio.") or not _replaying()
-
-    def _is_new(self, run_id: str, record: logging.LogRecord) -> bool:
-        error, now = record.exc_info[1] if record.exc_info else None, time.monotonic()
-        key = (run_id, "" if error is None else spelt(error))
-        if now - self._told.get(key, float("-inf")) < AGAIN_SECONDS:
-            return False
-        self._told[key] = now
-        self._told.move_to_end(key)
-        if len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
-        return True
 
 
 def was_told(record: logging.LogRecord) -> bool:
