@@ -31,13 +31,15 @@ class Fork:
     """A command in a process of its own, with the face of `subprocess.Popen`.
 
     Args:
-        out: File that gets its standard output; an exit code is left beside it.
+        out: File that gets its standard output, at its end; `None` closes it.
+        err: File that gets its standard error, at its end; the exit code is left beside it.
+        folder: Where it runs.
     """
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], *, out: Path, err: Path, folder: Path) -> None:
-        self.args, self._code = [CLI, *argv], out.with_suffix(".code")
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], *, out: Path | None, err: Path, folder: Path) -> None:
+        self.args, self._code = [CLI, *argv], err.with_suffix(".code")
         self._code.unlink(missing_ok=True)
-        files = {"out": str(out), "err": str(err), "code": str(self._code), "folder": str(folder)}
+        files = {"out": out and str(out), "err": str(err), "code": str(self._code), "folder": str(folder)}
         self.pid = _cradle().begin({"argv": list(argv), "environment": dict(environment), **files})
 
     def poll(self) -> int | None:
@@ -130,6 +132,9 @@ def _reap(codes: dict[int, Path]) -> None:
 def _become(what: Mapping[str, Any]) -> None:
     """Be as `python -m uno_workflows.tooling.cli` would be when its libraries are imported."""
     for number, name, flags in ((0, os.devnull, os.O_RDONLY), (1, what["out"], _WRITE), (2, what["err"], _WRITE)):
+        if name is None:
+            os.close(number)
+            continue
         opened = os.open(name, flags, 0o644)
         os.dup2(opened, number)
         os.close(opened)
@@ -140,7 +145,7 @@ def _become(what: Mapping[str, Any]) -> None:
     sys.argv[1:] = what["argv"]
 
 
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _LIBRARIES: Final = [path for path in sys.path[1:] if path not in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
 
 if __name__ == "__main__":

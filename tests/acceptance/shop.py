@@ -87,8 +87,8 @@ class Process:
                     [*CLI, *argv], env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder
                 )
         else:
-            log.touch()
-            self.said.touch()
+            log.write_bytes(b"")
+            self.said.write_bytes(b"")
             self._process = Fork(argv, environment, out=self.said, err=log, folder=folder)
 
     @property

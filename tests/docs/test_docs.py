@@ -93,7 +93,7 @@ class Runner:
 
         self.listeners.append(threading.Thread(target=listen, daemon=True))
         self.listeners[-1].start()
-        assert ready.wait(60), f"{code} never said {words!r}: {''.join(self.said)}"
+        assert ready.wait(LIMIT), f"{code} never said {words!r}: {''.join(self.said)}"
 
     def _check_script(self, line: str) -> None:
         if line:

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from acceptance.shop import CLI, TESTS, clean_environment
+from acceptance.shop import CLI, TESTS, Process, clean_environment, until
+from forking import Fork
 from patience import LIMIT
 
 STREAMS = {"closed": "standard output is closed", "full": "No space left on device", "pipe": "Broken pipe"}
@@ -37,14 +37,16 @@ WAITING: Sequence[tuple[str, ...]] = (
 )
 
 
-async def run(argv: Sequence[str], *, stream: str, environment: dict[str, str]) -> tuple[int, str]:
+async def run(argv: Sequence[str], folder: Path, *, stream: str, environment: dict[str, str]) -> tuple[int, str]:
     """A command whose standard output cannot be written: its exit code, and what it said on stderr."""
+    if stream != "pipe":
+        out, err = {"closed": None, "full": Path("/dev/full")}[stream], folder / f"{stream}.err"
+        code = await asyncio.to_thread(Fork(argv, environment, out=out, err=err, folder=folder).wait)
+        return code, err.read_text()
     reading, writing = os.pipe()
     os.close(reading)
-    out: Any = {"closed": None, "full": os.open("/dev/full", os.O_WRONLY), "pipe": writing}[stream]
-    close = (lambda: os.close(1)) if stream == "closed" else None
     done = await asyncio.to_thread(
-        subprocess.run, [*CLI, *argv], stdout=out, stderr=subprocess.PIPE, env=environment, preexec_fn=close, text=True
+        subprocess.run, [*CLI, *argv], stdout=writing, stderr=subprocess.PIPE, env=environment, text=True, check=False
     )
     os.close(writing)
     return done.returncode, done.stderr
@@ -52,16 +54,16 @@ async def run(argv: Sequence[str], *, stream: str, environment: dict[str, str]) 
 
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("argv", QUIET, ids=" ".join)
-async def test_output_that_cannot_be_written_is_a_sentence_and_an_exit_code(argv: Sequence[str], stream: str):
-    code, said = await run(argv, stream=stream, environment=clean_environment())
+async def test_output_that_cannot_be_written_is_a_sentence_and_an_exit_code(argv: Sequence[str], stream: str, tmp_path: Path):
+    code, said = await run(argv, tmp_path, stream=stream, environment=clean_environment())
     assert (code, said) == (1, f"uno: the output cannot be written: {STREAMS[stream]}\n")
 
 
 @pytest.mark.parametrize("argv", ASKING, ids=" ".join)
-async def test_output_of_a_command_that_asks_servers_is_no_server_s_fault(argv: Sequence[str], database: str):
+async def test_output_of_a_command_that_asks_servers_is_no_server_s_fault(argv: Sequence[str], database: str, tmp_path: Path):
     environment = {**clean_environment(), "UNO_DATABASE_URL": database, "TEMPORAL_ADDRESS": "127.0.0.1:9"}
     for stream, reason in STREAMS.items():
-        code, said = await run(argv, stream=stream, environment=environment)
+        code, said = await run(argv, tmp_path, stream=stream, environment=environment)
         assert (code, said) == (1, f"uno: the output cannot be written: {reason}\n")
 
 
@@ -97,43 +99,36 @@ def test_ctrl_c_while_the_libraries_are_loaded_is_no_traceback():
 
 
 @pytest.mark.parametrize("argv", WAITING, ids=" ".join)
-async def test_ctrl_c_ends_a_command_that_waits_for_a_silent_server(argv: Sequence[str]):
+async def test_ctrl_c_ends_a_command_that_waits_for_a_silent_server(argv: Sequence[str], tmp_path: Path):
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)
     port = listening.getsockname()[1]
     environment = {**clean_environment(), "UNO_DATABASE_URL": f"postgresql://x@127.0.0.1:{port}/x", "PYTHONPATH": str(TESTS)}
-    process = await asyncio.create_subprocess_exec(
-        *CLI, *argv, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+    process = Process(argv, environment, tmp_path / "command.log")
     try:
         async with asyncio.timeout(LIMIT):
             connected, _ = await asyncio.get_running_loop().sock_accept(listening)
-            process.send_signal(signal.SIGINT)
+            process.send(signal.SIGINT)
             if argv[0] == "worker":  # the first one asks it to stop, the second insists
-                assert process.stderr is not None
-                while b"worker_stopping" not in await process.stderr.readline():
-                    pass
-                process.send_signal(signal.SIGINT)
-            out, err = await process.communicate()
+                await process.says("worker_stopping")
+                process.send(signal.SIGINT)
+            assert await process.ended() == 130, process.words
             connected.close()
     finally:
-        if process.returncode is None:
-            process.kill()
+        process.discard()
         listening.close()
-    assert process.returncode == 130, err
-    assert b"Traceback" not in out + err
+    assert "Traceback" not in process.said.read_text() + process.words
 
 
 async def test_ctrl_c_ends_a_command_whose_module_does_not_come_to_an_end(tmp_path: Path):
     (tmp_path / "endless.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(600)\n")
     for argv in (("worker", "endless"), ("dev", "endless"), ("migrate", "endless"), ("doctor", "endless")):
         environment = {**clean_environment(), "UNO_DATABASE_URL": "postgresql://x@127.0.0.1:9/x"}
-        process = await asyncio.create_subprocess_exec(
-            *CLI, *argv, env=environment, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), LIMIT) == b"here\n"
-        process.send_signal(signal.SIGINT)
-        out, err = await asyncio.wait_for(process.communicate(), LIMIT)
-        assert process.returncode == 130, err
-        assert b"Traceback" not in out + err
+        process = Process(argv, environment, tmp_path / f"{argv[0]}.log")
+        try:
+            await until(lambda process=process: process.said.read_text() == "here\n")
+            process.send(signal.SIGINT)
+            assert await process.ended() == 130, process.words
+        finally:
+            process.discard()
+        assert "Traceback" not in process.said.read_text() + process.words

@@ -6,9 +6,12 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from apps.defining import define
+from forking import Fork
 
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.runs import RunKey
@@ -21,6 +24,11 @@ FORBIDDEN = "\x1b\x07\x00\u202e\u2028"
 async def uno(database: str, *arguments: str, **environment: str) -> tuple[int, str]:
     """Run a command; its exit code, and what it wrote to both."""
     given = {**os.environ, "UNO_DATABASE_URL": database, "TEMPORAL_ADDRESS": "127.0.0.1:1", **environment}
+    if not environment:
+        with TemporaryDirectory() as folder:
+            both = Path(folder) / "both"
+            code = await asyncio.to_thread(Fork(arguments, given, out=both, err=both, folder=Path(folder)).wait)
+            return code, both.read_text()
     command = (sys.executable, "-m", "uno_workflows.tooling.cli", *arguments)
     running = await asyncio.create_subprocess_exec(
         *command, env=given, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
