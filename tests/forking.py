@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 CLI: Final = "uno_workflows.tooling.cli"
-PRELOAD: Final = (f"{CLI}.commands", "sqlalchemy.dialects.postgresql.asyncpg")
+PRELOAD: Final = f"{CLI}.commands"
 TESTS: Final = Path(__file__).parent
 
 
@@ -86,8 +87,7 @@ def _cradle() -> _Cradle:
 
 def main() -> None:
     """Import, then fork as often as asked; in a fork, return when it is to run its command."""
-    for name in PRELOAD:
-        __import__(name)
+    importlib.import_module(PRELOAD)
     gc.freeze()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

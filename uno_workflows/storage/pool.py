@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import asyncpg as _asyncpg_dialect  # noqa: F401 (else the first engine loads it, in an event loop)
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 

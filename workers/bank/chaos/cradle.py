@@ -19,7 +19,6 @@ PRELOAD = {
     "worker": (
         "uno_workflows.tooling.cli.worker",
         "uno_workflows.app.worker",
-        "sqlalchemy.dialects.postgresql.asyncpg",
         "workers.bank.events",
         "workers.bank.steps",
         "workers.bank.sagas",
@@ -27,7 +26,6 @@ PRELOAD = {
     ),
     "writer": (
         "uno_workflows.app.uno",
-        "sqlalchemy.dialects.postgresql.asyncpg",
         "workers.bank.appends",
         "workers.bank.customers",
     ),
