@@ -76,7 +76,7 @@ def event_context(**changes: Any) -> Iterator[EventContext]:
 
     Raises:
         TypeError: one of them has another type than `EventContext` declares, or is no field of it.
-        InvalidStreamId: the tenant breaks the naming rules.
+        InvalidTenant: the tenant breaks the naming rules.
     """
     made = replace(_current.get(), **changes)
     check_tenant(made.tenant)

@@ -132,7 +132,7 @@ STREAM_ID: Final = Limit(
     "stream id", 512, "bytes", "append, and when a saga emits", "refused: InvalidStreamId", (POSTGRES_INDEX_ROW,)
 )
 TENANT: Final = Limit(
-    "tenant", 128, "bytes", "`event_context(tenant=…)`", "refused: InvalidStreamId", (POSTGRES_INDEX_ROW, TEMPORAL_SQL_ID)
+    "tenant", 128, "bytes", "`event_context(tenant=…)`", "refused: InvalidTenant", (POSTGRES_INDEX_ROW, TEMPORAL_SQL_ID)
 )
 NAME: Final = Limit(
     "name of an event type, saga, step or projection",
@@ -163,13 +163,13 @@ KEY: Final = Limit(
     (POSTGRES_INDEX_ROW,),
 )
 WORKFLOW_ID: Final = Limit(
-    "workflow id of a run", 255, "bytes", "dispatch", "cut, and closed by a hash of saga, tenant and key", (TEMPORAL_SQL_ID,)
+    "workflow id of a run", 255, "bytes", "dispatch", "cut; ends in a hash of saga, tenant and key", (TEMPORAL_SQL_ID,)
 )
 ACTIVITY_ID: Final = Limit(
     "activity id, such as `charge_card#1`", 255, "bytes", "kept by the limit of names", "cannot be", (TEMPORAL_SQL_ID,)
 )
 IDENTITY: Final = Limit(
-    "identity of a worker", 200, "bytes", "a worker's start", "shortened, for the host's name is long", (TEMPORAL_SQL_ID,)
+    "identity of a worker", 200, "bytes", "a worker's start", "shortened, because a host's name may be long", (TEMPORAL_SQL_ID,)
 )
 METADATA: Final = Limit(
     "metadata of an event: correlation and causation id, principal, traceparent",
@@ -184,7 +184,7 @@ CORRELATION: Final = Limit(
     255,
     "bytes",
     "dispatch",
-    "shortened; the event, the logs and the steps have it whole",
+    "shortened; the event, the logs and the steps keep the whole id",
     (TEMPORAL_KEYWORD, TEMPORAL_ATTRIBUTE),
 )
 PAYLOAD: Final = Limit("payload of an event", MIB, "bytes", "append", "refused: InvalidEvent", (POSTGRES_FIELD, TEMPORAL_BLOB))
@@ -201,7 +201,7 @@ INLINE: Final = Limit(
     (TEMPORAL_BLOB,),
 )
 VALUE: Final = Limit(
-    "argument or result of a step; a codec that writes base64 makes a third more of it",
+    "argument or result of a step; base64 in a codec adds a third",
     3 * MIB // 2,
     "bytes",
     "the call, and the step's end",
@@ -213,7 +213,7 @@ IN_FLIGHT: Final = Limit(
     2000,
     "items",
     "the call",
-    "refused: TooManyAtOnce, a bug of the saga, before any of them is begun",
+    "refused before any of them begins: TooManyAtOnce, a bug of the saga",
     (TEMPORAL_ACTIVITIES,),
 )
 SUMMARY: Final = Limit(
@@ -234,7 +234,9 @@ STACK: Final = Limit("stack of an error", 8000, "characters", "as it is written"
 REASON: Final = Limit("reason of a run's end", 1000, "characters", "the end", "cut", (TEMPORAL_BLOB,))
 ERROR_TYPE: Final = Limit("name of an error's type", 200, "bytes", "as it is written", "shortened", (TEMPORAL_SQL_ID,))
 FIELD: Final = Limit("field of a log line", 8000, "characters", "as it is written", "cut")
-CELL: Final = Limit("value in a table of the command line", 2000, "characters", "as it is shown", "cut; --json has it whole")
+CELL: Final = Limit(
+    "value in a table of the command line", 2000, "characters", "as it is shown", "cut; --json has the whole value"
+)
 SCHEMA_VERSION: Final = Limit(
     "schema version of an event", 2**15 - 1, "items", "its declaration", "refused: DeclarationError", (POSTGRES_SMALLINT,)
 )

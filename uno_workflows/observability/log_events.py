@@ -49,7 +49,7 @@ _ALL: Final = (
     LogEvent(
         "server_ended",
         "error",
-        "A server of `uno dev` has ended without being asked; it is started again, at most three times in a minute",
+        "A server of `uno dev` has ended unexpectedly; `uno dev` starts it again, at most three times in a minute",
         "look at the end of `log`",
     ),
     LogEvent("server_started_again", "info", "A server of `uno dev` that had ended is up again, with its data and its port"),
@@ -62,20 +62,20 @@ _ALL: Final = (
     LogEvent(
         "worker_part_died",
         "error",
-        "A part of the worker ended before it was told to, so the worker stops",
+        "A part of the worker ended too early, so the worker stops",
         "see `error.*`; start it again",
     ),
     LogEvent(
         "worker_stop_overdue",
         "error",
-        "The worker did not stop in time, and ends now; what it held is taken over as after a kill",
-        "a step that blocks, or goes on when it is cancelled, holds it: mend it, or give it a longer UNO_GRACE",
+        "The worker did not stop in time, and ends now; other workers take its work over, as after a kill",
+        "find the step that blocks or ignores its cancellation and repair it, or raise UNO_GRACE",
     ),
     LogEvent(
         "exit_refused",
         "error",
-        "Code of the modules tried to end the process from a task of its own; only that task ended",
-        "raise an Exception there, and not SystemExit",
+        "User code tried to end the process from a task of its own; only that task ended",
+        "raise an Exception there, not SystemExit",
     ),
     LogEvent(
         "event_loop_blocked",
@@ -144,8 +144,8 @@ _ALL: Final = (
     LogEvent(
         "event_not_handled",
         "warning",
-        "A subscription wants an event that this worker's code does not handle; another worker must go on there",
-        "nothing while a deployment rolls; else start workers of the newer version, or run `uno migrate` with this one's modules",
+        "A subscription wants an event that this worker's code does not handle; a worker of another version must go on",
+        "nothing during a rolling deployment; at other times start newer workers, or run `uno migrate` with these modules",
     ),
     LogEvent(
         "subscription_halted",
@@ -157,7 +157,7 @@ _ALL: Final = (
         "awaited_event_unwanted",
         "warning",
         "A run awaits an event of a type that its subscription does not want any more; it waits, and is not undone",
-        "run `uno migrate` with modules that await it; what was appended meanwhile is found then",
+        "run `uno migrate` with modules that await it; the run then finds the events that were appended meanwhile",
     ),
     LogEvent(
         "delivery_differs",
@@ -200,8 +200,8 @@ _ALL: Final = (
     LogEvent(
         "saga_reopened",
         "warning",
-        "A run whose row said that it was over runs again: it was reset in Temporal",
-        "nothing; one that had been undone ends by itself as `RunUndone`",
+        "A run that had ended is open again, because it was reset in Temporal",
+        "nothing; a run that was undone ends by itself as `RunUndone`",
     ),
     LogEvent(
         "saga_bug",
@@ -212,8 +212,8 @@ _ALL: Final = (
     LogEvent(
         "saga_nondeterministic",
         "error",
-        "The code of a saga does not make the commands that a run's history has; the run waits, and nothing is undone",
-        "deploy the code that it began with, or guard the change by `workflow.patched`: the run goes on",
+        "The code of a saga does not match the commands in a run's history; the run waits, and nothing is undone",
+        "deploy the code that the run began with, or guard the change by `workflow.patched`: the run goes on",
     ),
     LogEvent(
         "workflow_bug",
@@ -224,8 +224,8 @@ _ALL: Final = (
     LogEvent(
         "workflow_nondeterministic",
         "error",
-        "The code of a plain workflow does not make the commands that a run's history has; the run waits",
-        "deploy the code that it began with, or guard the change by `workflow.patched`: the run goes on",
+        "The code of a plain workflow does not match the commands in a run's history; the run waits",
+        "deploy the code that the run began with, or guard the change by `workflow.patched`: the run goes on",
     ),
     LogEvent(
         "saga_end_unwritten", "error", "A run's end could not be written to Postgres; it is tried again", "look at Postgres"
