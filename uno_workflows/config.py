@@ -233,7 +233,7 @@ def check_database_url(url: object) -> str:
 
 
 def check_temporal_config_file(environ: Mapping[str, str] | None = None) -> None:
-    """Judge `TEMPORAL_CONFIG_FILE`: the SDK takes a file that is not there for an empty one, and would go to localhost.
+    """Check `TEMPORAL_CONFIG_FILE`: the SDK treats a missing file as an empty one, and would connect to localhost.
 
     Args:
         environ: Where from; the process's environment by default.

@@ -30,7 +30,7 @@ class Catalogue:
         modules: The modules that were looked through, submodules included.
         workflows: Plain `@workflow.defn` classes.
         activities: Plain `@activity.defn` functions, and methods of instances that stand in a module.
-        missed: What is declared and will not be run here, in sentences.
+        missed: Declarations that this worker will not run, each as a sentence.
     """
 
     modules: list[ModuleType] = field(default_factory=list)
@@ -65,7 +65,7 @@ def discover(modules: Iterable[str | ModuleType]) -> Catalogue:
         modules: Modules, or their importable names; `__main__` is not looked for.
 
     Raises:
-        ConfigurationError: a module cannot be imported; says which and why.
+        ConfigurationError: a module cannot be imported; the message says which and why.
         DeclarationError: two things share a stored name, or a saga cannot be found by its module's name.
         TypeError: `modules` is not a collection of them.
     """
@@ -81,7 +81,7 @@ def discover(modules: Iterable[str | ModuleType]) -> Catalogue:
                         _collect(found, value)
                 except UnoError:
                     raise
-                except Exception as err:  # an object that does not bear to be looked at
+                except Exception as err:  # a user's object may raise on any attribute access
                     raise ConfigurationError(
                         [f"{module.__name__}.{attribute} cannot be looked at: {spelt(unwrapped(err))}"]
                     ) from err

@@ -36,7 +36,7 @@ async def connect_temporal(*, runtime: Runtime | None = None) -> Client:
     try:
         config = ClientConfig.load_client_connect_config()
     except (RuntimeError, ValueError, OSError) as err:
-        reason = message_of(err).splitlines()[0]  # what follows quotes the file, which may hold a key
+        reason = message_of(err).splitlines()[0]  # the next lines quote the file, which may hold a key
         raise ConfigurationError([f"the TEMPORAL_* settings cannot be read: {reason}"]) from err
     address = config.setdefault("target_host", "localhost:7233")
     _check_name(config.get("namespace", ""))
@@ -53,7 +53,7 @@ async def connect_temporal(*, runtime: Runtime | None = None) -> Client:
 
 
 def process_identity() -> str:
-    """What Temporal shows of this process; a long name of the host is shortened."""
+    """The identity that Temporal shows for this process; a long host name is shortened."""
     return labelled(f"{os.getpid()}@{socket.gethostname()}", IDENTITY)
 
 

@@ -1,7 +1,7 @@
 """Temporal's workflow runners and interceptors, with the border to user code drawn around sagas, plain workflows and activities.
 
-The SDK's own instance lets `SystemExit` out of a workflow's thread into the worker's event loop, which then ends. What else is no
-`Exception` it drops, and completes the workflow task without a command. Here both fail the workflow task, by name.
+The SDK's own instance lets `SystemExit` out of a workflow's thread into the worker's event loop, which then ends. It drops any
+other `BaseException`, and completes the workflow task without a command. Here both fail the workflow task with a named error.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class GuardedSandbox(SandboxedWorkflowRunner):
     failures: TaskFailures = field(default_factory=TaskFailures)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        with user_code(f"the module of {det.defn.name}"):  # which is imported again, for this run alone
+        with user_code(f"the module of {det.defn.name}"):  # the sandbox imports it again, for this run alone
             return GuardedInstance(super().create_instance(det), self.failures)
 
 
 class GuardedInstance(WorkflowInstance):
-    """One run in this worker's cache. Its activations never raise what would end the worker, and failed ones are told."""
+    """One run in this worker's cache. Its activations raise no exit that would end the worker, and report their failures."""
 
     def __init__(self, inner: WorkflowInstance, failures: TaskFailures) -> None:
         self._inner, self._failures = inner, failures
@@ -78,13 +78,13 @@ class GuardedInstance(WorkflowInstance):
             raise
         except BaseException as err:
             if type(err).__module__.startswith(SDK):
-                raise  # the interruption of a deadlock
+                raise  # the SDK interrupts a deadlocked workflow by it
             completion = _failed(act, err)
         self._tell(act, completion)
         return completion
 
     def _evict(self, act: WorkflowActivation, evicted: RemoveFromCache) -> WorkflowActivationCompletion:
-        """Have every task end. One that exits on its way out ends the loop, and the others' turn comes at the next one."""
+        """End every task of an evicted run. A task that exits meanwhile stops the activation; the next one ends the others."""
         if evicted.reason == RemoveFromCache.NONDETERMINISM:
             self._failures.nondeterministic(self.get_info(), evicted.message)
         elif evicted.reason == RemoveFromCache.FATAL:
@@ -127,7 +127,7 @@ def _failed(act: WorkflowActivation, error: BaseException) -> WorkflowActivation
 
 
 class Border(Interceptor):
-    """The innermost interceptor of a worker: what lies behind it is the user's code, or the SDK's."""
+    """The innermost interceptor of a worker: it calls the user's code, or the SDK's."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _ActivityBorder(next)
@@ -168,7 +168,7 @@ class _ActivityBorder(ActivityInboundInterceptor):
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    """The SDK has a rule for it: asked for, the workflow is cancelled; else it fails."""
+    """The SDK has a rule for cancellations: the workflow is cancelled if that was requested, and fails if not."""
     return isinstance(error, asyncio.CancelledError)
 
 

@@ -1,4 +1,4 @@
-"""Guards the undo of sagas against calls of Temporal's SDK that know nothing of it. Plain workflows may do what they like."""
+"""Guards the undo of sagas against calls of Temporal's SDK that would bypass it. Plain workflows are not restricted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ABANDONED: Final = "it would go on when the saga is undone, and nothing would ta
 
 
 class SagaGuard(Interceptor):
-    """Refuses, as a bug of the saga by name, what would lose its undo (ADR 0028)."""
+    """Raises `LosesUndo`, a bug of the saga, for calls that would lose its undo (ADR 0028)."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
         """The guard of one run."""
@@ -38,7 +38,7 @@ class _Inbound(WorkflowInboundInterceptor):
         super().init(_Outbound(outbound))
 
     async def handle_signal(self, input: HandleSignalInput) -> None:
-        """Run a signal handler. The SDK ends the whole workflow for a failure in it, past the driver, so the saga is stopped."""
+        """Run a signal handler. For a failure in it the SDK would close the workflow without the driver, so we stop the saga."""
         try:
             await super().handle_signal(input)
         except Exception as err:
@@ -54,7 +54,7 @@ class _Outbound(WorkflowOutboundInterceptor):
         super().continue_as_new(input)
 
     async def start_child_workflow(self, input: StartChildWorkflowInput) -> Any:
-        """Start a child. One whose parent ends is cancelled, and undoes what it did; Temporal would terminate it, by default."""
+        """Start a child. When its parent ends, Temporal cancels it, so that it undoes its effects; the default terminates it."""
         if (driver := _driver()) is not None:
             policy, cancellation = workflow.ParentClosePolicy, workflow.ChildWorkflowCancellationType
             if input.parent_close_policy is policy.ABANDON or input.cancellation_type is cancellation.ABANDON:
@@ -71,6 +71,6 @@ class _Outbound(WorkflowOutboundInterceptor):
 
 
 def _driver() -> Driver | None:
-    """The driver of the run that this is called in; `None` in a plain workflow."""
+    """The driver of the current run; `None` in a plain workflow."""
     running = workflow.instance()
     return running._uno if isinstance(running, Saga) else None

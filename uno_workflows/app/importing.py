@@ -1,4 +1,4 @@
-"""Importing the user's modules, so that whatever goes wrong is one sentence that names the file."""
+"""Imports the user's modules, and reports any failure in one sentence that names the file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def with_submodules(module: ModuleType | str) -> Iterator[ModuleType]:
     """A module, imported if it is a name, and all that are below it; none is called `__main__`.
 
     Raises:
-        ConfigurationError: one cannot be imported, is not the user's, or what is given is no module's name.
+        ConfigurationError: a module cannot be imported or is not the user's, or the argument is no module name.
         DeclarationError: one declares something that cannot work.
     """
     found = _named(module) if isinstance(module, str) else module
@@ -48,7 +48,7 @@ def where(error: BaseException) -> str:
 
 
 def hijacked() -> str:
-    """What to say of loaded modules that have a name of Python's own library, and are not it; empty if there is none."""
+    """A sentence about loaded modules that hide one of Python's own library; empty if there is none."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if name in sys.stdlib_module_names and "." not in name and file and not _is_python_own(module):
@@ -71,20 +71,20 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except DeclarationError as err:
         place = where(err)
-        # an error that names a line itself knows it better: the method's, and not that of its class
+        # an error that names a line itself is more exact: it has the method's line, not that of the class
         raise DeclarationError(str(err) if place and str(err).startswith(place.split(":")[0]) else f"{place}{err}") from err
     except UnoError:
         raise
     except KeyboardInterrupt:
         raise
-    except BaseException as err:  # a module that exits when it is imported would take us along, without a word
+    except BaseException as err:  # a module that exits during its import would silently end this process
         reason = err.msg if isinstance(err, SyntaxError) else message_of(err)
         hint = _meant(name) if isinstance(err, ModuleNotFoundError) and name.endswith(".py") else _shadows()
         raise ConfigurationError([f"module {name!r} does not import: {where(err)}{error_type(err)}: {reason}{hint}"]) from err
 
 
 def _meant(name: str) -> str:
-    """Which module a file's name stands for."""
+    """The module that a file name stands for."""
     path = name.removesuffix("/").removesuffix(".py").removesuffix("/__init__").removeprefix("./")
     meant = path.replace("/", ".").replace(os.sep, ".")
     if meant == name or not all(part.isidentifier() for part in meant.split(".")):
@@ -93,7 +93,7 @@ def _meant(name: str) -> str:
 
 
 def _check_owner(name: str) -> None:
-    """Refuse what has the user's name and is not the user's: Python imports each name once, and its own come first."""
+    """Refuse a module that Python has loaded under the user's name from elsewhere: each name is imported once, its own first."""
     top = name.partition(".")[0]
     module, own = sys.modules[top], _own_file(top)
     if own is not None and not _is_same(module, own):
@@ -103,7 +103,7 @@ def _check_owner(name: str) -> None:
 
 
 def _shadows() -> str:
-    """What may be the root of a failed import: a file of the user's that has a name of Python's own."""
+    """The likely cause of a failed import: a file of the user's that has the name of one of Python's own modules."""
     if found := hijacked():
         return f"; {found}"
     for name in sorted(sys.stdlib_module_names & sys.modules.keys()):

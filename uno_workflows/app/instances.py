@@ -1,4 +1,4 @@
-"""Activities that are methods: of an instance that stands in a module they are run, of a class alone they are named."""
+"""Activities that are methods. If a module holds an instance, the worker runs them; for a class alone it logs their names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NEXUS_OPERATIONS: Final = ("__nexus_operation__", "__nexus_operation_factory__"
 
 
 class Instances:
-    """The classes and the objects of the user's modules, as far as they have activities or Nexus operations."""
+    """The classes and objects of the user's modules that have activities or Nexus operations."""
 
     def __init__(self) -> None:
         self._classes: dict[type, None] = {}
@@ -24,24 +24,24 @@ class Instances:
         self._dynamic: list[Any] = []
 
     def look_at(self, value: object) -> None:
-        """Take in a class, or anything else that stands in a module and is nothing that the framework knows."""
+        """Take in a class or another object of a module that the framework has no other use for."""
         if isinstance(value, functools.partial):
             self._partials += [value] if activity_name(value.func) else []
         elif isinstance(value, type):
             if _activity_attributes(value) or _is_activity(value) or _is_nexus_handler(value):
                 self._classes[value] = None
         elif _is_activity(value):
-            self._dynamic.append(value)  # one with a name is no business of ours
+            self._dynamic.append(value)  # a dynamic one: the catalogue takes those with a name
         elif _activity_attributes(type(value)) and not any(value is known for known in self._objects):
             self._objects.append(value)
 
     def activities(self) -> list[tuple[str, Any]]:
-        """What can be run, with its name: methods of the instances, and those methods of classes that need none."""
+        """The activities that can run, by name: methods of the instances, and class or static methods that need no instance."""
         of_classes = [found for cls in self._classes for found in _bound(cls) if not _needs_instance(cls, found[1])]
         return of_classes + [found for each in self._objects for found in _bound(each)]
 
     def missed(self, modules: set[str]) -> list[str]:
-        """What is declared in these modules and cannot be run, in sentences."""
+        """Declarations of these modules that cannot run, each as a sentence."""
         return [
             *(sentence for cls in self._classes if cls.__module__ in modules for sentence in self._missed_of(cls)),
             *(_about_partial(partial) for partial in self._partials),
@@ -71,7 +71,7 @@ def activity_name(value: object) -> str | None:
 
 
 def _definition(value: object) -> object | None:
-    """What `@activity.defn` left on it. Looked for without the object's own `__getattr__`, which may do or answer anything."""
+    """The mark of `@activity.defn`. The lookup bypasses the object's own `__getattr__`, which may do or return anything."""
     function = value.__func__ if inspect.ismethod(value) else value
     found: object | None = inspect.getattr_static(function, _ACTIVITY, None)
     return found

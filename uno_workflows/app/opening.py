@@ -1,4 +1,4 @@
-"""What a program holds between `Uno.connect()` and `async with`."""
+"""The object between `Uno.connect()` and `async with`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class Opening(AbstractAsyncContextManager[T], Generic[T]):
-    """Opens once. It says what is missing when it is used as if it were open.
+    """Opens once. If a program uses it without `async with`, the error says that this is missing.
 
     Args:
         make: Makes the block that is entered.
-        of: The class of what it opens.
+        of: The class of the object that it opens.
     """
 
     def __init__(self, make: Callable[[], AbstractAsyncContextManager[T]], *, of: type) -> None:

@@ -1,7 +1,7 @@
-"""Writing down what keeps runs from going on, so that lists and `uno doctor` show it.
+"""Writes down why runs cannot go on, so that lists and `uno doctor` show it.
 
-What is seen comes from the threads of workflows and from steps, which must not wait for Postgres; a task of the worker writes. It
-also reads which problems are open, for the worker that repairs a run is seldom the one that saw it fail.
+Threads of workflows and steps report problems, and must not wait for Postgres, so a task of the worker writes them. The task also
+reads which problems are open, because the worker in which a run goes on is seldom the one that saw it fail.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from uno_workflows.sagas.envelope import CAUGHT_UP
 from uno_workflows.storage.problems import PostgresProblems
 
 LOOK_SECONDS: Final = 5.0
-"""How often the open problems are read: one that another worker saw is dropped by this one after so long at most."""
+"""How often a worker reads the open problems: it drops one that another worker saw after at most this long."""
 AGAIN_SECONDS: Final = 1.0
 MOST: Final = 10_000
 MANY_ATTEMPTS: Final = 5
-"""From which attempt on a step that fails is a problem: by default after some 15 s. Earlier it is what `retry` is for."""
+"""The failed attempt from which on a step is a problem, by default after some 15 s. `retry` is there for the ones before."""
 
 Part = tuple[str, str]
 
@@ -47,7 +47,7 @@ class ProblemNotes:
         self._loop = asyncio.get_running_loop()
 
     def note(self, workflow_id: str, problem: Problem | None, *, part: str = "") -> None:
-        """A part of a run has this problem, or none. Any thread may call it, after every task: that nothing changes is cheap."""
+        """A part of a run has this problem, or none. Any thread may call it, after every task: no change costs little."""
         key = workflow_id, part
         with self._lock:
             if problem is None and key not in self._known and key not in self._changes:
@@ -57,13 +57,13 @@ class ProblemNotes:
             self._loop.call_soon_threadsafe(self._changed.set)
 
     async def load(self) -> None:
-        """Learn what is open. Raises as the store does."""
+        """Read which problems are open. Raises as the store does."""
         found = {(one.workflow_id, one.part) for one in await self._problems.all(limit=MOST)}
         with self._lock:
             self._known = found | {key for key, problem in self._changes.items() if problem is not None}
 
     async def run(self) -> None:
-        """Write and read until cancelled; outages are waited out."""
+        """Write and read until cancelled; wait through outages."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
@@ -79,7 +79,7 @@ class ProblemNotes:
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def write(self) -> None:
-        """Write what changed; what cannot be written is kept."""
+        """Write the changes; keep those that cannot be written."""
         with self._lock:
             changes, self._changes = self._changes, {}
         left = dict(changes)
@@ -88,7 +88,7 @@ class ProblemNotes:
                 if problem is None:
                     await self._problems.drop(workflow_id, part)
                 else:
-                    with suppress(ValueError):  # started by hand, under an id of nobody's
+                    with suppress(ValueError):  # started by hand, under an id that is none of ours
                         await self._problems.note(workflow_id, part, problem)
                 del left[workflow_id, part]
         finally:
@@ -129,7 +129,7 @@ class _Attempt(ActivityInboundInterceptor):
 
 
 def _problem(info: activity.Info, error: BaseException) -> Problem | None:
-    """What an attempt that failed leaves: nothing, if it is an answer, the last one, or was told to end."""
+    """The problem that a failed attempt leaves; none if the failure is an answer, the last attempt, or a requested end."""
     policy, details = info.retry_policy, activity.cancellation_details()
     if policy is not None and 0 < policy.maximum_attempts <= info.attempt:
         return None

@@ -27,13 +27,13 @@ class WorkerProcess:
 
     Attributes:
         catalogue: What it runs.
-        identity: By which servers and operators tell it from others; each part adds its name.
+        identity: Distinguishes it for servers and operators; each part adds its name.
         stop: Set when it was told to stop.
-        outages: Where its parts say that a server does not answer, so that it is told once.
+        outages: Its parts report here that a server does not answer, so that each outage is logged once.
         seen: What tells of it.
-        failures: What is known of workflow tasks that fail.
-        notes: Where it is written down what keeps runs from going on.
-        starts: Those by which its dispatch gives tasks to its worker of sagas.
+        failures: The known failures of workflow tasks.
+        notes: Writes down why runs cannot go on.
+        starts: The eager starts, by which its dispatch gives tasks to its own worker of sagas.
     """
 
     settings: Settings

@@ -1,4 +1,4 @@
-"""Why the server refused a workflow task: the core drops the run without a word of it, and the run's history has the reason."""
+"""Finds out why the server refused a workflow task: the core drops the run without a reason, which only the history has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 LAST_EVENTS: Final = 20
-"""Events from the end of a history, among which the failure of the last task is."""
+"""How many events from the end of a history are read; the failure of the last task is among them."""
 
 Tell = Callable[[str, str], None]
 """Takes the name of the cause and the server's text."""
@@ -33,12 +33,12 @@ class Refusals:
         self._asked: asyncio.Queue[tuple[workflow.Info, Tell]] = asyncio.Queue()
 
     def ask(self, info: workflow.Info, tell: Tell) -> None:
-        """Have `tell` called with the reason, if there is one: an answer that the network lost leaves none."""
+        """Call `tell` later with the reason, if there is one: an answer that the network lost leaves none."""
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._asked.put_nowait, (info, tell))
 
     async def run(self) -> None:
-        """Answer until cancelled. What Temporal does not answer is not asked again: the task fails again, and is asked about."""
+        """Work until cancelled. If Temporal does not answer, drop the question: the task fails again, and asks again."""
         while True:
             info, tell = await self._asked.get()
             with suppress(RPCError):

@@ -1,4 +1,4 @@
-"""Defining subscriptions: from then on, what is appended is theirs."""
+"""Defines subscriptions: from then on they get the events that are appended."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from uno_workflows.storage.store import PostgresStore
 async def define_subscriptions(
     store: PostgresStore, catalogue: Catalogue, *, app: str, explicit: bool = False, rekey: bool = False
 ) -> Sequence[Defined]:
-    """Say what all subscriptions of the modules read: a saga that begins "now" begins at this moment, the first time.
+    """Define what all subscriptions of the modules read. A saga that begins "now" begins at the moment of its first definition.
 
     Args:
         explicit: They read exactly what the modules say. Without it, as when a worker starts, types are only added.
-        rekey: With `explicit`, sagas may have other keys and roles, where nothing is under way by the old ones.
+        rekey: With `explicit`, sagas may get other keys and roles, if no run is under way by the old ones.
 
     Raises:
-        DefinitionRefused: nothing was changed; it says why, and what to do.
+        DefinitionRefused: nothing was changed; the message says why, and what to do.
     """
     return await store.definitions.define(subscriptions_of(catalogue), app=app, explicit=explicit, rekey=rekey)
 
@@ -34,7 +34,7 @@ async def define_subscriptions(
 async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str) -> None:
     """Make sure that app, namespace and store belong together, before a worker takes its first task.
 
-    Its task queues are the app's in the namespace: workers of another store on them would take steps of this one.
+    The task queues belong to the app in the namespace: workers of another store on them would take steps of this one.
 
     Raises:
         DefinitionRefused: a subscription is pumped in another namespace of Temporal.

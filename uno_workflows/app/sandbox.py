@@ -23,11 +23,11 @@ from uno_workflows.sagas.steps import Step
 
 
 def workflow_runner(catalogue: Catalogue, *, sandbox: bool, failures: TaskFailures | None = None) -> WorkflowRunner:
-    """What runs the app's workflows.
+    """The runner of the app's workflows.
 
     Args:
-        sandbox: False for none at all.
-        failures: Told of workflow tasks that fail.
+        sandbox: False for no sandbox.
+        failures: Gets a report of each workflow task that fails.
     """
     failures = failures or TaskFailures()
     if not sandbox:

@@ -110,8 +110,8 @@ async def running_worker(
     It begins to stop as soon as `stop` is set: all parts stop side by side, within one grace and not one after the other.
 
     Args:
-        before: What must be over before it stops.
-        watch: Told of each, with its name.
+        before: Awaited before it stops.
+        watch: Called with each task and its name.
     """
     pollers = _Pollers(worker)
     running = asyncio.create_task(_run(worker), name=f"worker of {worker.task_queue}")
@@ -135,8 +135,8 @@ async def running_worker(
 class _Pollers:
     """The tasks by which a Worker takes its work from the server.
 
-    The SDK waits for the first that raises. One that was cancelled, by user code that cancels whatever task it finds, it does not
-    miss: the Worker runs on, and takes nothing any more. It has no sign of it to offer, hence the look at its parts.
+    The SDK waits for the first task that raises. It does not notice a task that was cancelled, as by user code that cancels every
+    task it finds: the Worker runs on, and takes no work any more. The SDK does not report this, so we look at its parts.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -175,7 +175,7 @@ async def _stop(
 
 
 async def _shut_down(worker: Worker, running: asyncio.Task[None]) -> None:
-    """The SDK's own shutdown waits for ever for a Worker that has died of a poller that was cancelled."""
+    """The SDK's own shutdown waits forever for a Worker whose poller was cancelled."""
     shutting = asyncio.create_task(worker.shutdown(), name=f"shutdown of {worker.task_queue}")
     try:
         await asyncio.wait([shutting, running], return_when=asyncio.FIRST_COMPLETED)

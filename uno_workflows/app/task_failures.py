@@ -1,8 +1,8 @@
-"""Workflow tasks that fail: one line by name for each, whichever part of the SDK noticed it, and a note for `uno sagas list`.
+"""Reports workflow tasks that fail: one log line for each, whichever part of the SDK noticed it, and a note for `uno sagas list`.
 
-A run whose task fails stands still until its code is repaired, and Temporal calls it running. A failure is seen in three places:
-where Python ran the task (a bug), in the reason why the core drops a run from its cache (other code made its history, the server
-refused the task), and in the SDK's lines that have no more than a run id (a deadlock, a value that does not travel).
+A run whose task fails waits for repaired code, and Temporal calls it running. A failure shows in three places: where Python ran
+the task (a bug); in the reason why the core drops a run from its cache (other code made its history, or the server refused the
+task); and in the SDK's log lines that only have a run id (a deadlock, or a value that does not travel).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BY_RUN_ID: Final = frozenset(
         "Failed completing activation on workflow with run ID %s",
     }
 )
-"""What the SDK says of a task that failed outside of the workflow's own thread."""
+"""The SDK's log message for a task that failed outside of the workflow's own thread."""
 
 OF_A_FAILURE: Final = 3
 """Events that a task leaves in the history when it fails: its failure, and the next one's schedule and start."""
@@ -48,8 +48,8 @@ class TaskFailures:
     """What the workers of one process know of failing workflow tasks. Called from the threads of workflows.
 
     Args:
-        sagas: Names of the workflow types that are sagas: another's fault is not theirs.
-        note: Where what is known is written down.
+        sagas: Names of the workflow types that are sagas; other types have log codes of their own.
+        note: Writes down what is known.
         ask: Finds out why the server refused a task.
     """
 
@@ -67,7 +67,7 @@ class TaskFailures:
 
     @contextmanager
     def speaking(self) -> Iterator[None]:
-        """In this block the SDK's own line for a failed task is kept back: `failed` has a better one."""
+        """Suppress the SDK's own line for a failed task in this block: `failed` writes a better one."""
         token = told_otherwise.set(True)
         try:
             yield
@@ -76,7 +76,7 @@ class TaskFailures:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """While the block runs, lines of the SDK that name a run by its id alone are told as what they are."""
+        """While the block runs, replace lines of the SDK that only have a run id by lines that name the run."""
         with sdk_lines(self._heard):
             yield
 

@@ -241,7 +241,7 @@ class Uno:
         found = events.read_all(after=at.position, upto=end.bound, types=types, limit=limit, epoch=at.epoch)
         async for event in found:
             yield self.catalogue.events.decode(event, epoch=at.epoch)
-        if await events.epoch() != at.epoch:  # restored meanwhile: the rest of what was asked for is gone
+        if await events.epoch() != at.epoch:  # the log was restored meanwhile: the remaining events are gone
             (await events.end()).admit(at)
 
     @overload
@@ -283,7 +283,7 @@ class Uno:
             at = (await events.end()).admit(after)
             while True:
                 bound = await tail.wait_beyond(at.position, seconds=60)
-                if bound <= at.position or tail.epoch != at.epoch:  # nothing came, or the log is another: judge anew
+                if bound <= at.position or tail.epoch != at.epoch:  # no new event, or another log: check again
                     tail.wake()
                     (await events.end()).admit(at)
                     continue

@@ -1,7 +1,7 @@
-"""The environment of programs that start servers of their own: nothing in it leads to, or is meant for, another server.
+"""The environment of programs that start servers of their own: no variable in it leads to another server, or is meant for one.
 
-A shell that is set up for production has addresses, credentials and TLS settings that the drivers read by themselves, also
-beside a full address: `PGSSLMODE=require` refuses a server without TLS, `TEMPORAL_API_KEY` sends a key to it.
+A shell that is set up for production has addresses, credentials and TLS settings. The drivers read them by themselves, even
+beside a full address: `PGSSLMODE=require` refuses a server without TLS, and `TEMPORAL_API_KEY` sends a key to it.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ TEMPORAL: Final = (
 )  # fmt: skip
 STORE: Final = ("UNO_DATABASE_URL", "UNO_LISTEN_URL")
 NO_PROFILES: Final = {"TEMPORAL_CONFIG_FILE": os.devnull}
-"""Else the SDK reads `~/.config/temporalio/temporal.toml`, whose default profile may hold a key or certificates."""
+"""Without it the SDK reads `~/.config/temporalio/temporal.toml`, whose default profile may hold a key or certificates."""
 
 
 def without_servers(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without what leads to servers, and without profiles that could."""
+    """An environment without the variables and profiles that lead to servers."""
     return {name: value for name, value in environ.items() if not _leads_away(name)} | NO_PROFILES
 
 
 def forget_servers(environ: MutableMapping[str, str] = os.environ) -> list[str]:
-    """Take out of this process's environment what leads to servers. For programs, at their start; never for a library.
+    """Remove the variables that lead to servers from this process's environment. For the start of a program, never for a library.
 
     Returns:
         The names of the variables that were set.
@@ -51,10 +51,10 @@ def forget_servers(environ: MutableMapping[str, str] = os.environ) -> list[str]:
 
 
 def shell_lines(environment: Mapping[str, str], *, also: list[str]) -> list[str]:
-    """What another shell has to run to reach these servers and no others, whatever is set there.
+    """The lines that another shell has to run to reach these servers and no others, whatever its variables are.
 
     Args:
-        also: Variables that were set here, of names that are not known before.
+        also: Variables that were set here under names that are not known in advance.
     """
     foreign = [name for name in dict.fromkeys((*STORE, *TEMPORAL, *POSTGRES, *also)) if name not in environment]
     return [f"unset {' '.join(foreign)}", *(f"export {name}={shlex.quote(value)}" for name, value in environment.items())]

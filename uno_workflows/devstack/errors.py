@@ -99,11 +99,11 @@ class StartFailed(DevStackError):
 
 
 class ServerEnded(DevStackError):
-    """A server that was running has ended, and nobody had asked it to.
+    """A running server has ended unexpectedly.
 
     Attributes:
         server: Its name.
-        log: file with all that the server said.
+        log: file with the server's output.
     """
 
     def __init__(self, server: str, log: Path) -> None:

@@ -20,7 +20,7 @@ from uno_workflows.devstack.temporal import TemporalServer
 
 LOOK_SECONDS: Final = 0.1
 ENDS: Final = 4
-"""So many ends of servers within `ENDS_SECONDS` are no accident: what ends them should be looked at."""
+"""So many ends of servers within `ENDS_SECONDS` are no accident: a person should look for the cause."""
 ENDS_SECONDS: Final = 60.0
 
 
@@ -79,7 +79,7 @@ class DevStack:
         }
 
     async def end_of_a_server(self) -> NoReturn:
-        """Wait until one of the servers has ended, which only `stop` may ask of it.
+        """Wait until one of the servers ends without a call of `stop`.
 
         Raises:
             ServerEnded: names the server.
@@ -90,11 +90,11 @@ class DevStack:
         raise ServerEnded(name, self.servers[name].log)
 
     async def keep(self, *, ended: Callable[[ServerEnded], None], again: Callable[[str], None]) -> NoReturn:
-        """Start a server again whenever it has ended; its data and its ports are those that it had.
+        """Start a server again whenever it has ended, with the same data and ports.
 
         Args:
-            ended: Told of each end.
-            again: Told the name of a server that is up again.
+            ended: Called at each end.
+            again: Called with the name of a server that is up again.
 
         Raises:
             ServerEnded: one ended for the fourth time within a minute.
@@ -114,7 +114,7 @@ class DevStack:
 
     @property
     def servers(self) -> dict[str, PostgresServer | TemporalServer]:
-        """Both, by name."""
+        """Both servers, by name."""
         return {"Postgres": self.postgres, "Temporal": self.temporal}
 
     async def start(self) -> None:

@@ -80,7 +80,7 @@ class TemporalServer(Server):
 
     @property
     def log(self) -> Path:
-        """File with all that the server said. Known once started."""
+        """File with the server's output. Known once started."""
         if self._folder is None:
             raise NotStarted
         return self._folder / "temporal.log"

@@ -125,7 +125,7 @@ class Feeder:
         envelope, begun = self._envelope(event, key, declared), None
         made = workflow_id(key.saga, key.key, tenant=key.tenant)
         if former := former_workflow_id(key.saga, key.key, tenant=key.tenant):
-            # an earlier version may have started it, and died before its row was written
+            # a dispatcher of an earlier version may have started it, and died before it wrote the row
             begun = await self._temporal.started_as(former, event)
         if former and begun is not None:
             made = former
@@ -149,7 +149,7 @@ class Feeder:
             await self._runs.drop_pending(key, max(positions))
 
     async def _reopen(self, key: RunKey, run: KnownRun) -> None:
-        """A run took an event that the table calls over: it was reset, or its end is done again; the latter writes it anew."""
+        """A run whose row is closed took an event: it was reset, or its last task runs again, which writes its end anew."""
         going = await self._temporal.open_run(run.workflow_id)
         if going is not None and await self._runs.reopen(run.workflow_id, going):
             log.warning("saga_reopened", **_run_fields(key), workflow_id=run.workflow_id, run_id=going)

@@ -26,7 +26,7 @@ from uno_workflows.processing.pump import Pump
 log = get_logger("uno_workflows.dispatch")
 
 STORE: Final = "uno_store"
-"""The memo of a subscription's workflow that tells which store it reads; those of older code have none."""
+"""The memo of a subscription's workflow that names the store it reads; workflows of older code have none."""
 BEAT_SECONDS: Final = 1.0
 BEATS_A_HEARTBEAT: Final = 4
 """A pump beats at least so often within its time-out, whichever profile gave that."""
@@ -36,7 +36,7 @@ POLLS_END_SECONDS: Final = 0.1
 """After how long the server has noticed that a worker which stops has cut off its polls; there is no sign of it."""
 UNFIT_SECONDS: Final = 0.3
 UNFIT_LONGEST: Final = 3.0
-"""After how long a lease is offered anew that this process cannot use: soon, as a worker of the right version may wait for it."""
+"""After how long Temporal offers a lease again that this process cannot use: a worker of the right version may wait for it."""
 UNLOADED_DELAY: Final = timedelta(seconds=1)
 
 
@@ -53,10 +53,10 @@ class PumpHost:
     def __init__(self, pumps: Mapping[str, Callable[[], Pump]], *, leaving: asyncio.Event, times: PumpTimes) -> None:
         self._pumps, self._leaving, self._times = pumps, leaving, times
         self._terms: dict[str, int | None] = {}  # of the last lease that was ours
-        self._unfit: dict[str, Unfit] = {}  # where our code stopped that does not handle all that is wanted
-        self._stops: dict[str, int] = {}  # how often it was offered to us there
+        self._unfit: dict[str, Unfit] = {}  # where our code stopped, at an event that it does not handle
+        self._stops: dict[str, int] = {}  # how often Temporal offered us the lease there
         self.at_work: set[str] = set()
-        """The subscriptions that it lends a pump to now."""
+        """The subscriptions that it hosts a pump for now."""
 
     @activity.defn(name=PUMP)
     async def pump(self, subscription: SubscriptionInput) -> PumpTimes:
@@ -98,7 +98,7 @@ class PumpHost:
                 if activity.is_cancelled() or task is None:
                     raise
                 task.uncancel()
-                with suppress(UnoError):  # of Postgres, or another has it: the next lease meets it again
+                with suppress(UnoError):  # Postgres is down, or another pump has the lease: the next lease finds the same
                     await pump.halt("its handler cancelled the task of its own pump, which no code of yours owns")
                 raise _quietly("a handler cancelled it", timedelta(seconds=1)) from err
             self._tell_lost(subscription.name, lost)
@@ -117,7 +117,7 @@ class PumpHost:
         return self._times
 
     def _unfit_delay(self, name: str, unfit: Unfit) -> timedelta:
-        """Remember where our code stopped; the longer it stands there, the more seldom it is offered to us."""
+        """Remember where our code stopped; the longer it stays there, the less often Temporal offers us the lease."""
         known = self._unfit.get(name)
         self._stops[name] = self._stops.get(name, 0) + 1 if known == unfit else 0
         self._unfit[name] = unfit
@@ -151,12 +151,12 @@ async def _lend(
 async def keep_subscriptions(
     client: Client, *, app: str, store: str, task_queue: str, names: Iterable[str], task_timeout: timedelta, outages: Outages
 ) -> None:
-    """Start the subscriptions' workflows, and look every minute that nobody has closed them. Runs until cancelled.
+    """Start the subscriptions' workflows, and check every minute that they are still open. Runs until cancelled.
 
     Args:
         store: The id of the store that they read.
-        task_timeout: After how long a workflow task of one counts as lost with its worker; those that run are told
-            by their pumps.
+        task_timeout: After how long a workflow task of one counts as lost with its worker; pumps pass it to workflows that
+            run already.
     """
     names, outage = list(names), outages.part(f"start of the subscriptions of {task_queue}")
     while True:

@@ -1,4 +1,4 @@
-"""What a run was not sent, because its subscription did not want the type yet: found in the log by the last look of a saga."""
+"""Finds events that a run did not get because its subscription did not want the type yet; the last look of a saga reads them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import INLINE_BYTES, LookRequest
 
 MOST: Final = 1_000
-"""Events that one look may find for one run; the oldest."""
+"""How many events one look may find for one run, the oldest first."""
 
 
 class MissedEvents:
@@ -34,7 +34,7 @@ class MissedEvents:
                 continue
             envelope = make_envelope(event, epoch=epoch, searchable=False).value.payload.data
             size += len(envelope)
-            delivery = json.loads(envelope) | {"redelivered": True}  # whether the run had it, only the id can tell
+            delivery = json.loads(envelope) | {"redelivered": True}  # only its id tells the run whether it had the event
             found.append(delivery if size <= INLINE_BYTES else delivery | {"data": None})
             if len(found) == MOST:
                 break
@@ -42,7 +42,7 @@ class MissedEvents:
 
 
 def _is_for(saga: SagaDefinition, event: StoredEvent, request: LookRequest) -> bool:
-    """Whether it names the run; one that names none by a mistake of its own halted no dispatch, and must not stop this."""
+    """Whether it names the run. An event with an invalid key names none: dispatch did not halt at it, so this must not fail."""
     try:
         keys = run_keys(saga, event)
     except UnoError:

@@ -1,8 +1,8 @@
 """Finds where the table of runs and Temporal differ: runs that were closed, deleted, or opened again by a reset.
 
-One that was terminated, timed out or went over a limit could not write its closing mark; one that was reset after its end runs
-again, while its row says that it is over. That a run is unknown is believed only of the namespace in which it was started
-(ADR 0034), by two answers, of which the second comes after the namespace was asked who it is; an outage is no answer.
+A run that was terminated, timed out or went over a limit could not write its closing mark. A run that was reset after its end is
+open again, while its row is closed. A run counts as deleted only after Temporal has twice not known it in its own namespace.
+The second time the reconciler also checks the namespace's id (ADR 0034). An outage is no answer.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Reconciler:
     def __init__(self, temporal: SagaClient, runs: Runs, saga: str, *, outages: Outages | None = None) -> None:
         self._temporal, self._runs, self.saga = temporal, runs, saga
         self._outage = (outages or Outages()).part(f"reconciler of {saga}")
-        self._since = self._reset_since = datetime.fromtimestamp(0, UTC)  # the first look: as far as Temporal remembers
+        self._since = self._reset_since = datetime.fromtimestamp(0, UTC)  # the first pass goes back as far as Temporal remembers
         self._verified = ""  # the workflow id up to which open rows were looked up
-        self._suspects: dict[str, RunKey] = {}  # unknown at the last look
+        self._suspects: dict[str, RunKey] = {}  # Temporal did not know them at the last pass
 
     async def run(self) -> None:
         """Look until cancelled; outages are waited out."""
@@ -56,14 +56,14 @@ class Reconciler:
             await asyncio.sleep(pause)
 
     async def look(self) -> int:
-        """One look; returns how many rows it closed."""
+        """One pass; returns how many rows it closed."""
         return await self._closed() + await self._forgotten()
 
     async def _forgotten(self) -> int:
-        """Look the next open rows up in Temporal, and those again that it did not know."""
+        """Look up the next open rows in Temporal, and again those that it did not know."""
         namespace_id = self._temporal.namespace_id
         if namespace_id is None:
-            return 0  # it could be any
+            return 0  # it could be any namespace
         suspects, self._suspects, found = self._suspects, {}, 0
         for workflow_id, key in suspects.items():
             if await self._temporal.status(workflow_id) is None and await self._temporal.confirm_namespace():
@@ -91,8 +91,8 @@ class Reconciler:
         return found
 
     async def look_for_resets(self) -> None:
-        """Open the rows of runs that were reset after their end. A reset gives a run a new start time, so each look asks only for
-        runs that began since the one before."""
+        """Open the rows of runs that were reset after their end. A reset gives a run a new start time, so each pass asks only for
+        runs that began since the previous one."""
         since, began, going = self._reset_since, datetime.now(UTC), dict[str, str]()
         query = f"WorkflowType = '{self.saga}' AND ExecutionStatus = 'Running' AND StartTime > '{since:%Y-%m-%dT%H:%M:%SZ}'"
         async for run in self._temporal.client.list_workflows(query):
@@ -104,7 +104,7 @@ class Reconciler:
         self._reset_since = began - OVERLAP
 
     async def _reopen(self, going: dict[str, str]) -> None:
-        """Open the rows of runs that Temporal has open; visibility lags behind, so it is asked for each whether it still has."""
+        """Open the rows of runs that Temporal has open. Visibility lags behind, so ask again about each run."""
         over = await self._runs.over_workflow_ids(going) if going else {}
         for workflow_id, ended_by in over.items():
             run_id = going[workflow_id]

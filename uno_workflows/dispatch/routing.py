@@ -19,7 +19,7 @@ from uno_workflows.sagas.definition import SagaDefinition
 
 
 def run_keys(saga: SagaDefinition, event: StoredEvent) -> list[RunKey]:
-    """The runs of a saga that an event names: one, several, or none if a key function says so.
+    """The runs of a saga that an event names: one, several, or none if the key function returns none.
 
     Raises:
         InvalidKey: the field is null, or missing without a default; the key function fails; or the key cannot be part of a
@@ -31,7 +31,7 @@ def run_keys(saga: SagaDefinition, event: StoredEvent) -> list[RunKey]:
         keys: Sequence[str] = [_field(saga, event, rule)] if isinstance(rule, str) else _called(saga, event, rule)
     except UnoError:
         raise
-    except Exception as err:  # the user's code: its bug halts the subscription with a name, and does not kill the pump
+    except Exception as err:  # a bug in the user's code halts the subscription with a named error, and does not kill the pump
         raise InvalidKey(saga.name, f"the key of {event.type} cannot be had: {spelt(err)}") from err
     for key in keys:
         workflow_id(saga.name, key, tenant=event.tenant)  # refused here, with the reason, and not by the server
@@ -59,7 +59,7 @@ def _field(saga: SagaDefinition, event: StoredEvent, field: str) -> str:
     if isinstance(found, dict) and field not in found and _has_default(saga, event, field):
         decoded = decode(saga.events[event.type], event.payload, schema_version=event.schema_version)
         with user_code(f"the class {type(decoded).__qualname__}"):
-            found = pydantic_core.from_json(encode(decoded))  # as an event that is made today would be stored
+            found = pydantic_core.from_json(encode(decoded))  # as `append` would store it today
     value: Any = found.get(field) if isinstance(found, dict) else None
     if value is None or isinstance(value, (dict, list, float)):
         raise InvalidKey(saga.name, f"field {field!r} of {event.type} is {'missing or null' if value is None else 'no key'}")
@@ -67,9 +67,9 @@ def _field(saga: SagaDefinition, event: StoredEvent, field: str) -> str:
 
 
 def _has_default(saga: SagaDefinition, event: StoredEvent, field: str) -> bool:
-    """Whether an event that was stored before its class had the field gets one value for it, and so one key, at each reading.
+    """Whether an event that is older than the field gets the same value, and so the same key, at each reading.
 
-    A default that a function makes may be another at each reading.
+    A `default_factory` may return another value at each reading.
     """
     declared = saga.events[event.type].model_fields[field]
     return declared.default_factory is None and not declared.is_required()

@@ -1,7 +1,7 @@
-"""Signs of life: the pumps of a worker write down that they are alive, so that a dead one can be told from a running one.
+"""Signs of life: a worker records that its pumps are alive, so that lists distinguish dead pumps from running ones.
 
-The row of a subscription names its last owner, whether it lives or not, and Temporal does not say which pump has died. Signs come
-from the event loop that the pumps run in: one that is blocked gives none.
+The row of a subscription names its last owner, dead or alive, and Temporal does not report which pump has died. The signs come
+from the event loop in which the pumps run: a blocked loop gives none.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from uno_workflows.observability.outages import Outages
 
 SIGNS_A_HEARTBEAT: Final = 4
 LOOK_SECONDS: Final = 0.25
-"""How soon the first sign of a pump follows on its beginning."""
+"""How soon after its start a pump gets its first sign."""
 LEAVE_SECONDS: Final = 1.0
-"""How long a worker that stops waits to say so; without it the sign counts until its heartbeat is over."""
+"""How long a worker that stops may take to record it; if it cannot, its last sign counts for one more heartbeat."""
 
 
 class Signing:
@@ -37,7 +37,7 @@ class Signing:
         self._given: set[str] = set()
 
     async def run(self) -> None:
-        """Give signs until cancelled; outages are waited out."""
+        """Give signs until cancelled; wait through outages."""
         every, due = self._heartbeat.total_seconds() / SIGNS_A_HEARTBEAT, 0.0
         while True:
             if time.monotonic() >= due or self._given != self._host.at_work:
@@ -57,10 +57,10 @@ class Signing:
         self._given = at_work
 
     async def leave(self, names: Collection[str]) -> None:
-        """The worker stops: its pumps are alive no more. Not waited for long, and not if Postgres does not answer."""
+        """Record that the worker stops and its pumps are gone. This waits only briefly, also if Postgres does not answer."""
         leaving = asyncio.ensure_future(self._signs.leave(names, owner=self._owner))
         await asyncio.wait({leaving}, timeout=LEAVE_SECONDS)
         if not leaving.done():
             leaving.cancel()
         elif not leaving.cancelled():
-            leaving.exception()  # an outage: the sign ends by itself
+            leaving.exception()  # an outage: the sign expires by itself

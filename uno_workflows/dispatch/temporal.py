@@ -30,7 +30,7 @@ from uno_workflows.sagas.envelope import INLINE_BYTES, SIGNAL, Declared, subscri
 START_EVENT: Final = "uno_start_event"
 """The memo that tells which event started a run."""
 SIGNAL_LIMIT: Final = "exceeded workflow execution limit for signal events"
-"""What the server says of one signal too many; its status is that of many other refusals."""
+"""The server's message for one signal too many; the status alone is shared by many other refusals."""
 REFUSED: Final = frozenset({RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE})
 """Statuses that another attempt would meet again. Everything else is waited out: an endless halt for a rate limit, an
 expired certificate or a missing permission would be worse than a warning that repeats."""
@@ -52,7 +52,7 @@ class Begun:
 
     Attributes:
         run_id: Its id there, if known.
-        at: When it was started.
+        at: When Temporal started it.
     """
 
     run_id: str | None
@@ -71,7 +71,7 @@ class SagaClient:
         task_queue: Where the app's sagas run.
         searchable: Whether `UnoState` and `UnoCorrelation` are registered in this namespace.
         task_timeout: After how long a workflow task of a run counts as lost with its worker; `None` is Temporal's own, 10 s.
-        eager: Which starts may ask for their first task.
+        eager: The starts that may ask for their first task.
         namespace_id: Temporal's id of this namespace; `None` where it may not be asked for.
     """
 
@@ -88,11 +88,11 @@ class SagaClient:
         return self.client.namespace
 
     async def start(self, saga: str, workflow_id: str, envelope: Envelope, *, event: StoredEvent) -> Begun:
-        """Start a run; one that this event started before is left alone.
+        """Start a run; if this event started it before, do nothing.
 
         Raises:
             TemporalUnavailable: it may work later.
-            DeliveryRefused: it never will, for instance because the id belongs to a run of another app or store.
+            DeliveryRefused: it never will work, for instance because the id belongs to a run of another app or store.
         """
         at = datetime.now(UTC)
         try:
@@ -138,7 +138,7 @@ class SagaClient:
         try:
             run = await self.client.get_workflow_handle(workflow_id).describe()
         except RPCError as err:
-            if err.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):  # or no id for this server
+            if err.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):  # or the server rejects such an id
                 return None
             raise TemporalUnavailable(f"description of {workflow_id}: {err.status.name}: {err.message}") from err
         return Begun(run.run_id, run.start_time) if await run.memo_value(START_EVENT, None) == str(event.id) else None
@@ -178,7 +178,7 @@ class SagaClient:
             raise self._translated(err, f"description of {workflow_id}") from err
 
     async def confirm_namespace(self) -> bool:
-        """Whether Temporal answers for the very namespace that `namespace_id` is of.
+        """Whether Temporal still answers for the namespace with this `namespace_id`.
 
         Raises:
             TemporalUnavailable: it may work later.
@@ -238,10 +238,10 @@ def make_envelope(
     generation: int = 0,
     declared: Declared | None = None,
 ) -> Envelope:
-    """The envelope of an event, its JSON put in as it is: no decoding on the way, readable in the Temporal UI.
+    """The envelope of an event. Its JSON goes in unchanged: no decoding on the way, and readable in the Temporal UI.
 
     Args:
-        declared: What holds for the run that it starts.
+        declared: The declarations for the run that it starts.
 
     Raises:
         UndecodableEvent: its metadata is not what `append` writes.
@@ -279,9 +279,9 @@ def _principal(principal: Principal) -> dict[str, str]:
 
 
 async def namespace_id_of(client: Client) -> str | None:
-    """Temporal's own id of a client's namespace, which one that is made anew under the same name does not have.
+    """Temporal's own id of a client's namespace. A namespace that is created anew under the same name has another id.
 
-    `None` where it may not be asked for.
+    `None` where we lack the permission to ask.
 
     Raises:
         TemporalUnavailable: it may work later.
@@ -296,7 +296,7 @@ async def namespace_id_of(client: Client) -> str | None:
 
 
 def _is_unknown(error: RPCError) -> bool:
-    """Whether there is no such run. That there is no such namespace has the same status, and says nothing of the run."""
+    """Whether there is no such run. A missing namespace has the same status, but does not mean that the run is gone."""
     if error.status is not RPCStatusCode.NOT_FOUND:
         return False
     return not any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
