@@ -1,7 +1,7 @@
 """Whether the annotation of a method's parameter contradicts what the method will be given.
 
-Only what is certainly wrong is refused: no annotation, `Any`, a base class, a union that covers, and whatever cannot be
-resolved are accepted.
+It refuses only annotations that are certainly wrong. It accepts no annotation, `Any`, a base class, a union that covers the
+class, and an annotation that cannot be resolved.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _ROOMS: Final = tuple(f"{__package__.partition('.')[0]}.{room}" for room in ("ev
 
 
 def place_of(function: Callable[..., Any]) -> str:
-    """Where a function stands, as `file:line`; empty for one that was not written in Python."""
+    """The place of a function, as `file:line`; empty for one that was not written in Python."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if isinstance(code, types.CodeType) else ""
 
 
 def names_around() -> dict[str, Any]:
-    """The local names where a class of the user's is being made; annotations that are text may name them."""
+    """The local names at the place where the user makes a class; textual annotations may use them."""
     frame = _frame_around()
     return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
 
 
 def place_around() -> str:
-    """Where a class of the user's is being made, as `file:line`."""
+    """The place where the user makes a class, as `file:line`."""
     frame = _frame_around()
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -47,13 +47,13 @@ def _frame_around() -> types.FrameType:
 
 
 def annotation_of(function: Callable[..., Any], parameter: str, names: Mapping[str, Any]) -> Any:
-    """What a parameter is annotated with, text resolved; `UNKNOWN` if that cannot be."""
+    """The annotation of a parameter, text resolved; `UNKNOWN` if it cannot be resolved."""
     written = inspect.unwrap(function)
     try:
         raw = _annotations(written)[parameter]
         holder: Any = types.SimpleNamespace(__annotations__={parameter: raw})
         return typing.get_type_hints(holder, getattr(written, "__globals__", {}), dict(names))[parameter]
-    except Exception:  # evaluating it runs the user's code, and a name may be there for type checkers alone
+    except Exception:  # evaluating it runs the user's code, and a name may exist for type checkers only
         return UNKNOWN
 
 
@@ -107,7 +107,7 @@ def _takes_recorded(annotation: Any, cls: type) -> bool:
 
 
 def _inner(annotation: Any) -> Iterable[Any] | None:
-    """What an annotation stands for, if it is a union, an alias, a `NewType` or a type variable; else `None`."""
+    """The types behind a union, an alias, a `NewType` or a type variable; `None` for any other annotation."""
     if annotation is UNKNOWN or annotation is Any:
         return (object(),)  # no class, so anything
     if typing.get_origin(annotation) is typing.Union or isinstance(annotation, types.UnionType):
@@ -121,11 +121,11 @@ def _inner(annotation: Any) -> Iterable[Any] | None:
 
 
 def _is_a(cls: type, wanted: type) -> bool:
-    """Whether a class is another or derives from it. By name, too: a saga's module has its own classes in the sandbox."""
+    """Whether a class is another or derives from it. Names count, too: in the sandbox a saga's module has its own classes."""
     try:
         if issubclass(cls, wanted):
             return True
-    except TypeError:  # a protocol that cannot be asked
+    except TypeError:  # a protocol that `issubclass` does not take
         return True
     return (wanted.__module__, wanted.__qualname__) in {(one.__module__, one.__qualname__) for one in cls.__mro__}
 

@@ -1,4 +1,4 @@
-"""Arguments of public calls, judged before anything is sent: an error names the argument."""
+"""Checks arguments of public calls before anything is sent; an error names the argument."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST: Final = 2**63 - 1
 
 
 def whole(argument: str, value: object, *, least: int, most: int = MOST) -> int:
-    """The value, if it is a whole number in these bounds; `True` is none.
+    """The value, if it is a whole number in these bounds; `True` does not count as one.
 
     Raises:
         TypeError: it is no int.
@@ -96,7 +96,7 @@ def event_ids(value: object, *, events: int) -> list[UUID] | None:
 
 
 def mapping(argument: str, value: object, *, streams: Mapping[str, object]) -> Mapping[Any, Any]:
-    """What was given for some of the streams; `None` is for none.
+    """The values given for some of the streams; `None` means for none.
 
     Raises:
         TypeError: it is no mapping.

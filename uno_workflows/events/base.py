@@ -43,8 +43,8 @@ class Event(BaseModel, metaclass=_EventClass):
 
     Types are taken as written: no text for a number, no float for a Decimal, no naive datetime (aware ones are turned to UTC).
     Errors never show values. Fields that this code does not know are refused when made, and kept when read.
-    Validators and constraints judge an event when it is made and when it is appended. Reading runs none of them (ADR 0031): what
-    was accepted stays readable.
+    Validators and constraints judge an event when it is made and when it is appended. Reading runs none of them (ADR 0031), so an
+    accepted event stays readable.
 
     Attributes:
         event_type: The name it is stored under; empty for a base.

@@ -1,6 +1,6 @@
-"""The border to user code: whatever it raises arrives as an `Exception`, so that its caller can name it and go on.
+"""The border to user code: anything it raises arrives as an `Exception`, so that the caller can report it and go on.
 
-`sys.exit()` in a handler would otherwise end the event loop that all others share, and an exception that is no `Exception` would
+Without the border, `sys.exit()` in a handler would end the event loop that all others share, and a `BaseException` would
 pass every `except Exception` between the handler and the loop.
 """
 
@@ -29,25 +29,25 @@ class UserCodeExit(Exception):
 
 
 def unwrapped(error: BaseException) -> BaseException:
-    """What user code raised."""
+    """The exception that user code raised."""
     return error.raised if isinstance(error, UserCodeExit) else error
 
 
 def was_asked_for(error: BaseException) -> bool:
-    """Whether an error is the cancellation of this task, and not one that user code raised by itself."""
+    """Whether an error is the cancellation of this task, not a `CancelledError` that user code raised by itself."""
     task = _current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 class user_code:  # noqa: N801 (used as a function)
-    """User code runs in this block. What is no `Exception` comes out as a `UserCodeExit`.
+    """User code runs in this block. An exception that is no `Exception` leaves it as a `UserCodeExit`.
 
-    Three kinds pass as they are: what `passes` takes, Temporal's own signs (an eviction, a continue-as-new), and the
+    Three kinds pass unchanged: exceptions that `passes` accepts, Temporal's own signs (an eviction, a continue-as-new), and the
     `GeneratorExit` of a coroutine that is closed from outside.
 
     Args:
         what: The code that runs, for the error.
-        passes: Whether an exception was asked for; by default the cancellation of this task.
+        passes: Whether an exception was requested; by default the cancellation of this task.
     """
 
     __slots__ = ("_passes", "_task", "_what")

@@ -18,12 +18,12 @@ _lock = threading.Lock()
 
 
 class Built(NamedTuple):
-    """What was made of a strict schema.
+    """The validators and the serializer of a strict schema.
 
     Attributes:
-        judge: Validates what is made.
+        judge: Validates a value when it is made.
         serializer: Writes it.
-        reader: Validates what was written; the judge itself where both schemas are the same.
+        reader: Validates a written value; the judge itself where both schemas are the same.
     """
 
     judge: SchemaValidator
@@ -34,8 +34,8 @@ class Built(NamedTuple):
 def build(schema: CoreSchema, models: Collection[type[BaseModel]], *, reading: CoreSchema | None, title: str) -> Built:
     """Validators and serializer of exactly these schemas.
 
-    pydantic-core would put each nested model's own, tolerant validator in place of the strict one ("prebuilt"). Since 2.13 it
-    can be told not to; before, it looks whether the class is complete.
+    pydantic-core would put each nested model's own, tolerant validator in place of the strict one ("prebuilt"). Since 2.13 an
+    option prevents that; before, pydantic-core checks whether the class is complete.
     """
     config: Any = {**CONFIG, "title": title}
     with nullcontext() if _CAN_BE_TOLD else _seen_as_incomplete(models):

@@ -23,11 +23,11 @@ class StepCall(BaseModel):
         tenant: Whose data it is; empty without tenants.
         correlation_id: The conversation.
         causation_id: The event that the saga took last.
-        principal: Who caused that event.
+        principal: The user or system that caused that event.
         traceparent: W3C trace context.
-        undo: It takes back what another call did, so it may run also once its run is being undone.
+        undo: It undoes the effect of another call, so it may run while its run is being undone.
         first_run_id: The first Temporal run of the saga's run. An attempt under another one is of a run that was reset. `None`
-            in the calls of a version that did not say it.
+            in the calls of an earlier version.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,4 +1,4 @@
-"""Writes the values of one type, reads them, and proves of each that it comes back as it was."""
+"""Writes and reads the values of one type, and proves that each comes back as it was."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OF_THE_TYPE: Final = frozenset({
     "text_nul", "text_surrogate", "string_unicode", "finite_number", "datetime_years", "datetime_nanoseconds", "timezone_aware",
     "decimal_bounds", "json_int", "json_depth", "recursion_loop", "greater_than_equal", "less_than_equal", "int_parsing_size",
 })  # fmt: skip
-"""Errors about a value of the right type that can nevertheless not be written."""
+"""Errors for a value of the right type that still cannot be written."""
 
 
 class Fault(Exception):
@@ -31,7 +31,7 @@ class Fault(Exception):
 
     Attributes:
         path: Where in it; `""` for the whole.
-        wrong_type: Whether it is no value of the type: a mistake in the code, whatever the data.
+        wrong_type: Whether it is no value of the type. That is a mistake in the code, not in the data.
     """
 
     def __init__(self, path: str, reason: str, *, wrong_type: bool) -> None:
@@ -40,10 +40,10 @@ class Fault(Exception):
 
 
 class Codec(Generic[V]):
-    """What writes and reads one type.
+    """Writes and reads one type.
 
     Attributes:
-        judge: What validates a value that is made, by validators of the user's too.
+        judge: Validates a value when it is made, by the user's validators too.
         judged: Whether there are such validators.
     """
 
@@ -52,8 +52,8 @@ class Codec(Generic[V]):
 
         Args:
             strict: The schema.
-            types: Annotations that the schema was made of, besides the fields of the models.
-            exact: Whether values may come that were not validated as this type before, so that types must be compared too.
+            types: Annotations that the schema was made from, besides the fields of the models.
+            exact: Whether a value may not have been validated as this type before, so that its types must be compared too.
         """
         reading = reading_schema(strict.schema, strict.models, *types)
         self.judge: SchemaValidator
@@ -62,16 +62,16 @@ class Codec(Generic[V]):
         self.judge, self._serializer, self._reader = build(strict.schema, strict.models, reading=reading.schema, title=title)
         self.judged = reading.left_out
         self._classes = {(cls.__module__, cls.__qualname__): cls for cls in (*strict.models, *strict.enums)}
-        self._exact = exact or self.judged  # a validator may have made another type of it than is read
+        self._exact = exact or self.judged  # a validator may give a value another type than a reader gets
 
     def write(self, value: V, *, most: int, judged: bool = False) -> bytes:
         """The bytes of a value, by the names of fields.
 
-        It is validated again, since lists in it may have changed, then written, read back and compared.
+        Validates it again, because lists in it may have changed. Then writes it, reads it back and compares.
 
         Args:
             most: How many bytes it may have.
-            judged: Whether validators of the user's are asked, too.
+            judged: Whether the user's validators run, too.
 
         Raises:
             Fault: it would not come back as it is.
@@ -105,7 +105,7 @@ class Codec(Generic[V]):
         return value
 
     def _read_otherwise(self, data: bytes, error: ValidationError) -> V:
-        """What the types alone do not fit may be of an older shape, which validators of the user's bring up to date."""
+        """Read a payload that does not fit the types alone: it may have an older shape, which the user's validators convert."""
         ways: list[tuple[SchemaValidator, dict[str, Any]]] = [(self.judge, {})] if self.judged else []
         if _has_unknown_fields(error):
             ways += [(validator, {"extra": "allow"}) for validator in (self._reader, self.judge)]
@@ -113,12 +113,12 @@ class Codec(Generic[V]):
             try:
                 value: V = validator.validate_json(data, **options, **_BY_NAME)
             except Exception:
-                continue  # a validator may raise anything; the first fault is the one that is told
+                continue  # a validator may raise anything; the first fault is reported
             return value
         raise error
 
     def _revalidated(self, value: V, validator: SchemaValidator) -> tuple[V, Fault | None]:
-        """A checked copy. Unknown fields (the first is told) are taken only as they were kept by a read: as JSON values."""
+        """A checked copy. It takes unknown fields only as a read kept them, as JSON values; the first other one is reported."""
         try:
             return validator.validate_python(value, **_BY_NAME), None
         except ValidationError as error:
@@ -136,7 +136,7 @@ class Codec(Generic[V]):
     def _native(self, value: V) -> V:
         try:
             own: V = native(value, self._classes)
-        except RecursionError:  # it is too deep, or holds itself: let its validation say so
+        except RecursionError:  # it is too deep, or contains itself: its validation reports that
             return value
         return own
 
@@ -152,7 +152,7 @@ class Codec(Generic[V]):
 
 
 def fault_of(error: ValidationError) -> Fault:
-    """Path and reason of the first fault, never the value."""
+    """Path and reason of the first fault, without the value."""
     faults = error.errors(include_input=False, include_url=False)
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     path, reason = ".".join(str(part) for part in faults[0]["loc"]), faults[0]["msg"] + more

@@ -50,7 +50,7 @@ class EventContext:
     traceparent: str | None = None
 
     def __post_init__(self) -> None:
-        """Judge the types here, where the mistake is: once stored, a wrong one could be read by no subscription."""
+        """Check the types here, where the mistake is: no subscription could read a wrong one once it is stored."""
         _check_text("correlation_id", self.correlation_id, optional=True)
         _check_text("causation_id", self.causation_id, optional=True)
         _check_text("tenant", self.tenant)

@@ -1,4 +1,4 @@
-"""Where a reader of the whole log stands: a position, and the life of the log that it belongs to."""
+"""The place of a reader in the whole log: a position, and the epoch of the log that it belongs to."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TEXT: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(0|[1-
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a reader stands. Store `str(recorded.cursor)`, and give `Cursor.parse(text)` as `after` next time.
+    """The place of a reader. Store `str(recorded.cursor)`, and give `Cursor.parse(text)` as `after` next time.
 
-    A position alone means another event after the log was restored. A cursor names the log's epoch too, so that the reader is
-    told (`CursorOutOfLog`).
+    After a restore of the log, a position alone means another event. A cursor also names the log's epoch, so the reader gets
+    `CursorOutOfLog` instead.
 
     Attributes:
         epoch: The life of the log between restores.

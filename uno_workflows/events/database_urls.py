@@ -1,4 +1,4 @@
-"""What a database URL may look like, judged before anything is sent. No reason shows the URL: it may hold a password."""
+"""Checks database URLs before anything is sent. No reason shows the URL, because it may contain a password."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ _JSON: Final = {"type": "function-after", "function": {"type": "no-info", "funct
 
 
 class Strict(NamedTuple):
-    """A core schema that takes only what is stored and read back unchanged, with every model and enum in it."""
+    """A core schema that accepts only values which are stored and read back unchanged, with every model and enum in it."""
 
     schema: CoreSchema
     models: set[type[BaseModel]]
@@ -71,10 +71,10 @@ def strict_schema(root: type[BaseModel] | None, schema: Any, *, path: str) -> St
 
     Args:
         root: The event whose schema it is; `None` for a value of another type, where a bare `list` or `dict` holds JSON values.
-        path: What its place is called in errors.
+        path: The name of its place in errors.
 
     Raises:
-        DeclarationError: a field has a type that cannot be, named as `Class.field`.
+        DeclarationError: a field, named as `Class.field`, has a type that cannot be stored.
     """
     walk = _Walk(root)
     return Strict(walk.copy(schema, path), walk.models, walk.enums)
@@ -155,7 +155,7 @@ class _Walk:
         return {**node, "strict": True, "items_schema": self._item(node.get("items_schema", _ANY), f"{path}[]")}
 
     def _item(self, node: dict[str, Any], path: str) -> Any:
-        """An element of a container. Those of a bare one are judged one by one, where no class says what they are for ever."""
+        """An element of a container. Outside of an event, elements of a bare container are checked as JSON values."""
         return dict(_JSON) if node["type"] == "any" and self.root is None else self.copy(node, path)
 
     def _tuple(self, node: dict[str, Any], path: str) -> Any:
@@ -247,7 +247,7 @@ class _Walk:
                 if self.root is None and node["json_schema"]["type"] == "list":
                     return _moved(
                         node, self.copy(node["json_schema"], path)
-                    )  # a Sequence; whatever is no list is found at the call
+                    )  # a Sequence; the call finds a value that is no list
                 raise DeclarationError(f"{path} is an abstract container that comes back as a list; use tuple[…, ...] or list")
         return {**node, "json_schema": self.copy(node["json_schema"], path)}
 

@@ -41,7 +41,7 @@ def encode(event: Event) -> bytes:
 def carry(event: Event) -> bytes:
     """The same bytes for an event on its way, such as from a saga to a step.
 
-    Its types are judged, and nothing else: one that was accepted may not satisfy its validators any more (ADR 0031).
+    Only its types are checked: an accepted event may not satisfy its validators any more (ADR 0031).
 
     Raises:
         InvalidEvent: something in it cannot be read back unchanged; `path` says where.
@@ -66,7 +66,7 @@ def decode(cls: type[E], payload: bytes, *, schema_version: int) -> E:
             reason = ": ".join(part for part in (fault.path, fault.reason) if part)
         except UnoError:
             raise
-        except Exception as error:  # of the class itself: only a ValueError of its becomes a ValidationError
+        except Exception as error:  # the class itself raised it: pydantic turns only a ValueError into a ValidationError
             reason = f"its class raised {spelt(unwrapped(error))}"
     raise UndecodableEvent(cls.event_type, position=None, reason=reason)
 
@@ -124,7 +124,7 @@ def metadata_bytes(context: EventContext) -> bytes:
 def parse_metadata(stored: bytes) -> Metadata:
     """Read what `metadata_bytes` wrote; fields of later versions are ignored.
 
-    Numbers are taken for text in what earlier versions stored without a look at its type, such as `Principal(42)`.
+    Numbers become text where earlier versions stored a value without checking its type, such as `Principal(42)`.
 
     Raises:
         ValueError: it is not such metadata.
