@@ -23,7 +23,7 @@ class UnoError(Exception):
     """Something in uno_workflows went wrong."""
 
     retryable: ClassVar[bool] = False
-    """Whether the same call may succeed later without a change by anybody."""
+    """Whether the same call may succeed later without any change."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(cut(shown(message or _described(type(self))), MESSAGE_LENGTH))
@@ -68,7 +68,7 @@ class InvalidValue(UnoError, ValueError):
     """An argument or a result of a step cannot be written and read back unchanged.
 
     Attributes:
-        what: What it is, such as `argument of step charge_card`.
+        what: Its role, such as `argument of step charge_card`.
         path: Where in it; empty for the whole.
         wrong_type: Whether it is of another type than declared: a mistake in the code, whatever the data.
     """
@@ -186,7 +186,7 @@ class BeyondLimit(UnoError, ValueError):
 class StoreRefused(StoreUnavailable):
     """Postgres answers and refuses the role, the database or the statement; that statement wrote nothing.
 
-    A background task waits until it is granted, as in an outage. A call ends with this error.
+    A background task waits until the role gets the permission, as in an outage. A call ends with this error.
     """
 
     may_be_stored = False
@@ -199,7 +199,7 @@ class StoreClosed(UnoError):
         may_be_stored: Of an append: whether it was under way, so that its events may be stored although no answer came.
     """
 
-    retryable = True  # a step that meets it because its worker stops is tried again by another
+    retryable = True  # if a step gets it because its worker stops, another worker retries the step
     may_be_stored: bool = False
 
 
@@ -212,8 +212,8 @@ class CursorOutOfLog(UnoError):
 
     Attributes:
         position: Where the reader wants to go on.
-        epoch: The life of the log that the position belongs to; `None` if the reader gave a plain number.
-        log_epoch: The life of the log now.
+        epoch: The epoch of the log that the position belongs to; `None` if the reader gave a plain number.
+        log_epoch: The epoch of the log now.
         first_position: The first position that retention left.
         head: The newest position of the log.
     """
@@ -292,8 +292,8 @@ class DefinitionRefused(UnoError):
 
     Attributes:
         name: Of the subscription.
-        outcome: Why: `other_app`, `other_namespace`, `was_removed`, `rule_changed`; `run_open` for a change of keys while runs
-            are under way.
+        outcome: The reason: `other_app`, `other_namespace`, `was_removed`, `rule_changed`; `run_open` for a change of keys while
+            runs are under way.
     """
 
     def __init__(self, name: str, outcome: str, detail: str, *, app: str) -> None:
@@ -352,8 +352,8 @@ class StepFailed(UnoError):
 class RunUndone(UnoError):
     """A run was undone, so nothing goes forward under its keys any more.
 
-    What was taken back would be answered from memory, or repeated under a key that the other side has seen cancelled. The
-    run was reset to before its undo; it ends without doing anything.
+    The run was reset to a point before its undo. A step would answer from its stored result although its effect was undone, or
+    repeat the effect under a key that the other side has seen cancelled. So the run ends without doing anything.
     """
 
     def __init__(self, workflow_id: str, run_id: str) -> None:

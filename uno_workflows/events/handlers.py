@@ -78,7 +78,7 @@ def on(*events: type[Event]) -> On[Any]:
 
 
 def handlers_of(cls: type, *, takes: int | None = None) -> dict[str, tuple[type[Event], str]]:
-    """Which attribute of a class handles which event type.
+    """The attribute of a class that handles each event type.
 
     A subclass wins over its parents: by overriding the method (the mark need not be repeated; `None` takes the handler
     away), or by another method for the same event.
@@ -87,8 +87,8 @@ def handlers_of(cls: type, *, takes: int | None = None) -> dict[str, tuple[type[
         takes: How many arguments a handler has besides `self`: 1 in a saga, 2 in a projection; `None` allows both.
 
     Raises:
-        DeclarationError: two handlers of one class for one type, a handler that is not async, or with other parameters, or
-            annotated to take something else than it will be given.
+        DeclarationError: two handlers of one class for one type, or a handler that is not async, has other parameters, or is
+            annotated with another type than it will get.
     """
     found: dict[str, tuple[type[Event], str]] = {}
     for owner in reversed(cls.__mro__):

@@ -24,7 +24,7 @@ def derived_event_id(source: UUID | datetime, *parts: str) -> UUID:
 
     Args:
         source: The event that the new one follows from (its time part is taken over), or an aware business time.
-        parts: What names the new event uniquely, such as a step's idempotency key, or a data set and an invoice number.
+        parts: Name the new event uniquely, such as a step's idempotency key, or a data set and an invoice number.
             Lengths are hashed before the texts, so `("ab", "c")` and `("a", "bc")` differ.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Every limit of Postgres, of Temporal and of ours, each with its source (ADR 0032). docs/limits.md is made of it.
+"""Every limit of Postgres, of Temporal and of ours, each with its source (ADR 0032). docs/limits.md has its rows.
 
-A limit of ours is judged where a value comes in: at append, at declaration, or at dispatch. It keeps below every far end's, so
-that no server ever has to refuse. What is an identity is refused with a typed error; what is only a label is shortened, and
-closed by a hash (`text.labelled`).
+A limit of ours is checked where a value comes in: at append, at declaration, or at dispatch. It is below the servers' limits, so
+no server has to refuse a value. An identity that is too long is refused with a typed error. A label is shortened, and ends in a
+hash (`text.labelled`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Unit = Literal["bytes", "JSON bytes", "characters", "items"]
-"""JSON bytes are those of the text written as JSON in UTF-8, which is what Temporal counts of a payload."""
+"""JSON bytes are the bytes of the text as JSON in UTF-8, which Temporal counts for a payload."""
 KIB: Final = 1024
 MIB: Final = 1024 * 1024
 
@@ -21,10 +21,10 @@ class FarLimit:
     """A limit of a server that we speak to.
 
     Attributes:
-        far_end: Which server, and in which set-up.
-        most: The largest that it takes.
+        far_end: The server, and its set-up.
+        most: The largest value that it takes.
         unit: Temporal's frontend counts bytes of UTF-8 (`len` in Go), a column `VARCHAR(n)` counts characters.
-        source: Where it is written: a dynamic config of Temporal by name, its SQL schema, or a page of a manual.
+        source: The evidence: a dynamic config of Temporal by name, its SQL schema, or a page of a manual.
     """
 
     far_end: str
@@ -39,10 +39,10 @@ class Limit:
     """A limit of ours.
 
     Attributes:
-        most: The largest that we take.
-        judged: Where.
-        excess: What becomes of more.
-        keeps: The limits of the far ends that it keeps.
+        most: The largest value that we take.
+        judged: Where we check it.
+        excess: What happens to a larger value.
+        keeps: The limits of the servers that it stays below.
     """
 
     what: str

@@ -1,4 +1,4 @@
-"""Types whose validity depends on the moment: what is a value of them now is none later, or on another machine."""
+"""Types whose validity depends on the moment: a valid value may be invalid later, or on another machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATHS: Final = {
 
 
 def moment_fault(node: Mapping[str, Any]) -> str | None:
-    """Why a node of a core schema would not read its own value back later; `None` if nothing speaks against it."""
+    """Why a node of a core schema may not read its own value back later; `None` if it always does."""
     kind = node["type"]
     if (when := node.get("now_op")) is not None:
         name = when.capitalize() + ("Date" if kind == "date" else "Datetime")

@@ -27,9 +27,9 @@ NO_STREAM: Final = 0
 STREAM_ID_BYTES: Final = limits.STREAM_ID.most
 TENANT_BYTES: Final = limits.TENANT.most
 FORMER_ID_BYTES: Final = 900
-"""Of a workflow id, before ids kept to the limit of Temporal on SQL (ADR 0032)."""
+"""Bytes of a workflow id in versions that did not know the limit of Temporal on SQL (ADR 0032)."""
 HASHED: Final = "#"
-"""Stands before the hash that closes a cut workflow id, and nowhere else in one: segments are percent-encoded."""
+"""Separates a cut workflow id from its hash. It occurs nowhere else in an id, because segments are percent-encoded."""
 HASH_LENGTH: Final = 40
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
@@ -85,7 +85,7 @@ def check_tenant(tenant: str) -> str:
 def workflow_id(saga: str, key: str, *, tenant: str = "", generation: int = 0) -> str:
     """`<Saga>/<key>` or `<Saga>/<tenant>/<key>`; segments percent-encoded; later generations end in `@n`.
 
-    An id of more than 255 bytes, which Temporal on SQL cannot hold, is cut and closed by `#` and a hash of saga, tenant and key.
+    Temporal on SQL cannot hold an id of more than 255 bytes. A longer one is cut, and ends in `#` and a hash of all three.
 
     Raises:
         InvalidKey: the key is empty, holds control characters, or is longer than the table of runs takes.
@@ -102,7 +102,7 @@ def workflow_id(saga: str, key: str, *, tenant: str = "", generation: int = 0) -
 
 
 def former_workflow_id(saga: str, key: str, *, tenant: str = "") -> str | None:
-    """The id that versions before ADR 0032 gave to the first run of a key, if it is another one; `None` if it is the same."""
+    """The id that versions before ADR 0032 gave to the first run of a key; `None` if it is the same as today's."""
     made = _whole_id(saga, key, tenant)
     return made if limits.WORKFLOW_ID.most < len(made) <= FORMER_ID_BYTES else None
 
@@ -111,7 +111,7 @@ def parse_workflow_id(made: str) -> tuple[str, str, str, int]:
     """Saga, tenant, key and generation of an id made by `workflow_id`.
 
     Raises:
-        ValueError: it is not such an id, or it was cut, and only the table of runs and the run itself know the key.
+        ValueError: it is not such an id, or it was cut: then only the table of runs and the run itself know the key.
     """
     body, at, generation = made.partition("@")
     saga, *rest = body.split("/")
@@ -122,7 +122,7 @@ def parse_workflow_id(made: str) -> tuple[str, str, str, int]:
 
 
 def is_cut(made: str) -> bool:
-    """Whether a workflow id of a saga's run was cut, so that it does not tell its key."""
+    """Whether a workflow id of a saga's run was cut, so that it does not contain its whole key."""
     return HASHED in made
 
 
@@ -143,7 +143,7 @@ def _segment(text: str) -> str:
 
 
 _HALF_ESCAPE: Final = re.compile(r"%[0-9A-F]?$")
-"""What a cut leaves of a percent-encoded byte."""
+"""The rest of a percent-encoded byte at a cut."""
 _SAFE: Final = "".join(chr(c) for c in range(33, 127) if chr(c) not in "/@%?#") + " "
 
 

@@ -1,4 +1,4 @@
-"""What keeps an open run from going on, although Temporal calls it running."""
+"""Why an open run cannot go on, although Temporal calls it running."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class OpenProblem:
-    """What was written down, and since when it is so.
+    """A problem as it was recorded, and since when it lasts.
 
     Attributes:
         part: Empty for the run's own code, else the id of a step's call, such as `charge_card#1`.

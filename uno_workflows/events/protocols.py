@@ -79,8 +79,8 @@ class EventStore(Protocol):
     ) -> AsyncIterator[StoredEvent]:
         """Events of all streams after a position, in position order.
 
-        `upto` must be a bound that the caller was given: it may be ahead of one asked for now, and is not judged again.
-        Without it, it is the bound of now. With `epoch` nothing is given once the log is of another one.
+        `upto` must be a bound that the caller got earlier. It may be ahead of the current bound, and is not checked again; by
+        default it is the current bound. With `epoch`, nothing is yielded once the log has another epoch.
         """
         ...
 
@@ -93,7 +93,7 @@ class EventStore(Protocol):
         ...
 
     async def end(self) -> LogEnd:
-        """The bound, with the head, the epoch and the first position that is left."""
+        """The bound, with the head, the epoch and the first position that retention left."""
         ...
 
     async def epoch(self) -> UUID:
@@ -114,22 +114,22 @@ class Tail(Protocol):
 
 
 class Subscriptions(Protocol):
-    """Checkpoints and who may move them: the truth of position, pause and term, and of what is to be read."""
+    """Checkpoints and the right to move them: the truth about position, pause, term and definition."""
 
     async def standing(self, name: str) -> Standing:
-        """How it stands, without taking it over: a halt and a pause cost no term. Raises UnknownSubscription."""
+        """Its state, without taking it over, so that a halt or a pause does not raise the term. Raises UnknownSubscription."""
         ...
 
     async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
-        """Become the owner: the term grows by one, so whoever had it can move nothing any more.
+        """Become the owner: the term grows by one, so the previous owner can move nothing any more.
 
         Args:
-            after: The lease that this process had before, and may go on from; it takes nothing from somebody who came since.
+            after: The lease that this process had before. If another pump took over since, nothing is taken from it.
 
         Raises:
             UnknownSubscription: it was never defined.
             LostLease: another term followed the one of `after`.
-            SubscriptionHalted: the checkpoint does not fit the log. It is written down, under the lease that the error carries.
+            SubscriptionHalted: the checkpoint does not fit the log. The halt is recorded, under the lease that the error carries.
         """
         ...
 
@@ -145,19 +145,19 @@ class Subscriptions(Protocol):
         """The next window of positions after the lease's, at most `limit` events of those that the lease wants.
 
         Args:
-            handles: What the code handles, type and rule: the page ends before an event that it does not, and says so.
+            handles: The types that the code handles, with their rules: the page ends before any other event, and names it.
 
         Raises:
-            LostLease: another term, proved by the snapshot that reads the events.
+            LostLease: the term is another one in the snapshot that reads the events.
         """
         ...
 
     async def release(self, lease: Lease) -> None:
-        """Write down that the owner has stopped and nothing of its is in flight."""
+        """Record that the owner has stopped and has nothing in flight."""
         ...
 
     async def hand_over(self, lease: Lease, unfit: Unfit) -> None:
-        """Write down at which event the owner stopped because its code does not handle it."""
+        """Record the event at which the owner stopped because its code does not handle it."""
         ...
 
     async def advance(self, lease: Lease, to: int, *, delivered: Delivered, tx: Transaction | None = None) -> Lease:
@@ -189,7 +189,7 @@ class Subscriptions(Protocol):
     async def position(self, name: str) -> GlobalPosition: ...
 
     async def wants(self, name: str) -> Mapping[str, Wanted]:
-        """What is to be read now, by event type."""
+        """The currently wanted types, by event type."""
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
@@ -205,7 +205,7 @@ class Signs(Protocol):
         ...
 
     async def leave(self, subscriptions: Collection[str], *, owner: str) -> None:
-        """They are not any more: their worker stops."""
+        """These pumps have ended: their worker stops."""
         ...
 
 
@@ -239,28 +239,28 @@ class Runs(Protocol):
     ) -> None:
         """Write how a run ended, or that its compensation failed. Repeats change nothing.
 
-        The row of its start need not be there yet: a quick saga ends before the checkpoint that reports its start.
+        The row of its start may be missing: a quick saga ends before the checkpoint that records its start.
 
         Args:
-            mark: From the run itself: it overrides what is written, unless that is a later mark of the same run. Without it,
-                a final state stays.
-            workflow_id: Of the run, for a row that is not there yet; by default the one that is made of the key.
-            undone: Whether something was taken back, and all of it: then nothing goes forward under the run's keys any more.
+            mark: From the run itself: it overrides the row, unless the row has a later mark of the same run. Without a mark, a
+                final state stays.
+            workflow_id: Of the run, for a row that is not there yet; by default the id that is made from the key.
+            undone: Whether effects were undone, and all of them: then nothing goes forward under the run's keys any more.
         """
         ...
 
     async def reopen(self, workflow_id: str, run_id: str) -> bool:
-        """Call a run open under another Temporal run: it was reset. False if it is, or if `run_id` wrote how it stands."""
+        """Open the row of a run that was reset. False if `run_id` has it open already, or wrote its present state itself."""
         ...
 
     async def over_workflow_ids(self, among: Collection[str]) -> dict[str, str | None]:
-        """Those of the given workflow ids whose row is final, each with the Temporal run that wrote it, if one did."""
+        """The given workflow ids whose row is final, each with the Temporal run that wrote it, if a run did."""
         ...
 
     async def begin_undo(self, workflow_id: str, run_id: str, plan: Sequence[str]) -> UndoneRun:
-        """Write down that a run is being undone, unless that is written already; what is written then.
+        """Record that a run is being undone, unless a record exists; return the record.
 
-        It waits for transactional steps of the run that are at work. Those that begin later are refused.
+        It waits for transactional steps of the run that are at work. Steps that begin later are refused.
         """
         ...
 
@@ -275,7 +275,7 @@ class Runs(Protocol):
         ...
 
     async def open_since(self, saga: str, *, namespace_id: str, after: str, limit: int) -> list[tuple[RunKey, str]]:
-        """Key and workflow id of open runs that were started in this namespace over a minute ago, those behind the id `after`."""
+        """Key and workflow id of open runs behind the id `after` that were started in this namespace over a minute ago."""
         ...
 
     async def find(self, *, saga: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
@@ -301,7 +301,7 @@ class StepStore(Protocol):
     async def run_once(self, call: StepCall, work: Callable[[Transaction], Awaitable[bytes]]) -> bytes:
         """Run `work` in a transaction and store its result under the call's key; a repeat returns the stored result.
 
-        What `work` appends carries the call's context, and ids that follow from its key.
+        Events that `work` appends carry the call's context, and ids that follow from its key.
 
         Raises:
             RunUndone: the call goes forward, and its run is being undone or was.

@@ -1,8 +1,8 @@
-"""The schema that a stored value is read by: its types, without what only judges a value when it is made (ADR 0031).
+"""The schema for reading a stored value: its types, without functions that only judge a value when it is made (ADR 0031).
 
-A fact that was accepted stays a fact. So reading runs none of the user's validators and checks none of their constraints: a
-validator may have changed its mind, or may look at the clock, the disk or a global. Functions that belong to a type stay, since
-they make its value from JSON: pydantic's own (paths, URLs) and those of a class's own `__get_pydantic_core_schema__`.
+An accepted fact stays a fact. So reading runs none of the user's validators and checks none of their constraints: a validator may
+have changed, or may read the clock, the disk or a global. Functions that belong to a type stay, because they make its value from
+JSON: pydantic's own (paths, URLs) and those of a class's own `__get_pydantic_core_schema__`.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Reading(NamedTuple):
     """How values of a strict schema are read.
 
     Attributes:
-        schema: What takes every value that was ever accepted; `None` if the strict one does.
-        left_out: Whether functions of the user's are not in it.
+        schema: Takes every value that was ever accepted; `None` if the strict schema does.
+        left_out: Whether it leaves out functions of the user's.
     """
 
     schema: CoreSchema | None
@@ -60,7 +60,7 @@ def reading_schema(schema: CoreSchema, models: Collection[type[BaseModel]], *typ
 
     Args:
         models: Every model in it.
-        types: Annotations that it was made of, besides the models' own fields.
+        types: Annotations that it was made from, besides the models' own fields.
     """
     reading = _Reading(models, types)
     made = reading.copy(schema)
@@ -81,7 +81,7 @@ class _Reading:
 
         Args:
             owner: The model whose fields it stands among.
-            paired: Whether the value is written by a function of the user's: its validators read what that one wrote.
+            paired: Whether a function of the user's writes the value: then its validators must read the output.
         """
         if isinstance(node, list):
             return [self.copy(one, owner=owner) for one in node]
@@ -137,7 +137,7 @@ class _Validators:
     """The functions by which users judge values, as they stand in core schemas."""
 
     def __init__(self) -> None:
-        self._functions: dict[int, Any] = {}  # the functions too, so that no other gets the id of one
+        self._functions: dict[int, Any] = {}  # keeps the functions alive, so that no other object gets the id of one
         self._seen: dict[int, Any] = {}
 
     def holds(self, function: Any) -> bool:
@@ -145,7 +145,7 @@ class _Validators:
         return id(bare) in self._functions or getattr(bare, "__module__", "") in _PYDANTIC_CHECKS
 
     def add_model(self, cls: type[BaseModel]) -> None:
-        """Its decorated methods, and what the annotations of its fields name."""
+        """Its decorated methods, and the functions in the annotations of its fields."""
         decorators = cls.__pydantic_decorators__
         for kind in ("validators", "field_validators", "root_validators", "model_validators"):
             for decorator in getattr(decorators, kind).values():
@@ -155,7 +155,7 @@ class _Validators:
             self.add(field.annotation)
 
     def add(self, annotation: Any) -> None:
-        """What an annotation names, however deep."""
+        """The functions in an annotation, at any depth."""
         if id(annotation) in self._seen:
             return
         self._seen[id(annotation)] = annotation
@@ -175,7 +175,7 @@ class _Validators:
     def _add_metadata(self, metadata: Iterable[Any]) -> None:
         found = [one for item in metadata for one in (item.metadata if isinstance(item, FieldInfo) else (item,))]
         if any(isinstance(one, _SERIALIZERS) for one in found):
-            return  # a pair: what the serializer wrote, the validators read
+            return  # a pair: the validators read the serializer's output
         for one in found:
             if isinstance(one, _VALIDATORS):
                 self._remember(one.func)

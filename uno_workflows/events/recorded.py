@@ -105,7 +105,7 @@ class Recorded(NamedTuple, Generic[E_co]):
         recorded_at: When the database took it, UTC.
         tenant: Whose it is; empty without tenants.
         metadata: Who and what caused it.
-        epoch: The life of the log that its position belongs to; `None` unless `read_all` or `follow` read it.
+        epoch: The epoch of the log that its position belongs to; `None` unless `read_all` or `follow` read it.
     """
 
     event: E_co
@@ -122,7 +122,7 @@ class Recorded(NamedTuple, Generic[E_co]):
 
     @property
     def cursor(self) -> Cursor:
-        """Where a reader stands that has handled this event; `after=` of `read_all` and `follow` takes it.
+        """The place of a reader that has handled this event; `after=` of `read_all` and `follow` takes it.
 
         Raises:
             UnoError: it was not read by `read_all` or `follow`.

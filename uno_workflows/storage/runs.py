@@ -95,15 +95,15 @@ class PostgresRuns:
             self._measures.run_ended(key.saga, state, written["seconds"])
 
     async def reopen(self, workflow_id: str, run_id: str) -> bool:
-        """Call a run open under another Temporal run: it was reset. False if it is, or if `run_id` wrote how it stands."""
+        """Open the row of a run that was reset. False if `run_id` has it open already, or wrote its present state itself."""
         return bool(await self._database.fetch("reopen_run", workflow_id=workflow_id, run_id=run_id))
 
     async def over_workflow_ids(self, among: Collection[str]) -> dict[str, str | None]:
-        """Those of the given workflow ids whose row is final, each with the Temporal run that wrote it, if one did."""
+        """The given workflow ids whose row is final, each with the Temporal run that wrote it, if a run did."""
         return {row[0]: row[1] for row in await self._database.fetch("over_workflow_ids", among=list(among))}
 
     async def begin_undo(self, workflow_id: str, run_id: str, plan: Sequence[str]) -> UndoneRun:
-        """Write down that a run is being undone, unless that is written already; what is written then."""
+        """Record that a run is being undone, unless a record exists; return the record."""
         row = await self._database.fetch_row("begin_undo", workflow_id=workflow_id, run_id=run_id, plan=list(plan))
         return UndoneRun(row[0], tuple(row[1]), row[2])
 
@@ -117,12 +117,12 @@ class PostgresRuns:
         return int((await self._database.fetch_row("count_open", saga=saga))[0])
 
     async def open_among(self, saga: str, workflow_ids: Collection[str]) -> dict[str, RunKey]:
-        """Those of the given workflow ids whose row is not final, with the key of each: a long id does not tell it."""
+        """The given workflow ids whose row is not final, each with its key, which a cut id does not contain."""
         rows = await self._database.fetch("open_among", saga=saga, among=list(workflow_ids))
         return {row[0]: RunKey(*tuple(row)[1:]) for row in rows}
 
     async def open_since(self, saga: str, *, namespace_id: str, after: str, limit: int) -> list[tuple[RunKey, str]]:
-        """Key and workflow id of open runs that were started in this namespace over a minute ago, those behind the id `after`."""
+        """Key and workflow id of open runs behind the id `after` that were started in this namespace over a minute ago."""
         rows = await self._database.fetch("open_since", saga=saga, namespace_id=namespace_id, after=after, limit=limit)
         return [(RunKey(saga, row[0], row[1], row[2]), row[3]) for row in rows]
 
