@@ -50,7 +50,7 @@ class Retry:
 
 
 def check_retry(retry: object, what: str) -> None:
-    """Raise DeclarationError unless it is a `Retry`."""
+    """Raise DeclarationError unless the value is a `Retry`."""
     if not isinstance(retry, Retry):
         raise DeclarationError(f"{what}: retry= takes a Retry, such as Retry(attempts=5), not {retry!r}")
 

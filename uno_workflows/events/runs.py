@@ -31,11 +31,11 @@ class Run:
     Attributes:
         start_event_id: The event that started it; a repeated delivery of that event is not a second start.
         start_position: Where that event stands, in the epoch `epoch`.
-        temporal_run_id: The run that Temporal gave it, if known: the first one, or after a reset the newest that was seen.
+        temporal_run_id: Its Temporal run, if known: the first one, or after a reset the newest that we saw.
         reason: Why it ended as it did; empty for `done`.
-        started_at: When Temporal had started it.
-        furthest: The highest position that had reached it when it ended; `None` if it did not say.
-        problem: What keeps it from going on, for `find`; empty for nothing that is known.
+        started_at: When Temporal started it.
+        furthest: The highest position that had reached it when it ended; `None` if the run did not record it.
+        problem: Why it cannot go on, for `find`; empty if no problem is known.
     """
 
     key: RunKey
@@ -60,7 +60,7 @@ class Mark:
         run_id: Of the Temporal run; `workflow reset` makes a new one.
         length: Of its history, in events.
         furthest: The highest position that had reached it.
-        began: When the run was started; `None` if it does not say.
+        began: When the run was started; `None` if the run did not record it.
     """
 
     run_id: str
@@ -71,12 +71,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class UndoneRun:
-    """That a run is being undone, or was: nothing goes forward under its keys any more.
+    """The record that a run is being undone, or was: nothing goes forward under its keys any more.
 
     Attributes:
         run_id: Of the Temporal run that undid it.
-        plan: What it set out to take back: each undo with the call that it is for, in the order of the calls.
-        ended: Whether all of it was taken back.
+        plan: The undos that it planned: each with its call, in the order of the calls.
+        ended: Whether all of them are done.
     """
 
     run_id: str
@@ -86,11 +86,11 @@ class UndoneRun:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run that the dispatcher started and has yet to write down.
+    """A run that the dispatcher has started and not yet recorded.
 
     Attributes:
-        at: When it had started it.
-        namespace_id: Temporal's id of the namespace that it is in, if that is known.
+        at: When Temporal started it.
+        namespace_id: Temporal's id of its namespace, if known.
     """
 
     key: RunKey

@@ -1,4 +1,4 @@
-"""Whether a value that was written and read is still the one that was given: equal, and of the same types."""
+"""Decides whether a value is unchanged after it was written and read: equal, and of the same types."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_same(given: Any, again: Any) -> bool:
     if isinstance(given, BaseModel):
         return _are_same_models(given, again)
     if isinstance(given, datetime):
-        # never by ==, which says no to a moment in a repeated hour of another zone
+        # never by ==, which is false for a moment in a repeated hour of another zone
         return isinstance(again, datetime) and to_utc(given) == to_utc(again)
     if kind is type(again) or (kind is int and type(again) is float):
         return bool(given == again)
@@ -89,9 +89,9 @@ def is_one_class(one: type, other: type) -> bool:
 
 
 def native(value: Any, classes: Mapping[tuple[str, str], type]) -> Any:
-    """The same value, made of these classes where it is made of a sandbox's copies of them; itself if there is nothing to change.
+    """The same value with these classes in place of a sandbox's copies of them; the value itself if it has no copies.
 
-    What `functools.cached_property` has left in its models is left out.
+    The result leaves out values that `functools.cached_property` stored in its models.
 
     Args:
         classes: Models and enums by module and qualified name.

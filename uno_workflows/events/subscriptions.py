@@ -24,13 +24,13 @@ def check_since(since: object, what: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a subscription reads, as the modules of one version of the code declare it (ADR 0024).
+    """The events that a subscription reads, as the modules of one version of the code declare them (ADR 0024).
 
     Attributes:
         name: Such as `saga:FulfilOrder`. It belongs to the store, whichever app declares it.
-        rules: The wanted event types; of a saga with role and key, as `start:order_id`, `hear:fn shop.key_of`.
-        start: Where it begins, when it is defined for the first time.
-        shared_by: What several pumps would divide it by: the stream of an event, or the key of a saga.
+        rules: The wanted event types; for a saga with role and key, as `start:order_id`, `hear:fn shop.key_of`.
+        start: Where it begins when it is defined for the first time.
+        shared_by: By what several pumps would divide it: the stream of an event, or the key of a saga.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Defined:
-    """What came of defining a subscription.
+    """The result of defining a subscription.
 
     Attributes:
-        outcome: `adopted` is a row of before there were definitions.
+        outcome: `adopted` means a row that is older than definitions.
         generation: Of the definition, + 1 with each change.
         added: Types that it wants from now on.
-        removed: Types that it wants no more.
-        rekeyed: Types whose role or key is another from now on.
+        removed: Types that it no longer wants.
+        rekeyed: Types that have another role or key from now on.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Wanted:
 
     Attributes:
         rule: See `Definition`.
-        after: Only the events behind this position count; `None` as long as that is not settled.
+        after: Only the events behind this position count; `None` while the position is not fixed yet.
     """
 
     rule: str
@@ -74,10 +74,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class WantedRange:
-    """A type that a subscription reads, or read for a while.
+    """A type that a subscription reads now or read earlier.
 
     Attributes:
-        until: Where its checkpoint stood when the type was removed; `None` if it is still wanted.
+        until: The checkpoint at the removal of the type; `None` if it is still wanted.
     """
 
     type: str
@@ -98,9 +98,9 @@ class Lease:
         subscription: Its name, such as `saga:FulfilOrder`.
         position: The last position that is finished.
         term: Fencing token, + 1 at each takeover and change of the definition: a pump with an older term can move nothing.
-        epoch: The life of the log that `position` belongs to.
+        epoch: The epoch of the log that `position` belongs to.
         generation: Of the definition that it reads by.
-        wants: What that is, by event type.
+        wants: The wanted types of that definition.
     """
 
     subscription: str
@@ -113,7 +113,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """The event at which code stops that does not handle all that its subscription wants; another worker goes on there.
+    """The event at which a pump stopped because its code does not handle it; a worker of another version goes on there.
 
     Attributes:
         generation: Of the definition that wants it.
@@ -126,7 +126,7 @@ class Unfit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What lies between the checkpoint and `upto`, only the wanted types. `upto` may move although nothing matched.
+    """The events of the wanted types between the checkpoint and `upto`. `upto` may move although no event matched.
 
     Attributes:
         unfit: Why the page ends here, at the lease's own position.
@@ -139,9 +139,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What was handled between two checkpoints: the claim that an auditor holds against the log later.
+    """The events that were handled between two checkpoints: an auditor later compares this claim with the log.
 
-    Which types were wanted is not for the pump to say: the store writes the definition's generation beside it.
+    The pump does not decide which types were wanted: the store adds the definition's generation.
 
     Attributes:
         events: Position and id of each event that was handled, in log order.
@@ -161,7 +161,7 @@ class Halt:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a subscription stands, for a pump that is about to take it over."""
+    """The state of a subscription, for a pump that is about to take it over."""
 
     position: GlobalPosition
     generation: int
@@ -174,13 +174,13 @@ class SubscriptionStatus:
     """One row of `uno subscriptions list`.
 
     Attributes:
-        app: Whose it is; `None` until it is defined for the first time.
-        unfit: The event at which it waits for a worker whose code handles it.
+        app: The app that it belongs to; `None` until it is defined for the first time.
+        unfit: The event at which it waits for a worker whose code handles that event.
         lag: Positions between the checkpoint and the head of the log; an upper bound of the events to do.
         owner: The worker that pumped last.
         updated_at: When the checkpoint moved last.
-        alive_at: When a pump of it was last alive, as it wrote itself; `None` if none ever was.
-        alive: Whether one is: not longer ago than its heartbeat, and it has not left since.
+        alive_at: The last sign of life of a pump; `None` if there never was one.
+        alive: Whether a pump is alive: its last sign is not older than its heartbeat, and it has not left since.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""What of an error is told: to a reason, a log line, a failure in Temporal, a terminal. The one place that decides (ADR 0033).
+"""Decides alone which parts of an error appear in a reason, a log line, a failure in Temporal or a terminal (ADR 0033).
 
-Told are its type, its own words, the stack with lines of code, and which field, constraint or parameter it is about. Kept back
-are the values that drivers and validators quote: parameters of statements, rows, keys of a violated constraint, what failed
-validation. They may be personal, and a reason is kept for years.
+It shows the type, the error's own message, the stack with lines of code, and the field, constraint or parameter at fault. It
+leaves out values that drivers and validators quote: parameters of statements, rows, keys of a violated constraint, input that
+failed validation. They may be personal, and a reason is kept for years.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from uno_workflows.events.limits import ERROR_TYPE, MESSAGE, STACK, Limit
 from uno_workflows.events.text import cut, labelled, shown, storable, type_name
 
 DEEPEST: Final = 10
-"""Errors of a chain of causes that are told."""
+"""How many errors of a chain of causes are shown."""
 SQL_LENGTH: Final = 300
 CAUSE: Final = "\nThe above exception was the direct cause of the following exception:\n"
 CONTEXT: Final = "\nDuring handling of the above exception, another exception occurred:\n"
@@ -27,7 +27,7 @@ _SUSPECT: Final = re.compile(
     r"DETAIL:|LINE \d|parameters:|input_value=|query argument|=\(|contains \(|invalid input|out of range|tag '"
 )
 _QUOTED_VALUES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
-    # Postgres' detail, as asyncpg and psycopg append it to the message
+    # Postgres' detail, which asyncpg and psycopg append to the message
     (re.compile(r"\s*\bDETAIL:\s.*?(?=\n(?:HINT|CONTEXT|LINE|NOTE):|\n\[SQL|\n\s*\n|\Z)", re.DOTALL), ""),
     # the line of the statement, with a mark below, in which psycopg2 has put the values
     (re.compile(r"\nLINE \d+: .*\n\s*\^"), ""),
@@ -35,7 +35,7 @@ _QUOTED_VALUES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]
     (re.compile(r"row contains \(.*\)", re.DOTALL), "row contains (…)"),
     # SQLAlchemy's
     (re.compile(r"\[parameters: .*\]"), "[parameters: …]"),
-    # asyncpg's: the argument itself, and at the end of the line why it does not do
+    # asyncpg's: the argument itself, and at the end of the line the reason for its refusal
     (
         re.compile(r"(query argument \$\d+(?: in element #\d+ of executemany\(\) sequence)?): (.*)"),
         lambda found: f"{found[1]}: {_why(found[2])}",
@@ -61,7 +61,7 @@ _NAME: Final = re.compile(r"[A-Za-z_]\w{0,62}")
 
 
 def message_of(error: BaseException, most: int | Limit = MESSAGE) -> str:
-    """The words of an error without the values that drivers and validators quote, storable and bounded."""
+    """The message of an error without the values that drivers and validators quote, storable and bounded."""
     if isinstance(error, ValidationError):
         return storable(_of_validation(error), most)
     if _is_sqlalchemy(error):
@@ -76,7 +76,7 @@ def spelt(error: BaseException, most: int | Limit = MESSAGE) -> str:
 
 
 def is_told_whole(error: BaseException) -> bool:
-    """Whether the text of an error is what is told of it: it can be had and stored, and holds nothing that is kept back."""
+    """Whether the text of an error is shown unchanged: it can be read and stored, and holds no value that must be left out."""
     try:
         text = str(error)
     except BaseException:  # user code
@@ -100,7 +100,7 @@ def frames_of(error: BaseException, most: Limit = STACK) -> str:
 
 
 def masked(text: str) -> str:
-    """Text in which the values that drivers and validators quote are left out. All else is as it was."""
+    """The text without the values that drivers and validators quote. The rest is unchanged."""
     if not _SUSPECT.search(text):
         return text
     for pattern, instead in _QUOTED_VALUES:
@@ -130,7 +130,7 @@ def _told(error: BaseException, seen: set[int], left: int) -> Iterator[str]:
 
 
 def _of_validation(error: ValidationError) -> str:
-    """Which fields are at fault and why, as pydantic says it, never what they held."""
+    """The fields at fault and pydantic's reasons, never their values."""
     faults = error.errors(include_input=False, include_url=False, include_context=False)
     told = "; ".join(f"{_path(fault['loc'])}{masked(fault['msg'])}" for fault in faults[:DEEPEST])
     more = f" (and {len(faults) - DEEPEST} more)" if len(faults) > DEEPEST else ""
@@ -148,7 +148,7 @@ def _is_sqlalchemy(error: BaseException) -> bool:
 
 
 def _of_sqlalchemy(error: Any) -> str:
-    """What the driver said, and the statement without its literals: parameters are never told."""
+    """The driver's message, and the statement without its literals; parameters are never shown."""
     cause = error.orig if error.orig is None or error.orig.__cause__ is None else error.orig.__cause__
     said = spelt(cause) if isinstance(cause, BaseException) else masked(shown(error).partition("\n[SQL:")[0])
     sql = " ".join(_LITERAL.sub("'…'", shown(error.statement or "")).split())

@@ -1,6 +1,6 @@
-"""Text on its way out: to Temporal, Postgres, a log or a terminal. One home for what makes it storable, bounded and safe.
+"""Makes text storable, bounded and safe on its way out: to Temporal, Postgres, a log or a terminal.
 
-It needs nothing but the standard library, so that sagas may use it. What of an error is told stands in `telling`.
+It needs only the standard library, so that sagas may use it. `telling` decides which parts of an error are shown.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final
 from uno_workflows.events.limits import FIELD, MESSAGE, Limit, Unit
 
 HASH_LENGTH: Final = 16
-"""Hexadecimal digits of the hash that closes a label: two labels that begin alike stay two."""
+"""Hexadecimal digits of the hash at the end of a label: two labels that begin alike stay different."""
 
 
 def shown(value: object) -> str:
-    """A value as text, whatever its own `__str__` does: a line that tells of a failure must not be the next one."""
+    """A value as text, whatever its own `__str__` does: a line that reports a failure must not fail itself."""
     try:
         text = str(value)
     except BaseException as err:  # user code: it may raise SystemExit, too
@@ -31,7 +31,7 @@ def type_name(value: object) -> str:
 
 
 def storable(text: str, most: int | Limit = MESSAGE) -> str:
-    """Text as every server can keep it: NUL and lone surrogates are spelt out, and what is too long is cut.
+    """Text that every server can store: NUL and lone surrogates are spelt out, and too long a text is cut.
 
     Args:
         most: Characters of the result.
@@ -45,12 +45,12 @@ def plain(text: str, most: int | Limit = FIELD) -> str:
 
 
 def printable(text: str) -> str:
-    """Text in which newlines, ESC, marks of direction and other invisible characters are escaped, and all else is as it was."""
+    """Text in which newlines, ESC, marks of direction and other invisible characters are escaped; the rest is unchanged."""
     return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def cut(text: str, most: int | Limit = FIELD) -> str:
-    """Text that is not too long, with a note of how much is missing if there is room for one."""
+    """Text of at most this length; if it is cut and there is room, a note says how much is missing."""
     length = most if isinstance(most, int) else most.most
     if len(text) <= length:
         return text
@@ -59,7 +59,7 @@ def cut(text: str, most: int | Limit = FIELD) -> str:
 
 
 def labelled(text: str, limit: Limit) -> str:
-    """A label for a server that counts bytes: as it is if it fits, else cut and closed by a hash of the whole."""
+    """A label for a server that counts bytes: unchanged if it fits; if not, cut, with a hash of the whole at the end."""
     made = printable(_spelt_out(text))
     if (size := _size(limit.unit))(made) <= limit.most:
         return made

@@ -25,7 +25,7 @@ _STANDARD: Final = frozenset({
     type(None), bool, int, float, str, bytes, list, dict, tuple, decimal.Decimal, datetime.datetime, datetime.date,
     datetime.timedelta, uuid.UUID,
 })  # fmt: skip
-"""Types of which there is one in every sandbox, so that what was made for them may be kept."""
+"""Types that every sandbox shares, so that their codecs may be cached."""
 
 
 class Unresolved(DeclarationError):
@@ -33,11 +33,11 @@ class Unresolved(DeclarationError):
 
 
 class ValueType:
-    """A declared type: it is judged when this is made, and then writes and reads its values.
+    """A declared type: checks it when it is constructed, and then writes and reads its values.
 
     Attributes:
         declared: The annotation.
-        what: What the values are, such as `argument of step charge_card`.
+        what: The role of the values, such as `argument of step charge_card`.
     """
 
     def __init__(self, declared: Any, what: str) -> None:
@@ -55,7 +55,7 @@ class ValueType:
             self._codec = _codec_for(declared)
 
     def write(self, value: Any) -> bytes:
-        """The JSON of a value, which was read back and compared.
+        """The JSON of a value, after reading it back and comparing.
 
         Raises:
             InvalidValue: it would not come back as it is, or is too large to travel.
@@ -74,7 +74,7 @@ class ValueType:
         """The value that was written.
 
         Raises:
-            InvalidValue: it does not fit the type, which was another when it was written.
+            InvalidValue: it does not fit the type; code with another type wrote it.
         """
         try:
             if self.event is not None:
@@ -122,14 +122,14 @@ def _is_standard(declared: Any) -> bool:
     try:
         inner = [one for one in typing.get_args(declared) if one is not Ellipsis]
         return isinstance(declared, Hashable) and (declared in _STANDARD if not inner else all(map(_is_standard, inner)))
-    except Exception:  # what stands in the sandbox for a class may refuse to be looked at
+    except Exception:  # the sandbox's proxy of a class may raise on attribute access
         return False
 
 
 def _made_codec(declared: Any) -> Codec[Any]:
     try:
         schema: Any = TypeAdapter(declared).core_schema
-        schema["type"]  # of a class that is not complete it is a mock, which says so only now
+        schema["type"]  # an incomplete class has a mock here, which raises only on access
     except PydanticUndefinedAnnotation as error:
         raise Unresolved(f"an annotation cannot be resolved: {error.message}") from error
     except PydanticUserError as error:

@@ -28,7 +28,7 @@ def forward_core_logs() -> None:
 
 @contextmanager
 def sdk_lines(heard: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
-    """While the block runs, `heard` sees what the SDK says of workflow tasks, and whether a line is written is its answer."""
+    """While the block runs, `heard` gets the SDK's log records of workflow tasks, and decides whether a line is written."""
     logger = logging.getLogger(WORKFLOW_TASKS)
     logger.addFilter(heard)
     try:

@@ -62,7 +62,7 @@ class UserMetrics(Collector):
         ours = {row.name for row in CATALOGUE}
         try:
             found = list(REGISTRY.collect())
-        except BaseException as err:  # of a collector of the user's: it must not take every other metric along
+        except BaseException as err:  # a user's collector raised: the other metrics must still go out
             log.warning("user_metrics_missing", error=err)
             return
         yield from (family for family in found if family.name not in ours)

@@ -49,7 +49,7 @@ def spelt(fields: Mapping[str, Any]) -> list[str]:
 
 
 def told(value: object) -> str:
-    """A value of a field as text: an error by its words, and no text with values that drivers quote."""
+    """A value of a field as text: for an error its message, without values that drivers quote."""
     return message_of(value, FIELD) if isinstance(value, BaseException) else cut(masked(shown(value)), FIELD)
 
 

@@ -46,7 +46,7 @@ def _of_step(step: CurrentStep) -> dict[str, Any]:
 
 
 def run_fields(workflow_id: str, workflow_type: str, **fields: Any) -> dict[str, Any]:
-    """Fields of a run; a workflow that is no saga of ours has its ids alone, and a cut id does not tell its key."""
+    """Fields of a run. A workflow that is no saga of ours has only its ids, and a cut id does not contain its key."""
     found: dict[str, Any] = {"workflow_id": workflow_id, **fields}
     if "/" in workflow_id and workflow_id.partition("/")[0] == workflow_type:
         if is_cut(workflow_id):

@@ -21,9 +21,9 @@ from uno_workflows.observability.log_events import LOG_EVENTS
 FOREIGN: Final = "log"
 """The code of a record that is not ours; its text is in `msg`."""
 told_otherwise: Final = contextvars.ContextVar("uno_told_otherwise", default=False)
-"""Whether the one at work has a line of its own for a workflow task that fails."""
+"""Whether the current code writes a line of its own for a workflow task that fails."""
 AGAIN_SECONDS: Final = 600.0
-"""How long the same fault of the same run is told only once: Temporal tries it again every few seconds."""
+"""How long the same fault of the same run is logged only once: Temporal retries the task every few seconds."""
 REMEMBERED: Final = 1_000
 KIND: Final = "__temporal_error_identifier"
 _NO_EXTRA: Final = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -64,14 +64,14 @@ def _of_sdk(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Told:
-    """Remembers which fault of which run was told a moment ago. Asked from many threads."""
+    """Remembers which fault of which run was logged recently. Many threads use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._at: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def is_new(self, run_id: str, fault: str) -> bool:
-        """Whether it is to be told now."""
+        """Whether to log it now."""
         key, now = (run_id, fault), time.monotonic()
         with self._lock:
             if now - self._at.get(key, float("-inf")) < AGAIN_SECONDS:

@@ -4,8 +4,8 @@ Plain code; an activity only hosts it (`dispatch/hosting.py`), and a test needs 
 lease still holds, is paused or halted is asked with every page, so pause, reset and takeover work at once and while Temporal
 is down. Outages of Postgres are waited out inside the lease (ADR 0004).
 
-What is read is what the subscription's stored definition wants. A pump that meets an event which its code does not handle stops
-before it and hands over, so that a worker of another version goes on there (ADR 0024).
+The pump reads the types that the subscription's stored definition wants. It stops before an event that its code does not handle,
+and hands over, so that a worker of another version goes on there (ADR 0024).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Session(Protocol):
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing that it began may still take effect; asked after the block was left."""
+        """Whether none of its work may still take effect; the pump asks after it has left the block."""
         ...
 
     def verify(self) -> None:
@@ -139,9 +139,9 @@ class Pump:
         """Pump until the lease is over or `leaving` is set.
 
         Args:
-            last_term: Of the last lease that this process had. The log need not hear of the one that follows it.
-            unfit: Where a pump of this process stopped. If the subscription still stands there, it is left to others at once:
-                taking it over would only raise the term.
+            last_term: Of the last lease that this process had. If ours follows it directly, the log says `lease_renewed`.
+            unfit: Where a pump of this process stopped. If the subscription is still there, this pump leaves it to others at
+                once, because a takeover would only raise the term.
 
         Raises:
             LostLease: another pump took over.
@@ -150,10 +150,10 @@ class Pump:
         try:
             await self._run(time.monotonic() + self._settings.lease.total_seconds())
         finally:
-            self._outage.left()  # cancelled or not: an outage that waits for one who is gone would never end
+            self._outage.left()  # cancelled or not: an outage that counts a departed pump would never end
 
     async def halt(self, reason: str) -> None:
-        """Have its subscription stand still for what its host saw, with no event to blame.
+        """Halt its subscription for a fault that its host saw, with no event to blame.
 
         Raises:
             LostLease: another pump took over.
@@ -170,15 +170,15 @@ class Pump:
             try:
                 if not await self._may_begin():
                     continue
-                # only the first one may be somebody else's: a process that froze wakes up to broken connections, and must not
-                # take for an outage what was its end
+                # Pass our last lease: after a freeze the connections are broken and another pump may own the
+                # lease, which is no outage.
                 lease = await self._subscriptions.take_over(self._consumer.subscription, owner=self._owner, after=lease)
                 self._held, pause = lease, FIRST_PAUSE
                 self._tell_taken(lease)
                 await self._hold(lease, end)
             except SubscriptionHalted as halt:
-                lease = halt.lease or lease  # a take-over that does not fit the log halts under its own, newer term
-                self._outage.over("postgres")  # which took the halt
+                lease = halt.lease or lease  # a takeover whose checkpoint does not fit the log halts under its own, newer term
+                self._outage.over("postgres")  # it stored the halt
                 self._tell_halted(halt.position, halt.reason)
                 await self._rest(self._settings.poll.total_seconds())
             except (StoreUnavailable, StoreContended) as err:
@@ -187,7 +187,7 @@ class Pump:
                 pause = min(pause * 2, self._settings.longest_pause.total_seconds())
 
     async def _may_begin(self) -> bool:
-        """Look before a lease is taken: what is paused or halted holds still, its term included."""
+        """Check before taking the lease: a paused or halted subscription stays unchanged, its term included."""
         standing = await self._subscriptions.standing(self._consumer.subscription)
         self._outage.over("postgres")
         if self.unfit is not None:
@@ -243,7 +243,7 @@ class Pump:
             page = await self._subscriptions.page(at, bound=bound, handles=self._consumer.handles, limit=self._settings.page)
             if page.unfit is not None:
                 self.unfit = page.unfit
-                self.leaving.set()  # as when the worker stops: what is in flight ends, and another one goes on
+                self.leaving.set()  # as when the worker stops: work in flight ends, and another worker goes on
                 return
             with receiving(self._consumer.subscription, page.events):
                 await session.take(page)
@@ -262,13 +262,13 @@ class Pump:
 
     def _tell_taken(self, lease: Lease) -> None:
         followed, self.term = self.term, lease.term
-        if followed is not None and lease.term == followed + 1:  # nobody had it in between
+        if followed is not None and lease.term == followed + 1:  # no other pump had it in between
             log.debug("lease_renewed", subscription=lease.subscription, term=lease.term, position=lease.position)
         else:
             log.info("lease_taken", subscription=lease.subscription, term=lease.term, position=lease.position)
 
     def _tell_halted(self, position: int | None, reason: str) -> None:
-        """Once, although it is met again at each look."""
+        """Report it once, although each check finds it again."""
         if not self._still:
             log.error("subscription_halted", subscription=self._consumer.subscription, position=position, reason=reason)
         self._still = True

@@ -190,7 +190,7 @@ class FolderSession:
 
 
 def _made(folder: ProjectionFolder) -> Projection:
-    """One for each lease. What its `__init__` raises halts the subscription: another attempt would meet it again."""
+    """One instance for each lease. An error in its `__init__` halts the subscription: another attempt would raise it again."""
     try:
         with user_code(f"{folder.definition.name}.__init__"):
             return folder.projection()

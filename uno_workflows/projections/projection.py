@@ -40,7 +40,7 @@ class ProjectionDefinition:
 
     @property
     def rules(self) -> dict[str, str]:
-        """What its subscription reads; see `events.subscriptions.Definition`."""
+        """The definition of its subscription; see `events.subscriptions.Definition`."""
         return dict.fromkeys(self.handlers, "")
 
 
