@@ -1,7 +1,7 @@
--- name: audit_pages — hold the next pages of one subscription against the log; a row without a finding says only how far it got
-with snapshot as materialized (  -- the very one that reads the events below: what is over for it is visible or will never be
+-- name: audit_pages — compare the next pages of one subscription with the log; a row without a finding only has the progress
+with snapshot as materialized (  -- the snapshot that reads the events below: for it a finished transaction is visible or aborted
   select pg_snapshot_xmin(pg_current_snapshot()) as oldest, pg_snapshot_xmax(pg_current_snapshot()) as next),
-turn as (  -- whoever else audits takes another subscription
+turn as (  -- another auditor takes another subscription
   select a.subscription, a.epoch, a.to_position, a.page
     from {schema}.delivery_audits a
    cross join snapshot s
@@ -12,9 +12,9 @@ turn as (  -- whoever else audits takes another subscription
    where first.xact < s.oldest or first.xact >= s.next
    order by first.id limit 1
      for update of a skip locked),
-chain as (  -- with what the definition of its generation wanted, and since when: no page says that itself, but for those of before
+chain as (  -- the pages, each with the types and start positions in its generation's definition; only old pages carry types
   select p.*, coalesce(p.types_before, wanted.types) as types, wanted.froms, lag(p.to_position, 1, p.begins) over (order by p.id) as before,
-         bool_and(p.xact < s.oldest or p.xact >= s.next) over (order by p.id) as ripe  -- from the future: loaded from a dump
+         bool_and(p.xact < s.oldest or p.xact >= s.next) over (order by p.id) as ripe  -- a transaction id from the future comes from a dump
     from snapshot s
    cross join (
       select p.*, t.to_position as begins
@@ -82,7 +82,7 @@ select counted.looked_at, counted.unaudited, f.id, f.subscription, f.epoch, f.ki
   left join found f on true
  order by f.id
 
--- name: audit_statuses — how far each subscription is proven, and what waits for its turn
+-- name: audit_statuses — how far each subscription is proven, and which pages wait for their turn
 with snapshot as materialized (
   select pg_snapshot_xmin(pg_current_snapshot()) as oldest, pg_snapshot_xmax(pg_current_snapshot()) as next),
 known as (
@@ -105,13 +105,13 @@ select k.subscription, k.epoch, k.epoch = l.epoch, coalesce(a.from_position, s.p
      where p.subscription = k.subscription and p.epoch = k.epoch and p.id > a.page) w
  order by k.subscription, a.page, k.epoch
 
--- name: open_findings — what did not agree, and nobody has settled
+-- name: open_findings — differences that no person has settled
 select id, subscription, epoch, kind, from_position, to_position, types, missing, extra, found_at, settled_at, note
   from {schema}.delivery_findings
  where settled_at is null
  order by id
 
--- name: settle_finding — write down that a person dealt with it; no row if there is no open one of that number
+-- name: settle_finding — record that a person dealt with it; no row if there is no open finding of that number
 update {schema}.delivery_findings set settled_at = clock_timestamp(), note = cast(:note as text)
  where id = cast(:id as bigint) and settled_at is null
 returning id

@@ -26,7 +26,7 @@ select s.name, greatest(cast(:bound as bigint) - c.position, 0) as lag_events,
      order by e.position limit 1) next on true
  order by s.name
 
--- name: run_gauges — how many runs are not over
+-- name: run_gauges — how many runs are open
 select saga, state, count(*) as runs from {schema}.saga_runs where closed_at is null group by saga, state
 
 -- name: finding_gauges — what no person has settled yet: findings of a subscription, and how many events they say it never handled

@@ -4,9 +4,9 @@ select outcome, first_version, positions, actual_version, known_ids from {schema
   cast(:correlation_id as text), cast(:event_ids as uuid[]), cast(:types as text[]), cast(:schema_versions as smallint[]),
   cast(:payloads as bytea[]), cast(:metadata as bytea[]))
 
--- name: claim — queue for the rows of several streams in the order given, so that their appends may come in any other order
+-- name: claim — lock the rows of several streams in the order given, so that their appends may follow in any other order
 insert into {schema}.streams as s (tenant, stream_id, version)
-select c.tenant, c.stream_id, 0  -- as an undone append would leave it: it counts as no stream
+select c.tenant, c.stream_id, 0  -- version 0, as a rolled-back append leaves it: it does not count as a stream
   from unnest(cast(:tenants as text[]), cast(:stream_ids as text[])) with ordinality as c (tenant, stream_id, turn)
  order by c.turn
 on conflict (tenant, stream_id) do update set version = s.version
@@ -43,10 +43,10 @@ select position, tenant, stream_id, version, event_id, type, schema_version, pay
 -- name: bound — how far readers may read now, and which log it is
 select f.bound, f.head, l.epoch, l.first_position from {schema}.frontier() f, {schema}.log l
 
--- name: bound_from — the same, known an earlier bound
+-- name: bound_from — the same, when an earlier bound is known
 select f.bound, f.head, l.epoch, l.first_position from {schema}.frontier_from(cast(:known as bigint)) f, {schema}.log l
 
--- name: epoch — the life of the log between restores
+-- name: epoch — the id of the log between two restores
 select epoch from {schema}.log
 
 -- name: notify — wake the listeners of other processes

@@ -8,7 +8,7 @@ select asked.n, r.saga, r.tenant, r.key, r.generation, r.workflow_id, r.start_ev
      where r.saga = asked.saga and r.tenant = asked.tenant and r.key = asked.key
      order by r.generation desc limit 1) r
 
--- name: record_started — write runs down as open, unless they ended before we came to it; then only fill in how they began
+-- name: record_started — record runs as open; if a run has ended meanwhile, only fill in how it began
 insert into {schema}.saga_runs as r
   (saga, tenant, key, generation, workflow_id, start_event_id, start_position, epoch, temporal_run_id, state, started_at, namespace_id)
 select distinct on (saga, tenant, key, generation)
@@ -26,7 +26,7 @@ on conflict (saga, tenant, key, generation) do update
        temporal_run_id = coalesce(r.temporal_run_id, excluded.temporal_run_id),
        started_at = least(r.started_at, excluded.started_at), namespace_id = coalesce(r.namespace_id, excluded.namespace_id)
 
--- name: record_end — write how a run ended; a final state gives way only to a newer mark of the run itself. How it stood before, and for how long it ran
+-- name: record_end — write how a run ended; a final state gives way only to a newer mark of the run itself. Returns the previous state and the duration
 with before as (
   select state from {schema}.saga_runs
    where saga = cast(:saga as text) and tenant = cast(:tenant as text) and key = cast(:key as text)
@@ -54,34 +54,34 @@ returning (select state from before) as before,
           (select extract(epoch from clock_timestamp() - e.recorded_at)::float8 from {schema}.events e
             where e.tenant = r.tenant and e.event_id = r.start_event_id) as seconds
 
--- name: reopen_run — a run that was reset: Temporal has it open under another of its runs than the one that wrote how it stands
+-- name: reopen_run — open the row of a run that was reset: another Temporal run of it is open than the one that wrote the row's state
 update {schema}.saga_runs
    set state = 'open', reason = '', closed_at = null, temporal_run_id = cast(:run_id as text)
  where workflow_id = cast(:workflow_id as text) and mark_run is distinct from cast(:run_id as text)
    and (state <> 'open' or temporal_run_id is distinct from cast(:run_id as text))
 returning saga
 
--- name: over_workflow_ids — those of some workflow ids whose run is over, and which Temporal run wrote it
+-- name: over_workflow_ids — the given workflow ids whose run is closed, and the Temporal run that recorded it
 select workflow_id, mark_run from {schema}.saga_runs
  where workflow_id = any(cast(:among as text[])) and closed_at is not null
 
--- name: undone_run — by which Temporal run a run was undone, what it set out to take back, and whether it has done so
+-- name: undone_run — the Temporal run that undid a run, its planned undos, and whether all are done
 select run_id, plan, ended_at is not null from {schema}.undone_runs where workflow_id = cast(:workflow_id as text)
 
--- name: begin_undo — write down that a run is being undone, unless that stands there; what stands there then
+-- name: begin_undo — record that a run is being undone, unless a record exists; returns the record
 select run_id, plan, ended_at is not null
   from {schema}.begin_undo(cast(:workflow_id as text), cast(:run_id as text), cast(:plan as text[]))
 
--- name: open_since — open runs of a namespace, a minute old at least: what Temporal says of them is no race with their start
+-- name: open_since — open runs of a namespace that are at least a minute old, so that the question does not race with their start
 select tenant, key, generation, workflow_id from {schema}.saga_runs
  where saga = cast(:saga as text) and closed_at is null and workflow_id > cast(:after as text)
    and namespace_id = cast(:namespace_id as text) and started_at < clock_timestamp() - interval '1 minute'
  order by workflow_id limit cast(:limit as bigint)
 
--- name: count_open — how many runs of a saga are not over
+-- name: count_open — how many runs of a saga are open
 select count(*) from {schema}.saga_runs where saga = cast(:saga as text) and closed_at is null
 
--- name: open_among — those of some workflow ids whose run is not over
+-- name: open_among — the given workflow ids whose run is open
 select workflow_id, saga, tenant, key, generation from {schema}.saga_runs
  where saga = cast(:saga as text) and closed_at is null and workflow_id = any(cast(:among as text[]))
 
@@ -100,17 +100,17 @@ values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:po
         cast(:event_type as text))
 on conflict do nothing
 
--- name: pending — positions of what waits for a start
+-- name: pending — positions of the events that wait for a start
 select position from {schema}.saga_pending
  where saga = cast(:saga as text) and tenant = cast(:tenant as text) and key = cast(:key as text)
  order by position
 
--- name: drop_pending — forget what was delivered
+-- name: drop_pending — delete the events that were delivered
 delete from {schema}.saga_pending
  where saga = cast(:saga as text) and tenant = cast(:tenant as text) and key = cast(:key as text)
    and position <= cast(:upto as bigint)
 
--- name: add_late — write down an event that came after the end; no row if it is there already
+-- name: add_late — record an event that came after the end; no row if it is there already
 insert into {schema}.saga_late (saga, tenant, key, generation, position, event_id, event_type, reason)
 values (cast(:saga as text), cast(:tenant as text), cast(:key as text), cast(:generation as int), cast(:position as bigint),
         cast(:event_id as uuid), cast(:event_type as text), cast(:reason as text))
@@ -120,5 +120,5 @@ returning position
 -- name: count_pending — how many events wait for a start
 select count(*) from {schema}.saga_pending where cast(:saga as text) is null or saga = cast(:saga as text)
 
--- name: count_late — how many came after the end
+-- name: count_late — how many events came after the end
 select count(*) from {schema}.saga_late where cast(:saga as text) is null or saga = cast(:saga as text)

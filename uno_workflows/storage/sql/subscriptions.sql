@@ -1,9 +1,9 @@
--- name: first_since — the first event recorded at or after a time; the clock is only near to the order, so all are looked at
+-- name: first_since — the first event recorded at or after a time; recorded times are only roughly in order, so it scans all events
 select min(position) from {schema}.events
  where recorded_at >= cast(:since as timestamptz) and position <= cast(:bound as bigint)
 
--- name: take_over — become the owner under the next term, unless somebody was since the one that we had, and see whether the
--- checkpoint still fits the log; auditing begins here
+-- name: take_over — become the owner under the next term, unless the term changed since ours; return whether the checkpoint fits
+-- the log. Auditing begins here
 with taken as (
   update {schema}.checkpoints c set term = c.term + 1, owner = cast(:owner as text), in_order = false
     from {schema}.log l
@@ -11,27 +11,27 @@ with taken as (
   returning c.subscription, c.position, c.term, c.epoch, l.epoch as log_epoch, l.first_position),
 audited as (
   insert into {schema}.delivery_audits (subscription, epoch, from_position, to_position)
-  select t.subscription, t.epoch, t.position, t.position from taken t  -- only to look for it waits for no auditor who changes it
+  select t.subscription, t.epoch, t.position, t.position from taken t  -- an existence check takes no lock, so it never waits for an auditor
    where not exists (select from {schema}.delivery_audits a where a.subscription = t.subscription and a.epoch = t.epoch)
   on conflict do nothing)
 select position, term, epoch, log_epoch, first_position, (select last_value from {schema}.position_seq) from taken
 
--- name: release — a pump has stopped, and nothing of its is in flight
+-- name: release — a pump has stopped, and has nothing in flight
 update {schema}.checkpoints set in_order = true
  where subscription = cast(:name as text) and part = 0 and term = cast(:term as bigint)
 
--- name: subscription_standing — what a pump looks at before it takes a lease: a halt and a pause hold still, and cost no term
+-- name: subscription_standing — what a pump checks before it takes a lease, so that a halt or a pause does not raise the term
 select c.position, s.generation, s.paused_at is not null, c.halt_position, c.halt_reason, c.halted_at
   from {schema}.subscriptions s join {schema}.checkpoints c on c.subscription = s.name and c.part = 0
  where s.name = cast(:name as text)
 
--- name: check — what a pump must know while there is nothing to read, and before each page
+-- name: check — what a pump checks while it has nothing to read, and before each page
 select c.term, c.epoch = l.epoch, s.paused_at is null and c.halted_at is null
   from {schema}.log l, {schema}.subscriptions s join {schema}.checkpoints c on c.subscription = s.name and c.part = 0
  where s.name = cast(:name as text)
 
--- name: page — the wanted events of a window of positions, with what retention has left of the log; no row if the term is not ours
--- any more. The term is proved by the snapshot that reads the events: an older definition reads nothing
+-- name: page — the wanted events of a window, and the first position that retention left; no row if the term is not ours any
+-- more. One snapshot checks the term and reads the events, so that no pump reads by an older definition
 select l.epoch, l.first_position, e.*
   from {schema}.log l
   join {schema}.checkpoints c on c.subscription = cast(:name as text) and c.part = 0 and c.term = cast(:term as bigint)
@@ -44,8 +44,8 @@ select l.epoch, l.first_position, e.*
      order by position limit cast(:limit as bigint)) e on true
  order by e.position
 
--- name: advance — move the checkpoint, if it is still where we think and still ours, and write down what was handled on the way;
--- which definition that was is not for the pump to say
+-- name: advance — move the checkpoint if its position and term are still ours, and record the handled events as a page; the page's
+-- generation comes from the definition, not from the pump
 with moved as (
   update {schema}.checkpoints c set position = cast(:to as bigint), updated_at = clock_timestamp()
     from {schema}.log l, {schema}.subscriptions s
@@ -61,8 +61,7 @@ page as (
     from moved where cast(:to as bigint) > cast(:position as bigint))
 select subscription from moved
 
--- name: halt — stand still until somebody resumes, if it is still ours; halted again for the same reason, it stands since
--- the first time
+-- name: halt — halt until an operator resumes, if the term is still ours; a repeat for the same reason keeps the first time
 update {schema}.checkpoints
    set halted_at = case when halt_reason = cast(:reason as text) and halt_position is not distinct from cast(:position as bigint)
                         then halted_at else clock_timestamp() end,
@@ -70,11 +69,11 @@ update {schema}.checkpoints
  where subscription = cast(:name as text) and part = 0 and term = cast(:term as bigint) and epoch = cast(:epoch as uuid)
 returning subscription
 
--- name: hand_over — write down at which event a pump stopped because its code does not handle it; for operators
+-- name: hand_over — record the event at which a pump stopped because its code does not handle it; for operators
 update {schema}.checkpoints set unfit_position = cast(:position as bigint), unfit_reason = cast(:reason as text)
  where subscription = cast(:name as text) and part = 0 and term = cast(:term as bigint)
 
--- name: pause — stand still because somebody wants it
+-- name: pause — pause for an operator
 update {schema}.subscriptions set paused_at = coalesce(paused_at, clock_timestamp())
  where name = cast(:name as text)
 returning name
@@ -87,7 +86,7 @@ parts as (
     from head where c.subscription = head.name)
 select name from head
 
--- name: resume_skipping — go on after a halt and write down that its event is passed; no row if no event is to blame
+-- name: resume_skipping — go on after a halt and record that its event is skipped; no row if no event is to blame
 with head as materialized (
   select name from {schema}.subscriptions where name = cast(:name as text) for update),
 halted as (
@@ -116,7 +115,7 @@ select s.name, s.app, s.generation, c.position, q.last_value, greatest(q.last_va
   left join {schema}.pump_signs g on g.subscription = s.name
  order by s.name
 
--- name: position — where a subscription stands
+-- name: position — the checkpoint of a subscription
 select position from {schema}.checkpoints where subscription = cast(:name as text) and part = 0
 
 -- name: transaction_limits — time-outs of this transaction only
