@@ -59,7 +59,7 @@ Activity = Callable[..., Coroutine[Any, Any, Any]]
 
 
 class Missed(Protocol):
-    """Finds what a run was not sent: events of one type for its key, behind its start and up to a position, as deliveries."""
+    """Finds events that a run did not get: of one type, for its key, behind its start and up to a position, as deliveries."""
 
     async def __call__(self, request: LookRequest, event_type: str, upto: int, /) -> list[dict[str, Any]]: ...
 
@@ -67,17 +67,17 @@ class Missed(Protocol):
 def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = None) -> Activity:
     """The activity that runs a step.
 
-    Its errors reach the saga by their class names: a refusal is final, a "not yet" is quietly tried again.
+    Its errors reach the saga by their class names: a refusal is final, a "not yet" is retried without a warning.
 
     Args:
-        runs: Where a call of a run that was reset asks whether that run was undone.
+        runs: Tells a call of a run that was reset whether that run was undone.
     """
 
     def written(result: Any) -> bytes:
-        """The result, proven to be read back: in the saga a wrong one would fail its decoding for ever, with the effect there.
+        """The result, read back and compared here: a wrong one would fail forever in the saga, although the effect is there.
 
-        A failure for good, for another attempt would return the same: with a transaction nothing has happened, and without one
-        the effect, which is not repeated, is undone (ADR 0030).
+        A wrong result is a final failure, because another attempt would return the same. With a transaction nothing has happened;
+        without one the saga undoes the effect (ADR 0030).
         """
         try:
             return step.result.write(result)
@@ -85,7 +85,7 @@ def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = No
             raise ApplicationError(_wrong_result(step, result, err), type="WrongResult", non_retryable=True) from None
 
     async def called(*arguments: Any) -> bytes:
-        """What the step returns, as it travels: models of the user's write themselves."""
+        """The step's result as it travels: models of the user's write themselves."""
         with user_code(f"step {step.name}", passes=_was_asked_for):
             return written(await step.function(*arguments))
 
@@ -113,7 +113,7 @@ def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = No
 
 
 def _read(step: Step[Any, Any], argument: RawValue) -> Any:
-    """The argument. One that does not fit was proven by other code, so that another worker may read it: it is tried again."""
+    """The argument. If it does not fit, other code proved it, and another worker may read it: the attempt is retried."""
     try:
         return value_of(argument, step.argument)
     except (InvalidValue, ValidationError) as err:
@@ -157,9 +157,9 @@ class FrameworkActivities:
 
     @activity.defn(name=LOAD)
     async def load(self, request: LoadRequest) -> bytes | None:
-        """The JSON of an event in the log; `None` if that holds another one there, or none.
+        """The JSON of an event in the log; `None` if the log has another event there, or none.
 
-        As bytes, for within JSON its quotes would make it larger still.
+        As bytes, because escaped quotes would make it larger within JSON.
         """
         found = await self._events.load([request.position])
         if request.event_id is not None:
@@ -172,10 +172,10 @@ class FrameworkActivities:
     async def caught_up(self, request: LookRequest) -> list[dict[str, Any]]:
         """Return once the subscription has passed everything that was committed when the first attempt began.
 
-        What is awaited must be wanted by then: what dispatch passes without delivering it, it does not look at. A type that
-        counts only from a position behind the start of the run is looked for in the log up to there.
+        The subscription must want the awaited types by then, because dispatch skips other types unread. If a type counts only
+        from a position behind the start of the run, this reads the log up to there.
 
-        An attempt looks for a moment only: a paused subscription must not take the slots that steps need.
+        An attempt looks only briefly: a paused subscription must not take the slots that steps need.
 
         Returns:
             Deliveries that dispatch did not make.
@@ -184,7 +184,7 @@ class FrameworkActivities:
         with _beating(bound):
             if not await self._has_passed(request.subscription, bound):
                 raise _not_yet(f"{request.subscription} has not passed position {bound} yet")
-            wants = await self._subscriptions.wants(request.subscription)  # later than the position: what it passed, it wanted so
+            wants = await self._subscriptions.wants(request.subscription)  # after the position, passed by this definition
             missed: list[dict[str, Any]] = []
             for name in request.types:
                 if (wanted := wants.get(name)) is None or wanted.after is None:
@@ -211,10 +211,10 @@ class FrameworkActivities:
 
     @activity.defn(name=BEGIN_UNDO)
     async def begin_undo(self, request: UndoRequest) -> UndoAnswer:
-        """Write down that a run is being undone, and answer whether it may be.
+        """Record that a run is being undone, and answer whether it may be.
 
-        An ordinary activity and not a local one: if its workflow task were lost and done again with another event before it, the
-        run would perhaps go forward, and be refused for an undo that never was.
+        This is no local activity: if its workflow task were lost and done again with another event before it, the run could go
+        forward, and would be refused for an undo that never happened.
         """
         info = activity.info()
         with _failures(BEGIN_UNDO), _beating():
@@ -222,7 +222,7 @@ class FrameworkActivities:
 
     @activity.defn(name=CLOSE)
     async def close(self, request: CloseRequest) -> str | None:
-        """Write how a run stands, and the events that nobody took; or return why it may not end as done."""
+        """Write the state of a run, and the events that it did not take; or return why it may not end as done."""
         if request.state == "done" and (refusal := await self._refusal(request)):
             return refusal
         key = RunKey(request.saga, request.tenant, request.key, request.generation)
@@ -255,7 +255,7 @@ class FrameworkActivities:
 
 
 def _was_asked_for(error: BaseException) -> bool:
-    """Whether Temporal wants this attempt to end; a cancellation of the step's own making is its failure."""
+    """Whether Temporal wants this attempt to end; a cancellation that the step itself raised is a failure."""
     return isinstance(error, asyncio.CancelledError) and (not activity.in_activity() or activity.is_cancelled())
 
 
@@ -274,7 +274,7 @@ def _not_yet(reason: str) -> ApplicationError:
 
 
 def _tell_unwanted(request: LookRequest, name: str) -> None:
-    """Once a run: it waits, and is not undone, for the event may have come and not been delivered."""
+    """Log once per run that it waits and is not undone, because the event may be in the log without having been delivered."""
     if activity.info().attempt == 1:
         run: dict[str, Any] = {"saga": request.saga, "saga_key": request.key, "tenant": request.tenant or None}
         logger.warning(line("awaited_event_unwanted", **run, event_type=name))

@@ -50,7 +50,7 @@ RECORD_AGAIN: Final = timedelta(seconds=30)
 PATIENT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30))
 LOOK_TIMEOUT: Final = timedelta(days=3650)  # it waits for the dispatcher, however long that takes
 PROVEN: Final = "uno-proven-values"
-"""The patch of runs whose arguments are proven. It is asked for only where one is refused: the others have the same history."""
+"""The patch of runs whose arguments are proven. The driver asks for it only at a refusal: other calls have the same history."""
 HEARTBEAT_FUNCTION: Final = "uno_heartbeat"
 """The function by which a worker tells its workflows after how long of silence an activity counts as dead."""
 HEARTBEAT: Final = timedelta(seconds=7)
@@ -95,14 +95,14 @@ class Calls:
         """Run a step under a given id; the same id again is the same call again.
 
         Args:
-            argument: What `proven` has made of it.
+            argument: The result of `proven`.
             label: What the UI shows beside the step's name; `None` for nothing more, which spares a tenth of the worker's CPU.
-            undo_within: For an undo: how long all its attempts may take together. A single one gets the step's own time-out, also
-                where that is longer.
+            undo_within: For an undo: how long all its attempts may take together. A single attempt gets the step's own time-out,
+                even if that is longer.
 
         Raises:
             StepFailed: refused or out of attempts.
-            InvalidValue: its result does not fit the declared type any more: a bug, which waits for other code.
+            InvalidValue: its result does not fit the declared type any more: a bug, so the run waits for other code.
             TooManyAtOnce: the run has as many calls in flight as it may have.
             asyncio.CancelledError: it was cancelled, and has settled.
         """
@@ -187,7 +187,7 @@ class Calls:
         return missed or ()
 
     async def begin_undo(self, plan: Sequence[str]) -> UndoAnswer:
-        """Write down that this run is being undone, however long that takes, and ask whether it may be."""
+        """Record that this run is being undone, however long that takes, and ask whether it may be."""
         answer = await self._execute(
             envelope.BEGIN_UNDO,
             args=[UndoRequest(plan=tuple(plan), calls=dict(self._counts), first_run_id=self._first_run_id)],
@@ -211,7 +211,7 @@ class Calls:
         again: bool = False,
         undone: bool = False,
     ) -> str | None:
-        """Write into the table of runs how this run stands, however long that takes: no run ends without its row.
+        """Write this run's state into the table of runs, however long that takes: no run ends without its row.
 
         Returns:
             Why the run may not end as done; `None` if it may.
@@ -242,7 +242,7 @@ class Calls:
                 await workflow.sleep(RECORD_AGAIN, summary="the table of runs cannot be written")
 
     async def _execute(self, name: str, **options: Any) -> Any:
-        """An ordinary activity. One too many is found before it is commanded: the task fails, and none of its commands counts."""
+        """An ordinary activity. One too many is refused before its command: the task fails, and none of its commands counts."""
         if self._in_flight >= IN_FLIGHT.most:
             raise TooManyAtOnce(f"one more call of {name}", limit=IN_FLIGHT.most)
         self._in_flight += 1
@@ -284,11 +284,11 @@ class Calls:
 
 
 def proven(step: Step[Any, Any], argument: object) -> RawValue:
-    """An argument as it travels, judged here, where the mistake is, and before anything is called.
+    """An argument as it travels. It is checked here, where the mistake is, and before any call.
 
     Raises:
-        TypeError: it is of another type than declared: a bug of the saga, which waits for a fix.
-        StepFailed: it is of the type, and cannot travel: too large, or text or a number that JSON cannot hold.
+        TypeError: it is of another type than declared: a bug of the saga, so the run waits for a fix.
+        StepFailed: it has the declared type, but cannot travel: too large, or text or a number that JSON cannot hold.
     """
     try:
         step.check_argument(argument)
@@ -302,7 +302,7 @@ def proven(step: Step[Any, Any], argument: object) -> RawValue:
 
 
 def _proven_event(event: Event) -> str:
-    """The JSON of an event that is to be emitted.
+    """The JSON of an event to emit.
 
     Raises:
         InvalidEvent: something in it is of another type than declared: a bug of the saga.

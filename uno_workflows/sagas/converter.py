@@ -46,10 +46,10 @@ class UnoPayloadConverter(CompositePayloadConverter):
     """
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
-        """Decode values. Where no type is asked for, one that cannot be decoded stays as it came.
+        """Decode values. Where no type is asked for, a value that cannot be decoded stays raw.
 
-        A saga is started and signalled with anything. An error here would be met again by every task of the run, for ever; so
-        the saga gets the raw value, and sets it aside or ends.
+        Clients may start and signal a saga with any value. An error here would fail every task of the run, forever. So the saga
+        gets the raw value, and sets it aside or ends.
         """
         try:
             return super().from_payloads(payloads, type_hints)

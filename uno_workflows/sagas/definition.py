@@ -24,7 +24,7 @@ _USUAL: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 @dataclass(frozen=True, slots=True)
 class SagaDefinition:
-    """What the dispatcher and the driver need to know of a saga class.
+    """The facts about a saga class that the dispatcher and the driver need.
 
     Attributes:
         starts_on: Event types that start a run, by name.
@@ -52,9 +52,9 @@ class SagaDefinition:
 
     @property
     def rules(self) -> dict[str, str]:
-        """Role and key of each type, as they are stored with the subscription: runs in flight are found by them.
+        """Role and key of each type, as the subscription stores them: they find the runs in flight.
 
-        A function stands there by its name: a body that changed is not seen.
+        A key function is stored by its name, so a change of its body goes unnoticed.
         """
         return {
             name: f"{'start' if name in self.starts_on else 'hear'}:{key if isinstance(key, str) else _function(key)}"
@@ -116,10 +116,10 @@ def _function(key: Callable[[Any], str | Sequence[str]]) -> str:
 
 
 def check_run(cls: type, starts_on: Mapping[str, type[Event]]) -> None:
-    """Judge the method `run` of a saga.
+    """Check the method `run` of a saga.
 
     Raises:
-        DeclarationError: it is not `async def run(self, event)`, or is annotated to take another event than starts it.
+        DeclarationError: it is not `async def run(self, event)`, or is annotated with another event than the one that starts it.
     """
     run = inspect.getattr_static(cls, "run", None)
     if not inspect.isfunction(run) or not inspect.iscoroutinefunction(run):
@@ -141,7 +141,7 @@ def saga_name(cls: type, name: str | None) -> str:
     """The stored name of a saga class.
 
     Raises:
-        DeclarationError: it cannot be one, or runs of it could have the workflow ids of subscriptions.
+        DeclarationError: it is no valid name, or its runs could have the workflow ids of subscriptions.
     """
     stored = check_name(cls.__name__ if name is None else name, "saga")
     if stored == "uno":

@@ -65,7 +65,7 @@ LONGEST_PAUSE: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """A compensation that was registered, with the argument of the step that it takes back, as it was then, and the id of that
+    """A registered compensation, with the argument of the step that it undoes, as it was at the call, and the id of that
     call."""
 
     step: Step[Any, Any]
@@ -78,7 +78,7 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class _Handled:
-    """The types of events that a run's handlers take, as a container that decides when it is asked."""
+    """The event types that a run's handlers take, as a container that decides at each lookup."""
 
     takes: Callable[[str], bool]
 
@@ -110,7 +110,7 @@ class Driver:
 
     def receive(self, delivery: Any) -> None:
         """Take a signal in. Never raises: an exception in a signal handler would fail the workflow without undo."""
-        if self._calls is None:  # it came with the run's first task, which brings signals before the start
+        if self._calls is None:  # it came with the run's first task, in which signals come before the start
             self._early.append(delivery)
             return
         try:
@@ -121,13 +121,13 @@ class Driver:
             self._inbox.accept(found, trusted=self._is_readable(found))
 
     def _is_readable(self, delivery: Delivery) -> bool:
-        """Whether it is certainly one of ours; if not, the log is asked before it is taken."""
+        """Whether this code can read it as it came; if not, the log is asked before the run takes it."""
         handled = self._definition.handlers.get(delivery.type)
         event_type = handled[0] if handled else self._definition.expects.get(delivery.type)
         return event_type is not None and delivery.data is not None and _decoded(event_type, delivery, delivery.data) is not None
 
     def _set_aside(self, reason: str) -> None:
-        """A signal that is no delivery, or of no event in the log: shown, and not taken."""
+        """Set aside a signal that is no delivery, or whose event is not in the log; the state shows it."""
         self._malformed = [*self._malformed[1 - MALFORMED_SHOWN :], reason]
         workflow.logger.error(line("signal_malformed", reason=reason))
 
@@ -156,7 +156,7 @@ class Driver:
 
     async def _call(self, step: Step[A, R], argument: A, undo: Step[A, Any] | None) -> R:
         given = proven(step, argument)
-        if undo is not None:  # before the call: a call that failed may have happened
+        if undo is not None:  # registered before the call: a failed call may have had its effect
             same = undo.argument_type is step.argument_type
             self._undos.append(Undo(undo, given if same else proven(undo, argument), self._running.next(step.name)))
         return await self._running.step(step, given)
@@ -188,16 +188,16 @@ class Driver:
         if len(awaitables) > IN_FLIGHT.most:
             for one in awaitables:
                 if asyncio.iscoroutine(one):
-                    one.close()  # it will never be awaited, and Python would say so
+                    one.close()  # it will never be awaited, and Python would warn of that
             self.refuse(TooManyAtOnce(f"parallel of {len(awaitables):,}", limit=IN_FLIGHT.most))
         return await in_parallel(awaitables)
 
     def fail(self, failure: BaseException) -> None:
-        """Stop the run for a failure that user code raised where the driver did not call it: in a signal handler of its own."""
+        """Stop the run for a failure in user code that the driver did not call: a signal handler of the user's own."""
         self._stop = self._stop or ("compensated", _spell_failure(failure))
 
     def refuse(self, bug: Exception) -> NoReturn:
-        """Raise a bug that sticks: code that catches the exception cannot outlive it, for what it stands for was not done."""
+        """Raise a bug that sticks: code that catches the exception does not go on, because the refused call did nothing."""
         self._bug = self._bug or bug
         raise bug
 
@@ -212,7 +212,7 @@ class Driver:
         """Run the saga to its end."""
         delivery = _started_by(start)
         if "/" not in workflow.info().workflow_id:
-            raise not_a_delivery()  # by hand: it could never be written into the table of runs
+            raise not_a_delivery()  # started by hand: the table of runs could never hold it
         self._inbox.begin(delivery)
         self._calls = Calls(self._definition.name, delivery)
         for early in self._early:
@@ -220,8 +220,8 @@ class Driver:
         body = asyncio.create_task(self._body(delivery))
         hands = asyncio.create_task(self._handle())
         await self._until_over(body, hands)
-        self._raise_bug(body, hands)  # before anything is cancelled: a command would stay, and the repaired code makes none
-        left = body.cancelled() or hands.cancelled()  # by themselves: nothing has cancelled them yet
+        self._raise_bug(body, hands)  # before any cancellation: it would leave a command that the repaired code does not make
+        left = body.cancelled() or hands.cancelled()  # they cancelled themselves: the driver has cancelled nothing yet
         self._ended = True  # a step that completes in spite of its cancel is followed by no other
         tasks = {hands: None, body: None, **self._tasks}
         for task in tasks:
@@ -229,7 +229,7 @@ class Driver:
         await settle(*tasks)
         self._raise_bug(body, hands)
         if self._forged:
-            raise not_a_delivery()  # and nothing is written of it: it is no run of ours
+            raise not_a_delivery()  # no row is written: it is no run of ours
         failure = _failure(body) or _failure(hands)
         if self._stop is None and failure is None and not left:
             await shielded(self._finish("done", ""))
@@ -293,8 +293,8 @@ class Driver:
     def _handles(self, event_type: str) -> bool:
         """Whether a handler takes events of a type.
 
-        One that the class got since the run started takes only what arrives from now on: what came before was not given to it,
-        and a replay must not do so.
+        A handler that the class got after the run started takes only events that arrive from now on. It did not get the earlier
+        events, so a replay must not give it them.
         """
         declared = self._running.start.declared
         if event_type not in self._definition.handlers:
@@ -357,15 +357,15 @@ class Driver:
         return here()
 
     async def _look(self, names: set[str]) -> None:
-        """The last look: what dispatch did not deliver, because it was not told to yet, comes by it."""
+        """The last look: it also delivers events that dispatch skipped because the subscription did not want the type yet."""
         for missed in await self._running.last_look(names):
             self.receive(missed)
 
     async def _take(self, delivery: Delivery, event_type: type[E] | None) -> E | None:
-        """Decode a delivery; from here on it is the cause of what the saga does. `None` if it is of no event in the log.
+        """Decode a delivery; from here on it is the cause of the saga's actions. `None` if its event is not in the log.
 
-        What travelled and cannot be read is forged, or this worker's code is not the right one: the log tells. An event that is
-        in it is waited for by a bug, until code comes that reads it; nothing that was appended is ever passed over.
+        A delivery that cannot be read is forged, or this worker's code is not the right one: the log decides. If the event is in
+        the log, a bug holds the run until code is deployed that reads it, so the run never skips an appended event.
         """
         event = None
         if event_type is not None and delivery.data is not None:
@@ -395,7 +395,7 @@ class Driver:
             raise asyncio.CancelledError(self._stop[1] if self._stop else "the saga has ended")
 
     def _know(self, task: asyncio.Task[Any]) -> None:
-        """Remember a task. Those that have ended are forgotten only now and then: thousands may run side by side."""
+        """Remember a task. Ended tasks are dropped only now and then, because thousands may run side by side."""
         if len(self._tasks) >= self._tasks_known:
             self._tasks = {known: None for known in self._tasks if not known.done()}
             self._tasks_known = max(FEW_TASKS, 2 * len(self._tasks))
@@ -409,7 +409,7 @@ class Driver:
             raise
         except StepFailed as err:
             self._journal.settle(entry, "failed", err.reason)
-            if err.error_type == RunUndone.__name__:  # also for code that catches it: nothing can go forward any more
+            if err.error_type == RunUndone.__name__:  # it sticks, for code that catches it: nothing can go forward any more
                 self._stop = self._stop or ("compensated", err.reason)
             self._check()
             raise
@@ -440,10 +440,10 @@ class Driver:
         await self._finish(state, reason)
 
     async def _begin_undo(self, reason: str) -> str:
-        """Write down that the run is being undone, before anything is; returns the reason of its end.
+        """Record that the run is being undone, before its first undo; returns the reason of its end.
 
-        A run that was reset may have been undone before, and then nothing is left to do. Where an undo would miss what only the
-        history before the reset knows, it waits for an operator.
+        A run that was reset may have been undone before: then nothing is left to do. If an undo would miss an effect that only
+        the history before the reset knows, the run waits for an operator.
         """
         answer = await self._running.begin_undo([str(undo) for undo in self._undos])
         if answer.may == "undone":

@@ -27,7 +27,7 @@ INLINE_BYTES: Final = INLINE.most
 
 
 def _kept(text: str) -> str:
-    """Refuse what Postgres cannot keep: what a run did not take is written down at its end, and must not prevent that."""
+    """Refuse values that Postgres cannot store: the end of a run writes the events that it did not take, and must not fail."""
     if "\0" in text or (not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)):
         raise ValueError("holds NUL or a lone surrogate")
     return text
@@ -38,10 +38,10 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Declared(BaseModel):
-    """What the saga's class declared when a run started, as far as commands follow from it: it holds for the whole run.
+    """The declarations of the saga's class at the start of a run, if commands follow from them. They hold for the whole run.
 
-    A run replays under whatever code its worker has. If that code's declarations decided, a changed one would ask for commands
-    that the run's history does not have, and every run in flight would stick (ADR 0026).
+    A run replays under the code that its worker has at that moment. If that code's declarations decided, a changed one would make
+    commands that the run's history does not have, and every run in flight would be stuck (ADR 0026).
 
     Attributes:
         deadline: How long the run may take.
@@ -59,12 +59,12 @@ class Delivery(BaseModel):
 
     Attributes:
         data: The event's JSON; `None` when it is too large to travel and must be read at `position`.
-        epoch: The life of the log that `version` and `position` belong to.
-        redelivered: It was set aside before and comes again: only its id tells whether it is new.
-        key: Of the run that it goes to; `None` from a dispatcher that did not tell it, whose workflow ids hold it.
+        epoch: The epoch of the log that `version` and `position` belong to.
+        redelivered: It comes out of order, and may be a repeat: only its id shows whether it is new.
+        key: Of the run that it goes to; `None` from an older dispatcher, whose workflow ids contain it.
         generation: Of the run that it starts.
         searchable: Whether the search attributes are registered; decided once, when the run starts.
-        declared: With the start only. `None` from a dispatcher of a version that did not send it: then the class decides.
+        declared: With the start only. `None` from an older dispatcher: then the class decides.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -104,7 +104,7 @@ class LoadRequest(BaseModel):
     """Read an event that was too large to travel, or ask whether the log holds it.
 
     Attributes:
-        event_id: What it must be; `None` from a version that did not say it.
+        event_id: The id that the event must have; `None` from an older version.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -117,11 +117,11 @@ class LookRequest(BaseModel):
     """Wait until a subscription has passed everything that was committed when this began: the last look.
 
     Attributes:
-        types: What the run awaits; older code says nothing of it, nor of the fields below.
-        saga: Whose run it is, with
-        tenant: its tenant and
-        key: its key.
-        since: Where the event stands that started it.
+        types: The types that the run awaits; older code sends neither this nor the fields below.
+        saga: The saga's name.
+        tenant: The run's tenant.
+        key: The run's key.
+        since: The position of the event that started the run.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -145,15 +145,15 @@ class Unread(BaseModel):
 
 
 class CloseRequest(BaseModel):
-    """Write down how a run stands: the last thing a saga does, or that its compensation failed.
+    """Write the state of a run: the last command of a saga, or the record that its compensation failed.
 
     Attributes:
-        run_id: Of the Temporal run, and
-        history_length: of its history at this moment: which of two marks is the later one.
+        run_id: Of the Temporal run.
+        history_length: Of its history at this moment; it decides which of two marks is the later one.
         furthest: The highest position that reached it.
         unread: Events that reached it and were not taken.
         again: Whether the same was written before, and only events have come since.
-        undone: Whether something was taken back.
+        undone: Whether effects were undone.
         first_run_id: The first Temporal run of this run; `run_id` is another one where it was reset.
         began: When the run was started.
     """
@@ -178,10 +178,10 @@ class CloseRequest(BaseModel):
 
 
 class UndoRequest(BaseModel):
-    """Write down that a run is being undone, and ask whether it may be: before its first undo.
+    """Record that a run is being undone, and ask whether it may be: before its first undo.
 
     Attributes:
-        plan: What is to be taken back: each undo with the call that it is for, in the order of the calls.
+        plan: The undos to do: each with its call, in the order of the calls.
         calls: How often each step was called, and each type of event emitted, by the name of the activity.
         first_run_id: The first Temporal run of this run.
     """
