@@ -1,7 +1,7 @@
-"""How errors travel in Temporal: without values that drivers quote, storable, bounded, and always (ADR 0033).
+"""Makes any error fit for Temporal: without values that drivers quote, storable and bounded (ADR 0033).
 
-The SDK's own converter takes `str(error)` for granted. A lone surrogate or a `__str__` that raises fails the conversion, and the
-server then tries a refused step again for ever; a message or a chain of causes over 2 MB keeps a run from closing.
+The SDK's own converter relies on `str(error)`. A lone surrogate or a `__str__` that raises fails the conversion, and the server
+then retries a refused step forever. A message or a chain of causes over 2 MB keeps a run from closing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uno_workflows.events.telling import error_type, frames_of, masked, message_
 from uno_workflows.events.text import labelled, shown, storable
 
 DEEPEST: Final = 8
-"""Causes that travel with an error."""
+"""How many causes travel with an error."""
 CAUSE_LENGTH: Final = 2000
 """Characters of the message of a cause."""
 
@@ -26,12 +26,12 @@ class UnoFailureConverter(DefaultFailureConverter):
     """The SDK's converter, given a copy of each error that can be written."""
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
-        """Write an error and its causes; what cannot be written of it is left out, and said."""
+        """Write an error and its causes. If a part cannot be written, a note replaces it."""
         self._write(exception, payload_converter, failure, depth=0)
 
     def _write(self, error: BaseException, payload_converter: PayloadConverter, failure: Failure, *, depth: int) -> None:
         if isinstance(error, FailureError) and error.failure:
-            failure.CopyFrom(error.failure)  # it came from a server, which has judged it
+            failure.CopyFrom(error.failure)  # it came from a server, which has accepted it
             return
         try:
             super().to_failure(_copy(error, depth), payload_converter, failure)
@@ -60,7 +60,7 @@ def _copy(error: BaseException, depth: int) -> BaseException:
             category=error.category,
         )
     if isinstance(error, FailureError):
-        return error  # of another kind, which only the SDK makes
+        return error  # a kind that only the SDK makes
     return ApplicationError(message, type=error_type(error))
 
 
@@ -76,7 +76,7 @@ def _type(error: BaseException) -> str | None:
 
 
 def _cause(error: BaseException) -> BaseException | None:
-    """As the SDK judges it: what was being handled meanwhile is a cause of Temporal's own errors only."""
+    """The cause by the SDK's rule: an error that was being handled meanwhile is a cause of Temporal's own errors only."""
     if error.__cause__ is not None:
         return error.__cause__
     return error.__context__ if isinstance(error, FailureError) and not error.__suppress_context__ else None

@@ -25,7 +25,7 @@ class Inbox:
         expected: Types that `expect` may wait for.
 
     Attributes:
-        furthest: The highest position that was taken in: what lies at or below it and comes again was here.
+        furthest: The highest position that was taken in: a delivery at or below it is a repeat.
     """
 
     def __init__(self, handled: Container[str], expected: Container[str]) -> None:
@@ -44,8 +44,8 @@ class Inbox:
         """Take a delivery in unless it was here before; a type that is both handled and expected goes to both.
 
         Args:
-            trusted: False for one that may be no event of the log. It moves no mark, or a forged version would have the events
-                of its stream pass for known.
+            trusted: False for a delivery that may be no event of the log. It moves no mark: after a forged version, the real
+                events of its stream would count as repeats.
         """
         if not self._is_new(delivery, trusted=trusted):
             return False
@@ -86,7 +86,7 @@ class Inbox:
         self.furthest = max(self.furthest, start.position)
 
     def trust(self, delivery: Delivery) -> None:
-        """One that was taken in untrusted is an event of the log."""
+        """Trust a delivery that was taken in untrusted: it is an event of the log."""
         if delivery.epoch == self._epoch and not delivery.redelivered:
             self._marks[delivery.stream] = max(delivery.version, self._marks.get(delivery.stream, 0))
             self.furthest = max(self.furthest, delivery.position)

@@ -29,13 +29,13 @@ class Entry:
     _line: str | None = None
 
     def line(self) -> str:
-        """As Markdown; made once for each change, for the last sixty are written after every one of them."""
+        """As Markdown. The text is cached until it changes, because each change of the journal writes the last sixty entries."""
         if self._line is None:
             self._line = f"1. {_escape(self.label)} — **{self.mark}**{f': {_escape(self.note)}' if self.note else ''}"
         return self._line
 
     def change(self, mark: Mark, note: str) -> None:
-        """Stand otherwise."""
+        """Change its state."""
         self.mark, self.note, self._line = mark, note, None
 
 
@@ -66,7 +66,7 @@ class Journal:
         self.show()
 
     def show(self) -> None:
-        """Write the current details, once for all that changes in one turn of the loop: steps may begin by the thousand."""
+        """Write the current details once for all changes in one turn of the loop: thousands of steps may begin together."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

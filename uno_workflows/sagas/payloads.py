@@ -1,4 +1,4 @@
-"""The payloads of steps: what a value type has written, marked as such; what versions before wrote has no mark."""
+"""The payloads of steps. A mark shows that a value type wrote the payload; payloads of earlier versions have no mark."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _METADATA: Final = {"encoding": b"json/plain", _MARK: b"1"}
 
 
 def payload_of(data: bytes) -> RawValue:
-    """What travels for the JSON of a value."""
+    """The payload for the JSON of a value."""
     return RawValue(Payload(metadata={"encoding": b"binary/null"}) if data == _NULL else Payload(metadata=_METADATA, data=data))
 
 
 def unmarked(value: Any) -> RawValue:
-    """What travelled for a value before values were proven."""
+    """The payload for a value in versions that did not prove values."""
     return RawValue(UnoPayloadConverter().to_payloads([value])[0])
 
 
@@ -41,7 +41,7 @@ def value_of(raw: RawValue, value_type: ValueType) -> Any:
 
 
 def is_nothing(raw: RawValue) -> bool:
-    """Whether `None` travelled."""
+    """Whether the payload is `None`."""
     return raw.payload.metadata.get("encoding") == b"binary/null"
 
 

@@ -1,7 +1,7 @@
-"""What a `workflow reset` must not bring back: effects that an undo has taken away, and an undo that misses some (ADR 0027).
+"""Guards a `workflow reset` against repeating effects that were undone, and against an undo that misses some (ADR 0027).
 
-Temporal's history of a run ends, after a reset, where the new one branches off. Two things outlive it: the table of undone runs,
-and the history of the run that was replaced, which the event of the reset names.
+After a reset, the new run knows the history only up to the point of the reset. Two records know more: the table of undone runs,
+and the history of the replaced run, which the reset's event names.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ NAMED: Final = 5
 
 
 async def admit(runs: Runs, call: StepCall, run_id: str) -> None:
-    """Let a call of a run that was reset through; one of a run that was not is let through unasked.
+    """Check that a call of a run that was reset may go ahead. Calls of other runs pass without a query.
 
     Args:
         run_id: Of the Temporal run that the attempt is for.
 
     Raises:
-        RunUndone: it goes forward, and its run is being undone or was.
+        RunUndone: the call goes forward, and its run is being undone or was.
     """
     if call.first_run_id in (None, run_id):
         return
@@ -41,7 +41,7 @@ async def admit(runs: Runs, call: StepCall, run_id: str) -> None:
 
 
 async def may_undo(runs: Runs, client: Client, workflow_id: str, run_id: str, request: UndoRequest) -> UndoAnswer:
-    """Whether a run may undo what its history knows; if so, that it does is written down when this returns."""
+    """Whether a run may undo the effects in its history; if so, this also records that it does."""
     reset = request.first_run_id != run_id
     if reset:
         await runs.reopen(workflow_id, run_id)
@@ -50,17 +50,17 @@ async def may_undo(runs: Runs, client: Client, workflow_id: str, run_id: str, re
     if reset and (reason := await _missed(client, workflow_id, run_id, request.calls)):
         return UndoAnswer(may="stuck", reason=reason)
     if not request.plan:
-        return UndoAnswer(may="go")  # so a run that took nothing back may be reset, and go on
+        return UndoAnswer(may="go")  # nothing to undo, so no record: such a run may be reset, and go on
     return _judged(await runs.begin_undo(workflow_id, run_id, request.plan), workflow_id, run_id, request)
 
 
 def _judged(undone: UndoneRun, workflow_id: str, run_id: str, request: UndoRequest) -> UndoAnswer:
     if undone.run_id == run_id:
-        return UndoAnswer(may="go")  # it was written by an attempt before
+        return UndoAnswer(may="go")  # an earlier attempt wrote the record
     if undone.ended:
         return UndoAnswer(may="undone", reason=str(RunUndone(workflow_id, undone.run_id)))
     if undone.plan == request.plan:
-        return UndoAnswer(may="go")  # the same calls under the same keys, so what is taken back already stays so
+        return UndoAnswer(may="go")  # the same calls under the same keys: an undo that is done already has no second effect
     left = [one for one in undone.plan if one not in request.plan]
     return UndoAnswer(
         may="stuck",
@@ -70,7 +70,7 @@ def _judged(undone: UndoneRun, workflow_id: str, run_id: str, request: UndoReque
 
 
 async def _missed(client: Client, workflow_id: str, run_id: str, calls: Mapping[str, int]) -> str:
-    """Why an undo would miss something that only a replaced run did; empty if it would not."""
+    """Why an undo would miss an effect of a replaced run; empty if it would not."""
     try:
         done = await _calls_of_replaced(client, workflow_id, run_id)
     except RPCError as err:
@@ -90,7 +90,7 @@ async def _missed(client: Client, workflow_id: str, run_id: str, calls: Mapping[
 
 
 async def _calls_of_replaced(client: Client, workflow_id: str, run_id: str) -> list[str]:
-    """Activity ids of the steps that were called, and of the events that were emitted, by the runs which resets replaced."""
+    """Activity ids of the steps and emitted events of the runs that resets replaced."""
     seen, left, found = {run_id}, _replaced(await _history(client, workflow_id, run_id)), dict[str, None]()
     while left:
         if (base := left.pop()) in seen:
@@ -106,7 +106,7 @@ async def _calls_of_replaced(client: Client, workflow_id: str, run_id: str) -> l
 
 
 _ASKING: Final = FRAMEWORK_STEPS - {"uno.emit"}
-"""Calls of ours that change nothing outside."""
+"""Framework calls without an effect outside."""
 
 
 async def _history(client: Client, workflow_id: str, run_id: str) -> list[HistoryEvent]:
@@ -114,7 +114,7 @@ async def _history(client: Client, workflow_id: str, run_id: str) -> list[Histor
 
 
 def _replaced(history: Iterable[HistoryEvent]) -> list[str]:
-    """The runs that a history names as those which resets replaced by it, or by one before it."""
+    """The runs that resets replaced, as this history names them."""
     failed: list[Any] = [event.workflow_task_failed_event_attributes for event in history]
     reset = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
     return [attributes.base_run_id for attributes in failed if attributes.cause == reset]

@@ -51,8 +51,8 @@ class Saga:
     deadline: ClassVar[Duration | None] = None
     """How long a whole run may take before it is undone; `None` is without limit. A change holds for runs that start after it."""
     undo_within: ClassVar[Duration] = timedelta(minutes=1)
-    """How long one undo may be tried before it counts as failed and the others go on; it is tried again later, with patience.
-    A single attempt gets the step's own `timeout`, also where that is longer."""
+    """How long one undo may be tried before it counts as failed and the others go on; it is retried later, at growing intervals.
+    A single attempt gets the step's own `timeout`, even if that is longer."""
 
     __uno_saga__: ClassVar[SagaDefinition | None] = None
     _inherited_expects: ClassVar[dict[str, type[Event]]] = {}
@@ -83,8 +83,8 @@ class Saga:
         """
         super().__init_subclass__()
         cls._place = place_around()
-        if not workflow.unsafe.in_sandbox():  # where a module is loaded anew for each run; it was judged before
-            with suppress(Unresolved):  # judged when the worker starts
+        if not workflow.unsafe.in_sandbox():  # the sandbox reloads a module that was checked before
+            with suppress(Unresolved):  # checked when the worker starts
                 judge_state(cls, cls._place)
         cls._inherited_expects = {**cls._inherited_expects, **event_types(expects, where=f"{cls.__name__}, expects=")}
         cls._inherited_key = key if key is not None else cls._inherited_key
@@ -96,7 +96,7 @@ class Saga:
 
     @classmethod
     def judge(cls) -> None:
-        """Judge the types of the state, those of bases too; now every name in them must exist.
+        """Check the types of the state, those of bases too; now every name in them must exist.
 
         Raises:
             DeclarationError: values of a type would not come back as they are, or an annotation names nothing.
@@ -224,12 +224,12 @@ def _state_defaults(cls: type[Saga]) -> dict[str, Any]:
 
 
 def _private_defaults(cls: type[Saga]) -> dict[str, Any]:
-    """The same with an underscore: no state to be shown, but each run's own as well."""
+    """Those with an underscore: the state does not show them, but each run has its own copy as well."""
     return {name: value for name, value in _annotated_defaults(cls).items() if name.startswith("_")}
 
 
 def _annotated_defaults(cls: type[Saga]) -> dict[str, Any]:
-    """Those of its whole ancestry, also beside `Saga`; the most derived class last."""
+    """Those of all its ancestors, also of classes beside `Saga`; the most derived class last."""
     found: dict[str, Any] = {}
     for owner in reversed([owner for owner in cls.__mro__ if owner is not Saga]):
         annotated = [name for name, hint in own_annotations(owner).items() if not is_class_variable(hint)]

@@ -1,7 +1,7 @@
 """Finds attributes of a saga class that all its runs would share and could change.
 
-In the sandbox each run has a class of its own, so nothing is shared; without it (`UNO_SANDBOX=off`) a `seen = []` is one list for
-every run of the process. A run that reads it depends on which runs were there before, and does not replay.
+In the sandbox each run has a class of its own, so runs share nothing. Without it (`UNO_SANDBOX=off`) a `seen = []` is one list
+for every run of the process. A run that reads it depends on earlier runs, and does not replay.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ UNCHANGING: Final = (
     *(uuid.UUID, pathlib.PurePath, re.Pattern, enum.Enum, logging.Logger, logging.LoggerAdapter, Retry, Step),
     *(ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network, property),
 )
-"""Kinds of values that a run cannot change, or that keep nothing of a run."""
+"""Kinds of values that a run cannot change, or that store nothing of a run."""
 
 
 def check_shared(cls: type, *, base: type, is_annotated: Callable[[type, str], bool]) -> None:
     """Raise DeclarationError for the first attribute that all runs would share and could change.
 
     Args:
-        base: The class of ours that it derives from; what stands there is ours.
+        base: The class of ours that it derives from; attributes there are ours.
         is_annotated: Whether an attribute of a class in its ancestry is annotated: each run gets its own copy of it, or, for a
             `ClassVar`, the author says that it is shared.
     """
@@ -61,7 +61,7 @@ def check_shared(cls: type, *, base: type, is_annotated: Callable[[type, str], b
 
 
 def _attributes(cls: type, base: type) -> Iterator[tuple[type, str, object]]:
-    """What the classes of its ancestry hold, but for ours and those of the standard library."""
+    """The attributes of its ancestors, without ours and those of the standard library."""
     for owner in cls.__mro__:
         if owner in base.__mro__ or owner.__module__.partition(".")[0] in sys.stdlib_module_names:
             continue

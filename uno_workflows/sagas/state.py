@@ -1,4 +1,4 @@
-"""The state of a saga: annotated public attributes of its class, and how a run shows its own."""
+"""The state of a saga: annotated public attributes of its class, and how a run shows them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from uno_workflows.events.text import plain, storable, type_name
 from uno_workflows.events.values import Unresolved, ValueType
 
 SETTINGS: Final = frozenset({"deadline", "undo_within"})
-"""Attributes of a class that say how its runs go, and are no state of theirs."""
+"""Attributes of a class that configure its runs, and are no state."""
 SHOWN_BYTES: Final = VALUE.most // 2
-"""How much JSON of its attributes a run shows; a query's answer has the limit of any payload."""
+"""Bytes of JSON that a run shows of its attributes; a query's answer has the limit of any payload."""
 
 
 def state_annotations(cls: type) -> dict[str, Any]:
-    """What a class itself annotates as state, by name; annotations may be text."""
+    """The attributes that a class itself annotates as state, by name; annotations may be text."""
     return {
         name: hint
         for name, hint in own_annotations(cls).items()
@@ -33,14 +33,14 @@ def state_annotations(cls: type) -> dict[str, Any]:
 
 
 def judge_state(cls: type, place: str, names: Mapping[str, Any] | None = None) -> None:
-    """Hold the types of a class's own state to the rules of whatever a saga keeps.
+    """Check the types of a class's own state by the rules for values of a saga.
 
     Args:
         place: Where the class stands, as `file:line`.
-        names: Local names where it is being made.
+        names: Local names at the place where it is made.
 
-    Raises:
-        Unresolved: an annotation names what does not exist yet.
+        Raises:
+            Unresolved: a name in an annotation does not exist yet.
         DeclarationError: values of a type would not come back as they are, or pydantic cannot describe it.
     """
     for name, hint in state_annotations(cls).items():
@@ -52,9 +52,9 @@ def judge_state(cls: type, place: str, names: Mapping[str, Any] | None = None) -
 
 
 def public_state(saga: object) -> dict[str, Any]:
-    """The run's own attributes: what its class annotates, and whatever `run` set besides.
+    """The run's own attributes: those that its class annotates, and others that `run` has set.
 
-    What JSON cannot hold is shown as text, and what is too large by its size.
+    A value that JSON cannot hold is shown as text, and one that is too large by its size.
     """
     found: dict[str, Any] = {}
     left = SHOWN_BYTES
@@ -72,7 +72,7 @@ def public_state(saga: object) -> dict[str, Any]:
 def _json(value: object) -> bytes:
     try:
         return pydantic_core.to_json(value, fallback=_spelt, bytes_mode="base64", inf_nan_mode="strings")
-    except BaseException:  # a lone surrogate, a key of another type, or what a serializer of the user's raises
+    except BaseException:  # a lone surrogate, a key of another type, or an error in a user's serializer
         return pydantic_core.to_json(_spelt(value))
 
 
@@ -95,14 +95,14 @@ def _resolved(cls: type, name: str, hint: Any, names: Mapping[str, Any]) -> Any:
 
 
 def is_class_variable(hint: Any) -> bool:
-    """Whether an annotation says `ClassVar`: such an attribute is all runs' together."""
+    """Whether an annotation says `ClassVar`: all runs share such an attribute."""
     if isinstance(hint, str):
         return hint.removeprefix("typing.").startswith("ClassVar")
     return hint is ClassVar or typing.get_origin(hint) is ClassVar
 
 
 def own_annotations(cls: type) -> dict[str, Any]:
-    """What a class itself annotates, not its bases."""
+    """The annotations of a class itself, without those of its bases."""
     if sys.version_info >= (3, 14):  # annotations are lazy there, and a TYPE_CHECKING name must not raise
         import annotationlib
 

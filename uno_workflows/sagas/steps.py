@@ -84,7 +84,7 @@ class Step(Generic[A_contra, R_co]):
         return (inspect.getdoc(self.function) or "").partition("\n")[0] or None
 
     def judge(self) -> None:
-        """Judge the types of argument and result.
+        """Check the types of argument and result.
 
         Raises:
             Unresolved: an annotation names what does not exist yet.
@@ -95,7 +95,7 @@ class Step(Generic[A_contra, R_co]):
     def check_argument(self, argument: object) -> None:
         """Raise TypeError unless a model is of the declared class: a subclass's own fields would be lost.
 
-        Classes are compared by name, because a saga's own module has its own in the sandbox.
+        Classes are compared by name, because in the sandbox a saga's module has its own classes.
         """
         wanted = self.argument_type
         if not isinstance(wanted, type) or not (issubclass(wanted, BaseModel) or isinstance(argument, BaseModel)):
@@ -107,12 +107,12 @@ class Step(Generic[A_contra, R_co]):
 
     @functools.cached_property
     def argument(self) -> ValueType:
-        """What writes and reads the argument."""
+        """The codec of the argument."""
         return self._value_type("argument", self.argument_type)
 
     @functools.cached_property
     def result(self) -> ValueType:
-        """What writes and reads the result."""
+        """The codec of the result."""
         return self._value_type("result", self.result_type)
 
     @functools.cached_property
@@ -168,16 +168,16 @@ def step(
     With a transaction it is exactly once: effect, result and appended events commit together, and a repeat returns the
     stored result. Without one it is at least once: give `current_step().idempotency_key` to the system it calls.
 
-    A step that loses a race for a stream (`WrongExpectedVersion`) is tried again like after any failure, and a saga is not undone
-    for it. So let a step expect a version that it has read itself. One that came with its argument will never be right again:
-    limit such a step by `retry=Retry(attempts=…)`, or catch the error and raise a `Refused`.
+    A step that loses a race for a stream (`WrongExpectedVersion`) is retried as after any failure, and the saga is not undone. So
+    let a step expect a version that it has read itself. A version from its argument would be wrong in every retry: limit such a
+    step by `retry=Retry(attempts=…)`, or catch the error and raise a `Refused`.
 
     Args:
         function: The function, when used as `@step` without options.
         name: Its stored name, if not the function's own.
         timeout: How long one attempt may take.
-        heartbeat: After how long of silence an attempt counts as dead, and another begins; by default what the worker's profile
-            says (`UNO_PROFILE`).
+        heartbeat: After how long without a heartbeat an attempt counts as dead, and another begins; by default as in the worker's
+            profile (`UNO_PROFILE`).
         retry: When a failed attempt is followed by another; by default without limit, as Temporal does.
 
     Raises:
@@ -191,8 +191,8 @@ def step(
     def declare(f: Callable[..., Coroutine[Any, Any, Any]]) -> Step[Any, Any]:
         _check(f)
         made: Step[Any, Any] = Step(f, f.__name__ if name is None else name, options)
-        if not workflow.unsafe.in_sandbox():  # where a module is loaded anew for each run; it was judged before
-            with suppress(Unresolved):  # judged when the worker starts
+        if not workflow.unsafe.in_sandbox():  # the sandbox reloads a module that was checked before
+            with suppress(Unresolved):  # checked when the worker starts
                 made.judge()
         return made
 

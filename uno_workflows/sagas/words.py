@@ -1,4 +1,4 @@
-"""What the words of a saga take. A wrong argument is a bug of the saga, and is named where the mistake is."""
+"""Checks the arguments of a saga's calls. A wrong argument is a bug of the saga, and the error names the place."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def check_event(value: object) -> None:
 
 
 def check_awaitables(values: Sequence[Any]) -> None:
-    """Raise TypeError unless `self.parallel` may run them; what cannot run then is closed."""
+    """If `self.parallel` may not run them, close their coroutines and raise TypeError."""
     wrong = [value for value in values if not inspect.isawaitable(value)]
     repeated = len({id(value) for value in values}) < len(values)
     if not wrong and not repeated:
         return
     for value in values:
         if inspect.iscoroutine(value):
-            value.close()  # else Python warns that it was never awaited
+            value.close()  # without this, Python warns that it was never awaited
     what = _named(wrong[0]) if wrong else "the same call twice"
     raise TypeError(f"parallel takes calls that it can await, such as self.step(pack, order), not {what}")
 
@@ -57,7 +57,7 @@ def _is_union(value: object) -> bool:
 
 
 def _named(value: object) -> str:
-    """What it is, never what it holds: the text of a bug is seen by more people than an event."""
+    """Its type, never its content: more people see the text of a bug than an event."""
     if isinstance(value, types.UnionType) or typing.get_origin(value) is not None:
         return spelt(value)
     name = getattr(value, "__qualname__", None)
