@@ -244,7 +244,7 @@ def read_outcome(write: StreamAppend, row: Sequence[Any]) -> Appended:
 
 
 def _given_up(error: StoreUnavailable | StoreContended | StoreClosed, *, unknown: bool) -> UnoError:
-    """The error for the caller, with what it must know of the events."""
+    """The error for the caller, with the fate of the events."""
     if isinstance(error, StoreContended):
         return error
     fate = (

@@ -11,13 +11,13 @@ from typing import Any
 
 @asynccontextmanager
 async def running(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[asyncio.Task[None]]:
-    """Run `work` as a task until the block ends; then cancel it and wait for it. It has a context of its own: it serves others
-    than the caller that started it, whose span and tenant are not theirs.
+    """Run `work` as a task until the block ends; then cancel it and wait for it. It has a context of its own, because it serves
+    callers with other spans and tenants than the one that started it.
 
     A TaskGroup would do the same, but would wrap every error of the block into an ExceptionGroup.
 
     Raises:
-        Exception: what `work` itself raised, at the end of a block that did not fail: it is a bug, never an outage.
+        Exception: `work` itself raised it; it leaves a block that did not fail. It is a bug, never an outage.
     """
     task = asyncio.create_task(work, name=name, context=Context())
     try:

@@ -1,4 +1,4 @@
-"""Hearing of the commit of a transaction that a caller lent, so that readers wake then and not at their next look (ADR 0038)."""
+"""Notices the commit of a caller's transaction, so that readers wake then and not at their next poll (ADR 0038)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def call_after_commit(tx: object, committed: Committed) -> None:
     """Call `committed` once the transaction has ended. A rollback may call it too: readers then wake for nothing.
 
     Args:
-        tx: What the caller lent, inside its transaction. For a kind that tells us nothing, readers wait for their next look.
+        tx: The caller's handle, inside its transaction. For an unknown kind, readers wait for their next poll.
     """
     if isinstance(tx, AsyncSession):
         _after_session(tx.sync_session, committed)
@@ -35,8 +35,8 @@ async def call_after_commit(tx: object, committed: Committed) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Looks after each statement of a connection whether its transaction is over. Two of one store and connection are equal, so
-    that asyncpg keeps one of them."""
+    """Checks after each statement of a connection whether its transaction has ended. Two of one store and connection are
+    equal, so that asyncpg keeps one of them."""
 
     connection: Any
     committed: Committed
@@ -46,14 +46,14 @@ class _End:
             if self.connection.is_in_transaction():
                 return
             self.connection.remove_query_logger(self)
-        except asyncpg.InterfaceError:  # closed, or back in its pool: then its transaction is over
+        except asyncpg.InterfaceError:  # closed, or back in its pool: then its transaction has ended
             pass
         self.committed()
 
 
 def _after_statement(connection: Any, committed: Committed) -> None:
-    """asyncpg knows no hook for a commit. A query logger is called after each statement, so after COMMIT too, at no cost to
-    transactions that append nothing."""
+    """asyncpg has no hook for a commit. It calls a query logger after each statement, so after COMMIT too. Transactions that
+    append nothing pay nothing."""
     connection.add_query_logger(_End(connection, committed))
 
 

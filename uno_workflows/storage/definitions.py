@@ -1,4 +1,4 @@
-"""What subscriptions read: stored, so that no version of the code decides by itself what counts as read (ADR 0024)."""
+"""Stores what subscriptions read, so that no version of the code decides alone what counts as read (ADR 0024)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from uno_workflows.storage.pool import Database
 UNKNOWN: Final = "unknown"
 REFUSALS: Final = frozenset({"other_app", "was_removed", "rule_changed", "run_open"})
 ATTEMPTS: Final = 5
-"""Each waits for as long as a row may be queued for, which is longer than a pump may stand still in its transaction."""
+"""Each attempt waits up to the lock time-out, which is longer than a pump may be silent in its transaction."""
 PAUSE: Final = 0.5
 
 
 class PostgresDefinitions:
-    """Defines subscriptions, and says how they are defined."""
+    """Defines subscriptions, and reads their definitions."""
 
     def __init__(self, database: Database, *, now: Callable[[], datetime] | None = None) -> None:
         self._database = database
@@ -30,15 +30,15 @@ class PostgresDefinitions:
     async def define(
         self, definitions: Sequence[Definition], *, app: str, explicit: bool = False, rekey: bool = False
     ) -> list[Defined]:
-        """Say what subscriptions read: all of them, or none if one is refused. Those that are new begin where they say.
+        """Define what subscriptions read: all of them, or none if one is refused. New subscriptions begin at their own start.
 
-        A start "now" is the bound of now: every event that is committed later is delivered, one that was committed just before,
-        while an older append was open, may be. The same holds for a type that is added to a saga.
+        A start "now" is the current bound. Every event that is committed later is delivered. An event that was committed just
+        before, while an older append was open, may be delivered too. The same holds for a type that is added to a saga.
 
         Args:
-            app: Whose they are.
+            app: The app that they belong to.
             explicit: `uno migrate`: the definition is exactly this. Without it, a worker's start: types are only added.
-            rekey: With `explicit`, give sagas another role or key for a type, where nothing is under way by the old one.
+            rekey: With `explicit`, give sagas another role or key for a type, if no run is under way by the old one.
 
         Raises:
             DefinitionRefused: one belongs to another app, wants what was removed on purpose, or has other keys.
@@ -49,7 +49,7 @@ class PostgresDefinitions:
         for attempt in range(ATTEMPTS):
             try:
                 rows = await self._attempt(ordered, starts, app=app, explicit=explicit, rekey=rekey)
-                while UNKNOWN in (row["outcome"] for row in rows):  # their starts are asked for only if they are new
+                while UNKNOWN in (row["outcome"] for row in rows):  # only new ones need their starts
                     new = [one for one, row in zip(ordered, rows, strict=True) if row["outcome"] == UNKNOWN]
                     starts |= {one.name: await self._position_of(one.name, one.start) for one in new}
                     rows = await self._attempt(ordered, starts, app=app, explicit=explicit, rekey=rekey)
@@ -66,7 +66,7 @@ class PostgresDefinitions:
         return [_defined(one.name, row) for one, row in zip(ordered, rows, strict=True)]
 
     async def _attempt(self, definitions: Sequence[Definition], starts: Mapping[str, int], **how: Any) -> list[Any]:
-        """Define in one transaction; it is rolled back unless all can be defined."""
+        """Define all in one transaction; roll it back if one is refused."""
         statement, rows = self._database.statements["define"], []
         with self._database.errors():
             async with self._database.connection() as connection:
@@ -106,7 +106,7 @@ class PostgresDefinitions:
         return bound if first is None else int(first) - 1
 
     async def adopt(self, name: str, *, app: str) -> str | None:
-        """Have a subscription belong to another app; whoever pumps it has to take it over anew. Returns whose it was.
+        """Move a subscription to another app; its pump must take it over anew. Returns the previous app.
 
         Raises:
             UnknownSubscription: it was never defined.
@@ -118,28 +118,28 @@ class PostgresDefinitions:
         return before
 
     async def claim(self, names: Sequence[str], *, app: str, namespace: str) -> None:
-        """Write down that these subscriptions are pumped in a namespace of Temporal.
+        """Record that workers in this namespace of Temporal pump these subscriptions.
 
         Raises:
-            DefinitionRefused: one is pumped in another namespace, which has its runs, or its pump there has not stopped in order.
+            DefinitionRefused: another namespace has the runs of one, and its pump there has not stopped in order.
         """
         for name, other in await self._database.fetch("claim_namespace", names=list(names), namespace=namespace):
             raise DefinitionRefused(name, "other_namespace", other, app=app)
 
     async def store_id(self) -> UUID:
-        """By which a namespace of Temporal tells this store from others; it stays the same over restores."""
+        """The id that distinguishes this store from others in a namespace of Temporal; a restore does not change it."""
         made: UUID = (await self._database.fetch_row("store_id"))[0]
         return made
 
     async def ranges(self) -> dict[str, list[WantedRange]]:
-        """What every subscription reads and read, by its name and in the order of types and times."""
+        """The types that every subscription reads or read, by its name and in the order of types and times."""
         found: dict[str, list[WantedRange]] = {}
         for name, *fields in await self._database.fetch("wanted_ranges"):
             found.setdefault(name, []).append(WantedRange(*fields))
         return found
 
     async def older_events(self, name: str, event_type: str) -> int:
-        """How many events of a type that was added now the log held before, which do not count therefore. Reads the log once."""
+        """How many events of a newly added type do not count, because they are older than the addition. Reads the log once."""
         return int((await self._database.fetch_row("older_events", name=name, type=event_type))[0])
 
 

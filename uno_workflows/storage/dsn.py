@@ -24,7 +24,7 @@ def plain_dsn(dsn: str) -> str:
     if fault := database_url_fault(dsn):
         raise ConfigurationError([f"the database URL {fault}"])
     for name, path in parse_qsl(urlsplit(dsn).query):
-        # The driver's error for a missing file is that of a missing socket, which is an outage.
+        # The driver raises the same error for a missing file as for a missing socket, which is an outage.
         if name in _FILES and path and path != "system" and not os.access(Path(path).expanduser(), os.R_OK):
             raise ConfigurationError([f"{name} of the database URL names a file that cannot be read"])
     return _SCHEME.sub("postgresql://", dsn, count=1)

@@ -50,10 +50,10 @@ _NOT_NOW: Final = {
     "55006": "something is in use",
 }
 _BEYOND: Final = ("22", "54")
-"""Classes of what trying again does not change: a value that its type cannot hold, and a limit of the program."""
+"""Classes of errors that a retry does not change: a value that its type cannot hold, and a limit of the program."""
 _LOST: Final = ("clos", "released", "terminated", "lost")
-"""Words of asyncpg's InterfaceError where a connection has ended. Its others tell of a mistake, such as a connection that two
-tasks share, which is to be shown and not to be waited out."""
+"""Words of asyncpg's InterfaceError when a connection has ended. Other InterfaceErrors mean a mistake, such as a connection that
+two tasks share: we report it, and do not wait for it to pass."""
 _TOO_MANY: Final = "the number of query arguments cannot exceed"
 _NO_SCHEMA: Final = ("3F000", "42P01", "42703", "42883")
 _REFUSED: Final = {
@@ -62,9 +62,9 @@ _REFUSED: Final = {
     "3D000": "create the database, or correct the URL",
     "42501": "grant it to the role, or use another one",
 }
-_PARAMETER: Final = ("22023", "42704", "55P02")  # of a setting that is not known, cannot be changed, or has no such value
+_PARAMETER: Final = ("22023", "42704", "55P02")  # an unknown setting, one that cannot be changed, or a wrong value
 _MAY_PASS: Final = ("28000", "28P01", "3D000")
-"""What was right once: a password or a database that is being changed."""
+"""Errors that may pass: an operator is changing a password or a database."""
 
 
 def translate(
@@ -105,7 +105,7 @@ def translate(
 
 
 def _of_settings(error: BaseException, cause: BaseException) -> str | None:
-    """What at the first contact is wrong with the URL, and no outage. The driver's ValueErrors may quote a password."""
+    """A mistake in the URL that shows at the first contact, and is no outage. The driver's ValueErrors may quote a password."""
     if isinstance(cause, ssl.SSLError):
         return f"TLS with Postgres failed: {_said(cause)}; check sslmode, sslrootcert and the server's certificate"
     if isinstance(cause, ConnectionError) and "SSL upgrade" in str(cause):
@@ -203,7 +203,7 @@ def translated(
     """Let only our errors out of this block, each with the driver's as its cause; see `translate`.
 
     Args:
-        lifetime: Of the store: what fails after its end is its end, and no outage.
+        lifetime: Of the store: a failure after its end is `StoreClosed`, and no outage.
     """
     try:
         yield

@@ -78,7 +78,7 @@ async def lent(tx: object) -> Handle:
             raise NotInTransaction("tx= is an asyncpg connection outside of `async with connection.transaction()`")
         return AsyncpgHandle(tx)
     if isinstance(tx, AsyncSession):
-        # By itself SQLAlchemy would begin one here, which is rolled back unless the caller happens to commit.
+        # SQLAlchemy would begin a transaction here by itself, and roll it back unless the caller happens to commit.
         if not tx.in_transaction():
             raise NotInTransaction("tx= is an AsyncSession that has not begun: use `async with session.begin():`")
         return await _of_sqlalchemy(await tx.connection())
@@ -92,10 +92,10 @@ async def lent(tx: object) -> Handle:
 
 
 def _connection_of(tx: object) -> AsyncConnection | None:
-    """The connection of one of our transactions, or of what a test wraps around one; `None` for anything else."""
+    """The connection of one of our transactions, or of a test's wrapper around one; `None` for anything else."""
     try:
         connection = tx.connection if isinstance(tx, Transaction) else None
-    except Exception:  # a stranger's attributes may run any code
+    except Exception:  # attributes of an unknown object may run any code
         return None
     return connection if isinstance(connection, AsyncConnection) else None
 
@@ -103,7 +103,7 @@ def _connection_of(tx: object) -> AsyncConnection | None:
 def _is_in_transaction(connection: Any) -> bool:
     try:
         return not connection.is_closed() and bool(connection.is_in_transaction())
-    except asyncpg.InterfaceError:  # it was given back to its pool
+    except asyncpg.InterfaceError:  # the connection is back in its pool
         return False
 
 

@@ -9,7 +9,7 @@ from uno_workflows.events.errors import ForeignEventLoop, StoreClosed
 
 
 class Lifetime:
-    """Of one store: it begins in the event loop that opens it, and ends once."""
+    """The lifetime of one store: it begins in the event loop that opens the store, and ends once."""
 
     def __init__(self) -> None:
         self._loop, self._process = asyncio.get_running_loop(), os.getpid()
@@ -31,5 +31,5 @@ class Lifetime:
             )
 
     def end(self) -> None:
-        """Take no new call."""
+        """End it: refuse every new call."""
         self.over = True

@@ -93,9 +93,9 @@ def newest_migration() -> int:
 
 
 async def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
-    """Bring the schema up to this version; harmless when it is, and when others do the same at the same time.
+    """Bring the schema up to this version. A repeat is harmless, and so are several processes at the same time.
 
-    Each migration is a transaction with its line in the ledger, so a process that is killed leaves whole ones. `dsn` must
+    Each migration is a transaction with its line in the ledger, so a killed process leaves only whole migrations. `dsn` must
     lead to Postgres directly: the lock belongs to a session, which a pooler in transaction mode would share.
 
     Returns:
@@ -104,7 +104,7 @@ async def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
     Raises:
         MigrationChanged: one that was applied has another content in this version; nothing is applied then.
         SchemaMismatch: the schema is newer than this version.
-        ConfigurationError: the database cannot hold every text: it is not in UTF-8.
+        ConfigurationError: the database is not in UTF-8, so it cannot hold every text.
     """
     check_schema_name(schema)
     with translated(schema, needed=newest_migration(), opening=True):

@@ -25,7 +25,7 @@ from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.statements import Statement, statements
 
 _CLOSING: Final = 2.0  # seconds for a call that is still under way when its connection or the store is closed
-_LOOK: Final = 0.01  # seconds between looks whether one still is
+_LOOK: Final = 0.01  # seconds between checks whether a call is still under way
 
 
 async def connect(dsn: str, settings: StoreSettings) -> Any:
@@ -61,7 +61,7 @@ class Lane:
     """
 
     def __init__(self, dsn: str, settings: StoreSettings, *, size: int, lifetime: Lifetime) -> None:
-        self._made: WeakSet[Any] = WeakSet()  # what the driver has opened
+        self._made: WeakSet[Any] = WeakSet()  # the connections that the driver has opened
         self.engine = _engine(dsn, settings, size=size, made=self._made)
         self.busy = 0
         self._size, self._lifetime = size, lifetime
@@ -69,7 +69,7 @@ class Lane:
 
     @asynccontextmanager
     async def connection(self, *, seconds: float | None) -> AsyncIterator[AsyncConnection]:
-        """A connection; what was not committed on it is rolled back.
+        """A connection; uncommitted work on it is rolled back.
 
         Args:
             seconds: How long to wait for a free one; `None` waits until the caller is cancelled, in the order of asking.
@@ -89,7 +89,7 @@ class Lane:
             ) from error
         self.busy += 1
         try:
-            self._lifetime.check()  # it may have ended while we waited
+            self._lifetime.check()  # the store may have closed while we waited
             connection = await self.engine.connect()
             try:
                 yield connection
@@ -129,7 +129,7 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(cls, dsn: str, *, schema: str, settings: StoreSettings) -> AsyncIterator[Database]:
-        """Connect, and close everything at the end: calls under way are given a moment, new ones are refused at once."""
+        """Connect, and close everything at the end: refuse new calls at once, and give calls under way a moment."""
         statements(schema)
         plain, lifetime = plain_dsn(dsn), Lifetime()
         with translated(schema, opening=True):
@@ -161,7 +161,7 @@ class Database:
         return not (self._busy or self.steps.busy or self.pumps.busy)
 
     async def drain(self) -> None:
-        """Refuse new calls from now on, and give those under way a moment. The second time waits for nothing."""
+        """Refuse new calls from now on, and give those under way a moment. A second call does not wait."""
         self.lifetime.end()
         if self._drained:
             return
@@ -169,7 +169,7 @@ class Database:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING):
                 while not self.idle:  # noqa: ASYNC110
-                    await asyncio.sleep(_LOOK)  # a signal would cost each statement, this only the end of a store
+                    await asyncio.sleep(_LOOK)  # a signal would cost each statement; this costs only the end of a store
 
     def errors(
         self, *, writing: StreamAppend | None = None, foreign: bool = False, opening: bool = False
@@ -186,7 +186,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
-        """A connection of the pool. If anything but a plain error of the server ends the block, it is thrown away: a
+        """A connection of the pool. If anything but a plain error of the server ends the block, the connection is closed: a
         cancelled or timed-out call may have left an answer on the way.
 
         Raises:
@@ -194,8 +194,8 @@ class Database:
             ForeignEventLoop: the caller runs in another event loop than the store.
         """
         self.lifetime.check()
-        # With a place left there is nothing to wait for but a connect, which has its own limit: a timer would cost more than
-        # the rest of this, and so would asking the pool, which looks at each of its connections.
+        # While the pool has room, we only wait for a connect, which has its own limit. A timer would cost more than the rest of
+        # this, and so would asking the pool, which checks each of its connections.
         limit = None if self._busy < self.settings.pool_size else self.settings.connect_timeout
         self._busy += 1
         try:

@@ -1,4 +1,4 @@
-"""What keeps open runs from going on, as workers saw it."""
+"""Why open runs cannot go on, as workers saw it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class PostgresProblems:
         self._database = database
 
     async def note(self, workflow_id: str, part: str, problem: Problem) -> None:
-        """Write a problem down; the newest replaces the one before. One of a run that is over is not kept.
+        """Record a problem; it replaces the previous one. For a closed run nothing is recorded.
 
         Raises:
-            ValueError: the id is none of a saga's run.
+            ValueError: the id is not the id of a saga's run.
         """
         saga, tenant, key, generation = parse_workflow_id(workflow_id)
         await self._database.fetch(
@@ -37,9 +37,9 @@ class PostgresProblems:
         )
 
     async def drop(self, workflow_id: str, part: str) -> None:
-        """The part goes on; harmless if nothing was noted."""
+        """Delete the problem of a part that goes on; harmless if there is none."""
         await self._database.fetch("drop_problem", workflow_id=workflow_id, part=part)
 
     async def all(self, *, limit: int = 100) -> Sequence[OpenProblem]:
-        """The oldest first."""
+        """All problems, the oldest first."""
         return [OpenProblem(*row) for row in await self._database.fetch("problems", limit=limit)]

@@ -57,12 +57,12 @@ class Reading:
 
         Args:
             after: The position before the first one to give.
-            upto: The last position to give: a bound that the caller knows, of now or before. It is not compared with the
-                bound of now, which may be lower (who has just drawn a ticket holds it back): a reader that goes on behind
-                `upto` would lose what lies between. By default the bound of now.
-            types: Only these; `None` is all.
-            limit: At most so many; `None` is all.
-            epoch: Give nothing once the log is of another epoch; `None` does not ask.
+            upto: The last position to give: a bound that the caller got now or earlier; by default the current bound. It is not
+                compared with the current bound, which may be lower, because a newly drawn ticket holds it back. Then a reader
+                that goes on behind `upto` would lose the events in between.
+            types: Only these; `None` means all.
+            limit: At most so many; `None` means all.
+            epoch: Give nothing once the log has another epoch; `None` does not check.
         """
         last = await self.bound() if upto is None else GlobalPosition(upto)
         wanted = None if types is None else sorted(types)
@@ -91,7 +91,7 @@ class Reading:
         return GlobalPosition((await self._database.fetch_row("bound"))["bound"])
 
     async def end(self) -> LogEnd:
-        """The bound, with the head, the epoch and the first position that is left."""
+        """The bound, with the head, the epoch and the first position that retention left."""
         return LogEnd._make(await self._database.fetch_row("bound"))
 
     async def epoch(self) -> UUID:
@@ -101,10 +101,10 @@ class Reading:
 
 
 async def end_of_hole(database: Database, *, after: int, upto: int) -> GlobalPosition:
-    """The last position before the next event, or `upto`: positions that were never written cost one statement, however many.
+    """The last position before the next event, or `upto`: a hole costs one statement, whatever its length.
 
     Args:
-        upto: A bound. What is below is committed or never will be, so this may be asked later than the events were read.
+        upto: A bound. Positions below it are committed or never will be, so this may run later than the read of the events.
     """
     if after >= upto:
         return GlobalPosition(upto)

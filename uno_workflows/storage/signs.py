@@ -16,9 +16,9 @@ class PostgresSigns:
 
     async def give(self, subscriptions: Collection[str], *, owner: str, heartbeat: timedelta) -> None:
         """These pumps are alive; the sign counts for the heartbeat. One statement for all pumps of a worker."""
-        names = sorted(subscriptions)  # two workers take the rows in one order, and cannot deadlock
+        names = sorted(subscriptions)  # two workers lock the rows in the same order, so they cannot deadlock
         await self._database.fetch("give_sign", names=names, owner=owner, heartbeat=heartbeat.total_seconds())
 
     async def leave(self, subscriptions: Collection[str], *, owner: str) -> None:
-        """They are not any more: their worker stops."""
+        """These pumps have ended: their worker stops."""
         await self._database.fetch("leave_pumps", names=sorted(subscriptions), owner=owner)

@@ -24,11 +24,11 @@ class PostgresSteps:
     async def run_once(self, call: StepCall, work: Callable[[Transaction], Awaitable[bytes]]) -> bytes:
         """Run `work` in a transaction and store its result under the call's key; a repeat returns the stored result.
 
-        The key is claimed first: a second attempt waits for the first and then has its result, or does the work itself if
-        the first was rolled back.
+        It claims the key first. A second attempt waits for the first one. Then it returns its result, or does the work itself if
+        the first one was rolled back.
 
         Raises:
-            RunUndone: the call goes forward, and its run is being undone or was; a stored result is no answer then.
+            RunUndone: the call goes forward, and its run is being undone or was; then a stored result is not returned either.
             StoreContended: another attempt has been at work for longer than a transaction may wait.
             StoreUnavailable: the connection was lost; the next attempt finds out whether this one committed.
         """

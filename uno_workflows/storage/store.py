@@ -46,8 +46,8 @@ class PostgresStore:
         definitions: What subscriptions read.
         runs: The table of runs (port `Runs`).
         steps: Results of transactional steps (port `StepStore`).
-        audits: What subscriptions handled, held against the log (port `DeliveryAudits`).
-        problems: What keeps open runs from going on.
+        audits: Compares the events that subscriptions handled with the log (port `DeliveryAudits`).
+        problems: Why open runs cannot go on.
         signs: When pumps were last alive (port `Signs`).
     """
 
@@ -114,7 +114,7 @@ class PostgresStore:
                     await store._end()
 
     async def _end(self) -> None:
-        """Refuse new calls, end readers that wait, and give calls under way a moment; the notifier tells what they commit."""
+        """Refuse new calls, end waiting readers, and give calls under way a moment; the notifier announces their commits."""
         self.database.lifetime.end()
         self._tails.end()
         await self.database.drain()
