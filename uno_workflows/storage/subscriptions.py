@@ -33,7 +33,7 @@ class PostgresSubscriptions:
         self._transactions = transactions
 
     async def standing(self, name: str) -> Standing:
-        """How it stands, without taking it over. Raises UnknownSubscription."""
+        """Its state, without taking it over. Raises UnknownSubscription."""
         row = await self._database.fetch_row("subscription_standing", name=name)
         if row is None:
             raise UnknownSubscription(name)
@@ -42,16 +42,17 @@ class PostgresSubscriptions:
         return Standing(position, generation, paused, halt)
 
     async def take_over(self, name: str, *, owner: str, after: Lease | None = None) -> Lease:
-        """Become the owner: the term grows by one, so whoever had it can move nothing any more.
+        """Become the owner: the term grows by one, so the previous owner can move nothing any more.
 
         Args:
-            after: The lease that this process had before, and may go on from; it takes nothing from somebody who came since.
+            after: The lease that this process had before. If another pump took over since, nothing is taken from it.
 
         Raises:
             UnknownSubscription: it was never defined.
             LostLease: another term followed the one of `after`, or the definition changed this very moment.
-            SubscriptionHalted: the checkpoint does not fit the log: it is of another epoch, ahead of the head, or below what
-                retention left. The row says so too; nothing is skipped. The error carries the lease, which is ours all the same.
+            SubscriptionHalted: the checkpoint does not fit the log: it has another epoch, or is ahead of the head or below the
+                first position that retention left. The row records the halt, and nothing is skipped. The error carries the lease,
+                which is ours all the same.
         """
         row = await self._database.fetch_row("take_over", name=name, owner=owner, after=after and after.term)
         if row is None and after is not None:
@@ -77,9 +78,9 @@ class PostgresSubscriptions:
         return await self._with_definition(lease)
 
     async def _with_definition(self, lease: Lease) -> Lease:
-        """Read what is wanted, later than the term was raised: a change after this raises it again, as the first page finds."""
+        """Read the definition after raising the term: a later change raises it again, and the first page finds that."""
         generation, wants = await self._definition(lease.subscription)
-        if any(wanted.after is None for wanted in wants.values()):  # the process that defined it died between its transactions
+        if any(wanted.after is None for wanted in wants.values()):  # its definer died between its transactions
             await self._database.fetch("settle_starts", name=lease.subscription)
             generation, wants = await self._definition(lease.subscription)
         if any(wanted.after is None for wanted in wants.values()):
@@ -94,15 +95,15 @@ class PostgresSubscriptions:
         return rows[0][0], wants
 
     async def wants(self, name: str) -> Mapping[str, Wanted]:
-        """What it reads now, by event type. Raises UnknownSubscription."""
+        """The currently wanted types, by event type. Raises UnknownSubscription."""
         return (await self._definition(name))[1]
 
     async def release(self, lease: Lease) -> None:
-        """Write down that the owner has stopped and nothing of its is in flight; harmless if it is not the owner any more."""
+        """Record that the owner has stopped and has nothing in flight; harmless if it is not the owner any more."""
         await self._database.fetch("release", name=lease.subscription, term=lease.term)
 
     async def hand_over(self, lease: Lease, unfit: Unfit) -> None:
-        """Write down at which event the owner stopped, for operators; harmless if it is not the owner any more."""
+        """Record the event at which the owner stopped, for operators; harmless if it is not the owner any more."""
         await self._database.fetch(
             "hand_over", name=lease.subscription, term=lease.term, position=unfit.position, reason=storable(unfit.reason)
         )
@@ -121,15 +122,15 @@ class PostgresSubscriptions:
     async def page(self, lease: Lease, *, bound: int, handles: Mapping[str, str], limit: int) -> Page:
         """The next window of at most 5,000 positions after the lease's, and at most `limit` wanted events of it.
 
-        A hole that begins at its end belongs to it, whatever its length. What is read is what the definition wants. The page ends
-        before the first event that the code does not handle so. Events that an operator skipped are left out.
+        A hole that begins at its end belongs to it, whatever its length. The page has the events that the definition wants, and
+        ends before the first one that the code does not handle by its rule. It leaves out events that an operator skipped.
 
         Args:
-            handles: Which types the code handles, by which rule.
+            handles: The types that the code handles, with their rules.
 
         Raises:
             LostLease: the term is not ours any more, or the log is in another epoch.
-            SubscriptionHalted: retention took what comes next.
+            SubscriptionHalted: retention deleted the next events.
         """
         upto, types = _segment(lease, min(bound, lease.position + WINDOW))
         if upto <= lease.position:
@@ -213,8 +214,8 @@ class PostgresSubscriptions:
         """Go on after a pause or halt.
 
         Args:
-            skip: Pass the event that halted it: it is written down in `skipped_events`, and pages leave it out. The checkpoint
-                stays, for events before it may be unfinished.
+            skip: Skip the event that halted it: it is recorded in `skipped_events`, and pages leave it out. The checkpoint stays,
+                because earlier events may be unfinished.
 
         Raises:
             UnknownSubscription: it was never defined.
@@ -246,14 +247,14 @@ def _retained(position: int, first_position: int) -> str:
 
 
 def _segment(lease: Lease, upto: int) -> tuple[int, list[str]]:
-    """How far a page goes and which types it reads: it ends where another type begins to count."""
+    """The end of a page and the types that it reads: it ends where another type begins to count."""
     position, starts = lease.position, [wanted.after for wanted in lease.wants.values() if wanted.after is not None]
     types = [name for name, wanted in lease.wants.items() if wanted.after is not None and wanted.after <= position]
     return min([upto, *(start for start in starts if start > position)]), types
 
 
 def _page_before(lease: Lease, events: list[StoredEvent], unfit: StoredEvent, handles: Mapping[str, str]) -> Page:
-    """The page that ends before an event; if nothing lies before it, the page says so."""
+    """The page that ends before an event; if no event lies before it, the page names it."""
     end = GlobalPosition(unfit.position - 1)
     if end > lease.position:
         return Page(events, end)

@@ -27,8 +27,8 @@ _AWAY: Final = (0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between attempts while Post
 class PostgresTail:
     """See the port `Tail`. Entered, it knows the bound; `Tails` shares it out.
 
-    It looks when it is woken (an append in this process, a NOTIFY from another) and at every poll, and costs one short
-    statement each time. While Postgres is away it keeps trying, and waiters wait on until their own time is up.
+    It checks the log at each wake-up (an append in this process, a NOTIFY from another) and at every poll; each costs one short
+    statement. While Postgres is down it keeps trying, and waiters go on waiting until their own time is up.
     """
 
     def __init__(self, database: Database, dsn: str, *, outages: Outages) -> None:
@@ -36,7 +36,7 @@ class PostgresTail:
         self._listen_dsn = database.settings.listen_dsn or dsn
         self._outages = outages
         self._end: LogEnd | None = None
-        self._turns = 0  # how often the log was found to be another, or shorter
+        self._turns = 0  # how often the log turned out to be another one, or shorter
         self._woken = asyncio.Event()
         self._moved = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -47,7 +47,7 @@ class PostgresTail:
         schema = self._database.schema
         for work, name in ((self._listen(), "listener"), (self._watch(), "tail")):
             task = await self._running.enter_async_context(running(work, name=f"uno {name} ({schema})"))
-            task.add_done_callback(lambda _: self._moved.set())  # its waiters look how it ended
+            task.add_done_callback(lambda _: self._moved.set())  # wakes its waiters, which check how it ended
             self._tasks.append(task)
         return self
 
@@ -57,11 +57,11 @@ class PostgresTail:
     async def wait_beyond(self, position: int, *, seconds: float) -> GlobalPosition:
         """Return the bound as soon as it is greater than `position`, or whatever it is after `seconds`.
 
-        It also returns when the log is found to be another or shorter than before: a restore.
+        It also returns after a restore: when the log is another one, or shorter than before.
 
         Raises:
             StoreClosed: the store was closed.
-            UnoError: one of the tail's tasks ended by a mistake in it; this tail will never move again.
+            UnoError: one of the tail's tasks ended by a bug in it; this tail will never move again.
         """
         turns = self._turns
         try:
@@ -80,7 +80,7 @@ class PostgresTail:
 
     @property
     def epoch(self) -> UUID:
-        """The life of the log at the last look."""
+        """The epoch of the log at the last check."""
         return self._known.epoch
 
     @property
@@ -103,11 +103,11 @@ class PostgresTail:
         return tuple(self._tasks)
 
     def wake(self) -> None:
-        """Say that something was appended in this process."""
+        """Wake the tail after an append in this process."""
         self._woken.set()
 
     def end(self) -> None:
-        """Stop, because the store is closed: its waiters are told."""
+        """Stop, because the store is closed, and wake the waiters with that error."""
         for task in self._tasks:
             task.cancel()
         self._moved.set()
@@ -194,7 +194,7 @@ class Tails:
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[PostgresTail]:
-        """The tail; a new one if the one that there is has died."""
+        """The tail; a new one if the present one has died."""
         tail = await self._enter()
         try:
             yield tail
@@ -216,7 +216,7 @@ class Tails:
     ) -> None:
         self._readers[tail] -= 1  # before any wait, so that a second cancel cannot come between
         async with self._turn:
-            if self._readers.get(tail) != 0:  # another reader has come, or has seen to it
+            if self._readers.get(tail) != 0:  # another reader uses it, or has stopped it
                 return
             del self._readers[tail]
             if self._tail is tail:
@@ -224,11 +224,11 @@ class Tails:
             await tail.__aexit__(kind, error, trace)
 
     def wake(self) -> None:
-        """Say that something was appended in this process."""
+        """Wake the tail after an append in this process."""
         for tail in self._readers:
             tail.wake()
 
     def end(self) -> None:
-        """Have every waiting reader see that the store is closed."""
+        """End every waiting reader, because the store is closed."""
         for tail in self._readers:
             tail.end()

@@ -75,12 +75,12 @@ class PostgresTransaction:
     async def append(self, stream_id: str, events: Event | Sequence[Event], *, expected_version: int = ANY) -> Appended:
         """Append events in this transaction.
 
-        In a step their ids follow from its key and their order in it, so that a repeat appends nothing; else they are new.
+        In a step their ids follow from its key and their order in it, so that a repeat appends nothing. Elsewhere they are new.
 
         Raises:
             WrongExpectedVersion, DuplicateEventId, StreamClosed: nothing was appended; the transaction stays usable.
             InvalidStreamId: the stream's name breaks a rule.
-            TransactionFailed: a statement before failed, and its error was swallowed.
+            TransactionFailed: an earlier statement failed, and its error was swallowed.
             NotInTransaction: the transaction has ended.
         """
         given, stream = batch_of(events), check_stream_id(stream_id)

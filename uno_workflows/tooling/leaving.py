@@ -18,6 +18,6 @@ def leave(code: int) -> NoReturn:
     300), after all work is done.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # its reader is gone, or it is closed; a command that must know has flushed before
+        with suppress(Exception):  # its reader is gone, or it is closed; a command that must know this has flushed before
             stream.flush()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""What should be at work and is not: subscriptions without a pump, runs that cannot go on, deliveries that differ."""
+"""Finds work that stands still: subscriptions without a pump, runs that cannot go on, deliveries that differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uno_workflows.storage.doctor import Finding
 from uno_workflows.storage.store import PostgresStore
 
 NAMED: Final = 20
-"""So many of a kind are named; the lists of `uno sagas` have the others."""
+"""How many findings of a kind are named; the lists of `uno sagas` have the others."""
 ADVICE: Final = {
     "bug": "repair the code and deploy: the run goes on",
     "nondeterministic": "deploy the code that it began with, or guard the change by `workflow.patched`",
@@ -20,12 +20,12 @@ ADVICE: Final = {
 
 
 def is_fresh(statuses: Sequence[SubscriptionStatus]) -> bool:
-    """Whether no worker ever began, and none is needed yet: `uno doctor` is also asked right after `uno migrate`."""
+    """Whether no worker has ever run, and none is needed yet: operators also run `uno doctor` right after `uno migrate`."""
     return all(status.alive_at is None and status.term == 0 and status.lag == 0 for status in statuses)
 
 
 def pump_finding(status: SubscriptionStatus, *, fresh: bool) -> Finding:
-    """Whether something reads for a subscription."""
+    """Whether a pump reads for a subscription."""
     if status.alive or fresh:
         return Finding(f"{status.name} has a live pump", True, "" if status.alive else "no worker has begun yet")
     since = f"its last one was alive at {status.alive_at:%Y-%m-%d %H:%M:%S %Z}" if status.alive_at else "none ever was alive"
@@ -35,7 +35,7 @@ def pump_finding(status: SubscriptionStatus, *, fresh: bool) -> Finding:
 
 
 async def life_findings(store: PostgresStore) -> Sequence[Finding]:
-    """Runs and deliveries that need somebody, each by name; one finding that holds for each kind of which there is none."""
+    """Runs and deliveries that need an operator, each by name; for each kind without any, one finding that all is well."""
     return [*await _failed_undos(store), *await _problems(store), *await _deliveries(store)]
 
 

@@ -1,7 +1,7 @@
-"""The stop of a process: gently at the first signal, at once at a second one, and in bounded time whatever its code does.
+"""Stops a process: gently at the first signal, at once at a second one, and in bounded time whatever its code does.
 
-The event loop cannot be relied on for it: user code may block it, or hold the interpreter's lock. So a thread reads signals from
-the pipe that Python's own handler in C writes to, and the last resort is the timer of `faulthandler`, which needs no lock.
+It cannot rely on the event loop: user code may block it, or hold the interpreter's lock. So a thread reads signals from the pipe
+to which Python's own handler in C writes. The last resort is the timer of `faulthandler`, which needs no lock.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ log = get_logger("uno_workflows.cli")
 OVERDUE: Final = 1
 """Exit code of a process that did not end within its time."""
 LAST_RESORT: Final = timedelta(seconds=5)
-"""After which more the process ends although no Python code can run in it."""
+"""Seconds after that until the process ends even if no Python code can run in it."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopping:
-    """How one process stops.
+    """The stop of one process.
 
     Args:
-        within: How long that may take.
+        within: How long it may take.
     """
 
     def __init__(self, *, within: timedelta) -> None:
@@ -47,7 +47,7 @@ class Stopping:
         """Listen while the block runs.
 
         Args:
-            told: Called in the event loop of this block at the first signal.
+            told: Called at the first signal, in the event loop of this block.
         """
         loop, (ours, theirs) = asyncio.get_running_loop(), socket.socketpair()
         theirs.setblocking(False)
@@ -63,7 +63,7 @@ class Stopping:
             theirs.close()
 
     def begin(self) -> None:
-        """The stop begins now: from here on its time runs. Any thread may say so, and again."""
+        """Begin the stop: from here on its time runs. Any thread may call this, several times."""
         with self._due:
             if self._begun:
                 return
@@ -74,13 +74,13 @@ class Stopping:
         self._timer.start()
 
     def over(self) -> None:
-        """It has stopped; what follows may take its time."""
+        """The stop is done: the time limit no longer applies."""
         faulthandler.cancel_dump_traceback_later()
         if self._timer is not None:
             self._timer.cancel()
 
     def _arm_last_resort(self) -> None:
-        with suppress(Exception):  # stderr is closed, and it has nowhere to write to
+        with suppress(Exception):  # stderr is closed, so there is no place for the message
             faulthandler.dump_traceback_later((self._within + LAST_RESORT).total_seconds(), exit=True)
 
     def _overdue(self) -> None:

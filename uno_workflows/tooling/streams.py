@@ -1,6 +1,6 @@
-"""Standard input, output and error as a command needs them: all three are there, and what cannot be written is an error.
+"""Standard input, output and error as a command needs them: all three exist, and a failed write is an error.
 
-Light: it runs before anything else is imported, so that no file or socket takes the number of a closed stream.
+It imports little, because it runs before all other imports, so that no file or socket takes the number of a closed stream.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import sys
 from typing import Any, Final
 
 _MODES: Final = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
-"""How a closed stream is opened on /dev/null. Standard output for reading: so a command that has nothing to print does its work,
-and one that prints is told that it cannot."""
+"""How a closed stream is opened on /dev/null. Standard output is opened for reading: a command without output does its work, and
+a command that prints gets an error."""
 
 
 class OutputFailed(Exception):
-    """What a command has to say cannot be written; the message is the operating system's reason."""
+    """The output of a command cannot be written; the message is the operating system's reason."""
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output, whose failures no one takes for those of a server or a file."""
+    """Standard output whose failures have a class of their own, so that they do not look like those of a server or a file."""
 
     def write(self, text: str, /) -> int:
         try:
@@ -37,7 +37,7 @@ class _Output(io.TextIOWrapper):
 
 
 def settle_streams() -> None:
-    """Open what was closed (`>&-`), have failed writes raise `OutputFailed`, and characters that cannot be encoded escaped."""
+    """Open closed streams (`>&-`), make failed writes raise `OutputFailed`, and escape characters that cannot be encoded."""
     for number, mode in _MODES.items():
         _settle_number(number, mode)
     given: Any = sys.stdout

@@ -17,6 +17,6 @@ def main() -> None:
         from uno_workflows.tooling.cli.commands import code_of_command
 
         code = code_of_command()
-    except KeyboardInterrupt:  # while the libraries were loaded, which takes a second
+    except KeyboardInterrupt:  # while the libraries load, which takes a second
         code = STOPPED_AT_ONCE
     leave(code)

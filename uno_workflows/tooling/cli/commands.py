@@ -30,9 +30,9 @@ app.add_typer(audit.app, name="audit")
 
 
 def code_of_command() -> int:
-    """Run the command that the command line names; returns its exit code, once all that it said is written."""
+    """Run the command that the command line names; returns its exit code, after writing all its output."""
     for word in sys.argv[1:]:
-        if (odd := word.encode(errors="replace").decode()) != word:  # bytes that are no UTF-8, which neither server stores
+        if (odd := word.encode(errors="replace").decode()) != word:  # bytes that are not UTF-8, which neither server stores
             complain(f"the argument {odd!r} is not text in UTF-8")
             return WRONG_USAGE
     try:

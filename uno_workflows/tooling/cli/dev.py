@@ -82,7 +82,7 @@ def dev(
 
 @asynccontextmanager
 async def kept(stack: DevStack, stop: asyncio.Event) -> AsyncIterator[None]:
-    """Start servers again that end while the block runs; if one cannot be, tell the worker to stop, and raise the reason."""
+    """Restart servers that end while the block runs; if a restart fails, stop the worker and raise the reason."""
 
     def ended(end: ServerEnded) -> None:
         log.error("server_ended", server=end.server, log=str(end.log))

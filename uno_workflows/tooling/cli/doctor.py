@@ -129,7 +129,7 @@ async def _subscription_findings(store: PostgresStore, catalogue: Catalogue, *, 
 
 
 def _app_findings(statuses: Iterable[SubscriptionStatus]) -> Iterator[Finding]:
-    """Which apps share the store."""
+    """The apps that share the store."""
     counts = Counter(status.app for status in statuses if status.app is not None)
     for app, count in sorted(counts.items()):
         yield Finding(f"app {app} has {count} subscription{'s' if count > 1 else ''} on this store", True, "")

@@ -18,9 +18,9 @@ WRONG_USAGE: Final = 2
 
 
 def ending(error: BaseException) -> tuple[int, list[str]]:
-    """The exit code for an error, and what to say of it."""
+    """The exit code for an error, and its message."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]  # of tasks that ended together, the first is the root
+        error = error.exceptions[0]  # if several tasks ended together, the first one is the cause
     match error:
         case ConfigurationError():
             return WRONG_USAGE, list(error.problems)
@@ -39,7 +39,7 @@ def ending(error: BaseException) -> tuple[int, list[str]]:
 
 
 def _unforeseen(error: BaseException) -> str:
-    """A sentence for an error that no one has foreseen; it names the line, for a report."""
+    """A sentence for an unforeseen error; it names the line, for a report."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return f"{error_type(error)}{place}: {message_of(error)}; this should have been foreseen: please report it"

@@ -74,7 +74,7 @@ async def _define(store: PostgresStore, catalogue: Catalogue, *, app: str, rekey
 
 
 async def _row(store: PostgresStore, one: Defined) -> dict[str, Any]:
-    """What came and went, and what an operator may not expect of it."""
+    """The types that were added and removed, and surprises for an operator."""
     changed, open_runs = one.outcome == "changed", 0
     if one.removed and one.name.startswith("saga:"):
         open_runs = await store.runs.count_open(one.name.removeprefix("saga:"))

@@ -1,4 +1,4 @@
-"""What commands share: an event loop with a stop signal, log lines, and complaints."""
+"""Shared by commands: an event loop with a stop signal, log lines, and error messages."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from uno_workflows.tooling.cli.showing import say
 from uno_workflows.tooling.stopping import Stopping
 
 STOP_MARGIN: Final = timedelta(seconds=15)
-"""What a stop may take beyond the grace: parts close their connections, servers of `uno dev` end."""
+"""Seconds that a stop may take beyond the grace: parts close their connections, servers of `uno dev` end."""
 
 log = get_logger("uno_workflows.cli")
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], *, grace: timedelta) -> None:
-    """Run a command that ends when it is told to: the first SIGINT or SIGTERM stops it gently, a second one at once.
+    """Run a command until a signal: the first SIGINT or SIGTERM stops it gently, a second one at once.
 
-    At once means without a word more to anybody: what it held is taken over as after a kill, and guardians stop its servers. So
-    does a stop that takes much longer than the grace, whoever asked for it.
+    At once means without any cleanup: others take over its work as after a kill, and guardians stop its servers. A stop that
+    takes much longer than the grace ends in the same way, whatever its cause.
 
     Args:
         grace: How long work at hand may take to end.
@@ -50,7 +50,7 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
                 await main(stop)
             finally:
                 watching.cancel()
-                stopping.begin()  # what is left is to close the loop, and its threads
+                stopping.begin()  # it only remains to close the loop and its threads
 
     try:
         run_steadily(live)
@@ -59,7 +59,7 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 async def _begin_at(stop: asyncio.Event, stopping: Stopping) -> None:
-    await stop.wait()  # also a part that dies sets it
+    await stop.wait()  # a part that dies sets it, too
     stopping.begin()
 
 
@@ -82,6 +82,6 @@ def complain(problem: str) -> None:
         log.error("command_failed", reason=problem)
     else:
         first, *more = problem.splitlines() or [""]
-        with suppress(OSError):  # if there is no place to say it, the exit code says it
+        with suppress(OSError):  # if stderr cannot be written, the exit code must do
             for line in (f"uno: {first}", *(f"     {one}" for one in more)):
                 say(line, file=sys.stderr)

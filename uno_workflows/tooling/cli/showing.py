@@ -1,4 +1,4 @@
-"""What commands write for people. Data is shown and never obeyed: by no terminal, no markup, no line of its own (ADR 0033)."""
+"""Writes the output of commands for people. Data never acts as terminal codes, as markup or as a line of its own (ADR 0033)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from uno_workflows.events.limits import CELL
 from uno_workflows.events.text import cut, printable, shown
 
 WIDE: Final = 10_000
-"""Columns of a table that nobody looks at: for grep, a row is a line."""
+"""Columns of a table that no person reads: for grep, a row is a line."""
 
 
 def cell(value: object) -> str:
-    """A value as it stands in a table: newlines, ESC and marks of direction are escaped, and what is long is cut."""
+    """A value for a table: newlines, ESC and marks of direction are escaped, and a long value is cut."""
     return "" if value is None else cut(printable(shown(value)), CELL)
 
 
@@ -37,5 +37,5 @@ def show(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], as_json: 
 
 
 def say(line: str, *, file: TextIO | None = None) -> None:
-    """Print one line; a newline in it is shown, for it may come from data."""
+    """Print one line; a newline in it is escaped, because it may come from data."""
     print(printable(line), file=file, flush=True)

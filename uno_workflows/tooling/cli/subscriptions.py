@@ -125,7 +125,7 @@ def _wants(ranges: Sequence[WantedRange]) -> list[dict[str, Any]]:
 
 
 def _wants_in_words(ranges: Sequence[WantedRange]) -> str:
-    """As `OrderPlaced, OrderShipped 1037–2210, 3544–`: positions stand where a type did not count from the beginning on."""
+    """As `OrderPlaced, OrderShipped 1037–2210, 3544–`: a type that did not count from the beginning on has its positions."""
     spans: dict[str, list[str]] = {}
     for one in ranges:
         spans.setdefault(one.type, []).append("" if one.until is None and not one.after else str(one))
