@@ -10,7 +10,7 @@ from uno_workflows.devstack.environment import without_servers
 
 
 def inherited_environment() -> dict[str, str]:
-    """Our own environment, without settings of the framework's and what leads to other servers than ours."""
+    """Our own environment, without settings of the framework and variables that lead to other servers."""
     return {name: value for name, value in without_servers(os.environ).items() if not name.startswith("UNO_")}
 
 

@@ -23,9 +23,9 @@ def run_and_leave(command: Coroutine[Any, Any, int]) -> NoReturn:
 def exit_code(command: Coroutine[Any, Any, int]) -> int:
     """Run a command to its end, and return its exit code: 130 if Ctrl-C ended it, 143 if SIGTERM did; both cancel it first.
 
-    These commands start servers of their own, so what the environment says of others is forgotten before.
+    These commands start servers of their own, so they first remove the variables that lead to other servers.
     """
-    from uno_workflows.devstack.environment import forget_servers  # as light as this module, unlike the rest
+    from uno_workflows.devstack.environment import forget_servers  # imports as little as this module, unlike the rest
 
     forget_servers()
     try:

@@ -26,7 +26,7 @@ WITHIN: Final = {Fate.APPROVED: 3600, Fate.APPROVED_AT_ONCE: 1, Fate.UNAPPROVED:
 UNTIL_REVERSED: Final = 60.0
 """Seconds after which nobody cares any more to approve what was not approved in time."""
 UNTIL_OVER: Final = 120.0
-"""Seconds after which a customer does not wait for the end of a transfer any more."""
+"""Seconds after which a customer stops waiting for the end of a transfer."""
 LOOK: Final = 0.3
 Said = TransferRequested | TransferApproved | TransferCancelled
 
@@ -54,7 +54,7 @@ class Customers:
         await self._appends.append("open accounts", streams, expected=NO_STREAM)
 
     async def transfer(self, number: int) -> str:
-        """Do what is to be done about one transfer; done again after a kill, it goes on where it was. Returns its id."""
+        """Make one transfer; repeated after a kill, it goes on where it stopped. Returns its id."""
         chance, transfer_id = random.Random(f"{self._seed}/{number}"), f"{self._name}-{self._seed}-{number}"
         source, target = chance.sample(range(self._accounts), 2)
         within = WITHIN.get(fate_of(transfer_id), 0)
@@ -83,7 +83,7 @@ class Customers:
             await self._appends.append(f"request {transfer_id}", {_stream(request): [request, approval]}, expected=NO_STREAM)
         else:
             await self._say(request, expected=NO_STREAM)
-            if draw(transfer_id, "pressed twice", 15) == 0:  # and is refused, for the transfer is there
+            if draw(transfer_id, "pressed twice", 15) == 0:  # the repeat is refused, because the transfer exists
                 await self._appends.append(f"request {transfer_id} again", {_stream(request): [request]}, expected=NO_STREAM)
             await self._rest(chance, times=5 if fate is Fate.RACED else 1)
         if fate is Fate.APPROVED:
@@ -129,10 +129,10 @@ class Customers:
 
 
 class Ends:
-    """Which transfers have come to their end, read from the log.
+    """The transfers that have ended, read from the log.
 
     Args:
-        leaving: Set when nothing is to be waited for any more.
+        leaving: Set when waiting must stop.
     """
 
     def __init__(self, uno: Uno, *, leaving: asyncio.Event) -> None:
@@ -141,7 +141,7 @@ class Ends:
         self._position = 0
 
     async def watch(self) -> None:
-        """Look now and then, until cancelled."""
+        """Read the log now and then, until cancelled."""
         types: list[type[Event]] = [TransferCompleted, TransferReversed]
         while True:
             try:

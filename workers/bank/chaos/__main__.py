@@ -18,7 +18,7 @@ from workers.bank.chaos.report import markdown, verdict
 from workers.commands import INTERRUPTED, TERMINATED, exit_code
 
 WORKERS = 3
-"""One that starts again must not leave the others alone for long."""
+"""A process that restarts must not leave the others alone for long."""
 POSTGRES = "postgres"
 """The folder of its server, in that of a run."""
 

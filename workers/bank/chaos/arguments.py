@@ -15,9 +15,9 @@ SECONDS_A_FAULT: Final = 1.9
 """Of the time in which faults are begun. Most last longer, so that several overlap at any moment."""
 
 OPEN: Final = 200
-"""Transfers that are kept open where their number is not given."""
+"""Transfers that are kept open by default."""
 HITS: Final = 10
-"""Of each crash point, in a run of a minute and more."""
+"""Hits of each crash point, in a run of a minute or more."""
 
 EPILOG: Final = """examples:
   scripts/chaos                                  a minute, a new seed
@@ -32,16 +32,16 @@ class Options:
     """The command line, read.
 
     Attributes:
-        sagas: Transfers in all; `None` for as many as come while there are faults.
+        sagas: Transfers in all; `None` for as many as fit while there are faults.
         faults: How many.
-        seconds: How long faults are begun.
+        seconds: For how long new faults begin.
         seed: Decides the plan, and what the customers want.
         open: Transfers that are kept open all the time.
         crashes: How often each crash point is hit.
         json: Print one JSON object as the last line of standard output.
         report: File that gets the report as Markdown.
-        keep: Folder for logs, ledgers and the servers' data, kept whatever comes; by default a temporary one, which is kept only
-            if something was found.
+        keep: Folder for logs, ledgers and the servers' data, always kept; by default a temporary one, which is kept only after a
+            finding.
     """
 
     sagas: int | None

@@ -19,12 +19,12 @@ class Breaker:
     """Does faults.
 
     Args:
-        say: Told a line for each fault.
+        say: Called with a line for each fault.
 
     Attributes:
         system: What it breaks.
-        done: Each fault that was done, and when it was over, by the monotonic clock.
-        not_run: Why kinds could not be done here, by their names.
+        done: Each fault that ran, and when it ended, by the monotonic clock.
+        not_run: Why some kinds could not run here, by their names.
     """
 
     def __init__(self, system: System, watch: Watch, say: Say) -> None:

@@ -1,4 +1,4 @@
-"""Where each life ends: aims every life at the crash points that have the fewest hits, and counts the hits."""
+"""Decides where each life ends: aims it at the crash points that have the fewest hits, and counts the hits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from workers.bank.chaos.points import AIMS, GATE, NOTES, PLACES, POINTS, ROLE, G
 
 SUBSCRIPTIONS: Final = ("saga:Transfer", "projection:Balances", "projection:TransfersByState")
 FIRST: Final = (0.2, 1.0)
-"""Seconds of a life in which it does not die: from, to."""
+"""Seconds at the beginning of a life in which it does not die: from, to."""
 PASSES: Final = {"worker": (1, 4), "writer": (1, 2)}
-"""How often a point is passed at most before a life ends at it: from, to. In a closed loop a writer has little to say."""
+"""How often a life passes a point at most before it ends there: from, to. In a closed loop a writer passes few points."""
 PATIENCE: Final = 10.0
-"""Seconds after which workers may crash again although nothing got on."""
+"""Seconds after which workers may crash again without any progress."""
 GIVE_UP_SECONDS: Final = 5.0
 
 
@@ -39,8 +39,8 @@ class Crashes:
 
     Attributes:
         hits: How often each point ended a life.
-        lives: How many lives were begun.
-        paths: What the processes noted of what they went through.
+        lives: How many lives have begun.
+        paths: The paths that the processes noted.
         pause: Seconds between two crashes of workers, at least.
     """
 
@@ -58,12 +58,12 @@ class Crashes:
         self._closed: dict[Group, tuple[float, int]] = {"dispatch": (0.0, -1), "steps": (0.0, -1)}
 
     def environment(self, name: str) -> Mapping[str, str]:
-        """What a process has in all its lives."""
+        """The environment of a process in all its lives."""
         gate = {GATE: str(self._gates)} if role_of(name) == "worker" else {}
         return {ROLE: role_of(name), NOTES: str(self._notes(name)), **gate}
 
     def begins(self, name: str) -> Mapping[str, str]:
-        """What a process has in its next life: the points that it is to die at, the first that comes."""
+        """The environment of its next life: the points at which it dies, whichever comes first."""
         self.lives[name] += 1
         role = role_of(name)
         aims = {point: self._chance.randint(*PASSES[role]) for point in self.missing if PLACES[_place(point)] == role}
@@ -86,7 +86,7 @@ class Crashes:
         return crashed
 
     def pace(self, *, ended: int, slowest: int, lag: int) -> None:
-        """Let workers crash again once the others have got on: workers that die faster than they work show nothing.
+        """Let workers crash again once the others have made progress: workers that die faster than they work show nothing.
 
         Args:
             ended: Sagas that came to their end so far.
@@ -133,10 +133,10 @@ def _place(point: str) -> str:
 
 
 async def give_up_pumps(address: str, pid: int) -> None:
-    """Tell Temporal that the pumps of a process that crashed are over.
+    """Report to Temporal that the pumps of a crashed process have ended.
 
-    Else each crash of a pump would take a heartbeat time-out until another has its lease, and a run could not have dozens of
-    them. Kills and freezes of the plan are found out by the time-out.
+    Without this, another pump would get the lease only after a heartbeat time-out, and a run could not have dozens of crashes.
+    Kills and freezes of the plan are found by the time-out.
     """
     with suppress(TimeoutError, RPCError, RuntimeError, OSError):
         async with asyncio.timeout(GIVE_UP_SECONDS):

@@ -1,4 +1,4 @@
-"""I5 in Temporal: how many runs each workflow id had. No table knows of a second one, for it does nothing twice."""
+"""I5 in Temporal: how many runs each workflow id had. No table shows a second run, because it does nothing twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE: Final = timedelta(seconds=10)
 
 
 async def count_runs(address: str) -> Mapping[str, int]:
-    """Runs that Temporal knows, by workflow id. Its visibility lags behind: a run may be missing, and none is invented.
+    """Runs that Temporal knows, by workflow id. Its visibility lags behind: a run may be missing, but none is invented.
 
     Raises:
         RPCError, RuntimeError: it does not answer.

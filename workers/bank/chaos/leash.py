@@ -3,8 +3,8 @@
 The kernel kills this process when its parent ends (prctl(2), Linux). A process that is stopped by SIGSTOP, as half of those of a
 chaos run are, could do nothing about it itself.
 
-With `CHAOS_NURSERY` set it imports what the module needs once, and forks a life whenever it is told to (`nursery`): a process
-that dies ten times a second cannot load its libraries each time.
+With `CHAOS_NURSERY` set it imports the module's libraries once, and forks a life on request (`nursery`): a process that dies ten
+times a second cannot load its libraries each time.
 """
 
 import ctypes

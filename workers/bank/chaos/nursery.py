@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class ForkedLife:
-    """One life, until the cradle has told its exit code. It has the face of asyncio's subprocesses."""
+    """One life, until the cradle has reported its exit code. It has the interface of asyncio's subprocesses."""
 
     def __init__(self, pid: int, told: asyncio.Task[int]) -> None:
         self.pid, self._told = pid, told
@@ -22,7 +22,7 @@ class ForkedLife:
         return self._told.result() if self._told.done() else None
 
     def send_signal(self, signal: int) -> None:
-        """Send it a signal; one that has ended is passed over."""
+        """Send it a signal, unless it has ended."""
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal)
@@ -38,7 +38,7 @@ class Nursery:
     Args:
         command: The cradle, and the module that each life runs.
         environment: Of all lives.
-        log: Gets what they say.
+        log: Gets their output.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -46,7 +46,7 @@ class Nursery:
         self._cradle: asyncio.subprocess.Process | None = None
 
     async def begin(self, environment: Mapping[str, str]) -> ForkedLife:
-        """Fork a life; the one before has ended.
+        """Fork a life; the previous one must have ended.
 
         Raises:
             RuntimeError: the cradle itself has ended.

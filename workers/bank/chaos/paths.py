@@ -1,6 +1,6 @@
-"""Which of the product's outage, retry and repeat paths a run went through, counted from what its processes said and noted.
+"""Counts the product's outage, retry and repeat paths in a run, from the log lines and notes of its processes.
 
-A path that never ran was not tested, whatever the checker did not find: the report shows its zero.
+A path that never ran was not tested, even if the checker found nothing: the report shows its zero.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Passage:
     Attributes:
         kind: Outage, retry, handover or repeat.
         name: What ran, for people.
-        code: Of the log lines that tell of it; empty for what is noted under the name.
-        fields: What those lines hold besides: a pattern for each field.
+        code: Of the log lines that show it; empty if processes note it under its name.
+        fields: Other fields of those lines: a pattern for each.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Passage:
     fields: tuple[tuple[str, str], ...] = ()
 
     def is_told_by(self, code: str, fields: Mapping[str, str]) -> bool:
-        """Whether a line of the log tells of it."""
+        """Whether a line of the log shows it."""
         fits = all(re.fullmatch(pattern, fields.get(name, "")) for name, pattern in self.fields)
         return fits and bool(self.code) and bool(re.fullmatch(self.code, code))
 
@@ -86,7 +86,7 @@ NOTED: Final = {
     "delivery pending": "a delivery before its start",
     "delivery late": "a delivery after the end",
 }
-"""What the points note (`points`), and the path that it is."""
+"""The notes of the points (`points`), and the path of each."""
 
 
 def count_paths(logs: Iterable[Path], noted: Mapping[str, int], *, given_up: int) -> dict[str, int]:
@@ -94,8 +94,8 @@ def count_paths(logs: Iterable[Path], noted: Mapping[str, int], *, given_up: int
 
     Args:
         logs: Of the workers.
-        noted: What the points noted, and how often.
-        given_up: Appends that writers were not answered by, and sent again with the same ids.
+        noted: The notes of the points, and how often each came.
+        given_up: Appends without an answer, which writers sent again with the same ids.
     """
     found = Counter({name: noted.get(what, 0) for what, name in NOTED.items()})
     found["an append, with the same ids, after all attempts"] = given_up

@@ -61,7 +61,7 @@ ALL_KINDS: Final = tuple(Kind)
 
 
 LATE: Final = MappingProxyType({Kind.TEMPORAL_AWAY: (0.6, 0.7), Kind.POSTGRES_AWAY: (0.97, 1.0)})
-"""Once in a plan, and when, as parts of its time: sagas must have run before, and one server is away at a time."""
+"""Faults that come once in a plan, and when, as parts of its time: sagas must run first, and one server is down at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ class Plan:
     """Everything that was drawn.
 
     Attributes:
-        seconds: How long faults are begun.
-        sagas: Transfers that are asked for in all; `None` for as many as come while there are faults.
+        seconds: For how long new faults begin.
+        sagas: Transfers that customers ask for in all; `None` for as many as fit while there are faults.
         open: Transfers that the writers keep open all the time; 0 for a modest rate instead.
         crashes: How often each crash point is to be hit; 0 for none.
     """

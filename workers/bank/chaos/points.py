@@ -5,7 +5,7 @@ at which it has happened: the answer dies with the process, and its caller never
 for what lies between the two.
 
 The points wrap the product from outside, in the process that runs it (`cradle` installs them). A process notes in a file where it
-dies, and which repeats it met; a line that was written survives the kill.
+dies, and which repeats it saw; a written line survives the kill.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ NOTES: Final = "CHAOS_NOTES"
 """The variable that names the file of notes."""
 ROLE: Final = "CHAOS_ROLE"
 GATE: Final = "CHAOS_GATE"
-"""The variable that names files, one for each group of points: while a group's is not there, no process dies at its points.
-Without the variable they always may."""
+"""The variable that names files, one for each group of points. While a group's file is missing, no process dies at its points.
+Without the variable, processes may always die."""
 AIMS: Final = "CHAOS_AIMS"
 """The variable that says where this life ends: JSON, `{"after": seconds, "at": {"start before": 3, …}}`."""
 
@@ -49,9 +49,9 @@ PLACES: Final[Mapping[str, Role]] = MappingProxyType(
         "end mark": "worker",
     }
 )
-"""Every effect that has points, and which kind of process has it. Letters get theirs when the product has letters."""
+"""Every effect that has points, and the kind of process that has it."""
 DISPATCH: Final = frozenset({"checkpoint", "start", "signal"})
-"""Places of the process that has a lease: one that dies there sends its whole window again. The others die with a few steps."""
+"""Points of a process that has a lease: after a crash the next one sends the whole window again. Others lose a few steps."""
 POINTS: Final = tuple(f"{place} {side}" for place in PLACES for side in SIDES)
 
 
@@ -60,8 +60,8 @@ class Armed:
     """Where this process dies.
 
     Attributes:
-        left: Points that are aimed at, and how often each is still passed; at the first that comes to 0 it ends.
-        hot: The monotonic time from which on passing counts: a process that never did anything shows nothing.
+        left: Points that it aims at, and how often it still passes each; it ends at the first that reaches 0.
+        hot: The monotonic time from which on passing counts: a process that has not worked yet shows nothing.
     """
 
     notes: int | None = None
@@ -75,7 +75,7 @@ class Armed:
             os.write(self.notes, (json.dumps({"what": what, **facts}) + "\n").encode())
 
     def passes(self, place: str, side: Side) -> None:
-        """Die here, if it is time to."""
+        """Die here, if this life is to end here."""
         point = f"{place} {side}"
         left = self.left.get(point)
         if left is None or time.monotonic() < self.hot or (self.gate and not os.path.exists(f"{self.gate}.{group_of(place)}")):
@@ -104,7 +104,7 @@ def install(role: Role) -> None:
 
 
 def arm(environment: Mapping[str, str]) -> None:
-    """Read where this life ends, and where it takes notes."""
+    """Read where this life ends, and the file for its notes."""
     if path := environment.get(NOTES):
         ARMED.notes = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     ARMED.gate = environment.get(GATE, "")
@@ -115,7 +115,7 @@ def arm(environment: Mapping[str, str]) -> None:
 
 def _die() -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
-    while True:  # the other threads of this process may need a moment to be ended
+    while True:  # the kernel may need a moment to end the other threads
         time.sleep(1)
 
 
@@ -193,7 +193,7 @@ def _end_mark() -> None:
 
 
 def _step() -> None:
-    """Before and after the user's function: after it the outside party has acted, and Temporal was not told."""
+    """Before and after the user's function: after it the outside party has acted, and Temporal has no result."""
     parts = importlib.import_module("uno_workflows.app.parts")
     make = parts.step_activity
 
@@ -215,7 +215,7 @@ def _step() -> None:
 
 
 def _step_with_tx() -> None:
-    """Before the commit, when all is done in the transaction, and after it; a repeat that finds a result is noted."""
+    """Before the commit, when all statements ran, and after it; notes a repeat that finds a result."""
     steps = importlib.import_module("uno_workflows.storage.steps").PostgresSteps
     whole = steps.run_once
 
@@ -259,7 +259,7 @@ def _note_appends() -> None:
 
 
 def _note_deliveries() -> None:
-    """Note what became of deliveries that are no plain start or signal."""
+    """Note the outcome of deliveries that are no plain start or signal."""
     if os.environ.get(ROLE) != "worker":
         return
     feeder = importlib.import_module("uno_workflows.dispatch.feeding").Feeder

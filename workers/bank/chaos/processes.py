@@ -18,9 +18,9 @@ from workers.bank.chaos.nursery import Nursery
 LEASH: Final = ("-m", "workers.bank.chaos.leash")
 """What runs a module, for `python`: ties it to our own life."""
 PAUSE: Final = 0.1
-"""Seconds between an end and the next start, and"""
+"""Seconds between an end and the next start."""
 REST: Final = 0.5
-"""after a life that never was at work: it found no servers, and the next one will hardly find them sooner."""
+"""The same after a life that was never at work: it found no servers, and the next one will hardly find them sooner."""
 GRACE: Final = 40.0
 """Seconds that a process may take to stop in good order before it is killed; more than a worker's own grace."""
 INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
@@ -47,14 +47,14 @@ class Kept:
         name: For people, and for the plan.
         argv: A module and its arguments.
         launcher: What runs a module, for `python`.
-        ready: Words of its log that say that it is at work; empty if it says nothing.
+        ready: Words of its log that show that it is at work; empty if it logs none.
         forked: Whether its lives are forks of a process that has imported everything (`nursery`).
         begins: Gives the environment of each life, besides what all have.
-        ended: Told of each life that ended unasked, with its process id; whether it was to end so.
+        ended: Called with the process id of each life that ended by itself; returns whether that was intended.
 
     Attributes:
-        log: What all its lives had to say.
-        deaths: Exit codes of lives that ended at work though nobody asked; one that finds no servers when it starts may end.
+        log: The output of all its lives.
+        deaths: Exit codes of lives that ended at work by themselves; a life that finds no servers at its start may end.
     """
 
     def __init__(

@@ -28,16 +28,16 @@ class Report:
     """One run.
 
     Attributes:
-        not_run: Why kinds of faults could not be done here.
+        not_run: Why some kinds of faults could not run here.
         events: In the log at the end.
         outcomes: Sagas by their state.
-        checks: How often all that must hold at any moment was checked, the last check included.
+        checks: How many checks of the invariants that hold at any moment, the last one included.
         crashes: Hits by crash point; empty where none were wanted.
-        lives: How many processes were begun.
-        paths: How often each path of the product ran that is only there for outages, by its kind and name.
+        lives: How many processes were started.
+        paths: How often each outage, retry, handover and repeat path of the product ran, by its kind and name.
         most_open: The most sagas that were open at once.
         found_after: Seconds from the beginning of the load to the first finding; `None` if there was none.
-        settled: Seconds from the last append to lag 0 and no open run; `None` if that did not come about.
+        settled: Seconds from the last append to lag 0 and no open run; `None` if that did not happen.
         seconds: Of the whole run, servers included.
     """
 
@@ -144,7 +144,7 @@ def markdown(report: Report, command: str) -> str:
 
 
 def _crash_table(report: Report) -> Iterator[str]:
-    """Which crash point ended how many processes."""
+    """How many processes each crash point ended."""
     if report.plan.crashes:
         yield from ("## Crash points", "", "How many processes killed themselves (SIGKILL) at the boundary of which effect.", "")
         yield from (f"| effect | {' | '.join(SIDES)} |", "|---|---|---|")
@@ -155,7 +155,7 @@ def _crash_table(report: Report) -> Iterator[str]:
 
 
 def _path_table(report: Report) -> Iterator[str]:
-    """Which of the paths ran that are there for outages only."""
+    """How often the outage, retry, handover and repeat paths ran."""
     yield from ("## Paths", "", "How often the product went through what it has for outages, retries and repeats.", "")
     yield from ("| path | times |", "|---|---|")
     for path, times in report.paths.items():

@@ -36,12 +36,12 @@ async def run(plan: Plan, *, folder: Path, build: Build = PRODUCT, say: Say = la
 
     Args:
         folder: Empty; holds the plan, the logs, the ledgers and the servers' data.
-        build: What is run, if not the product.
-        say: Told a line for each thing that happened.
-        stall: Seconds without one saga ending after which what is left to be done counts as stuck.
+        build: The build to run, if not the product.
+        say: Called with a line for each thing that happened.
+        stall: Seconds without the end of a saga after which the remaining work counts as stuck.
 
     Raises:
-        TimeoutError: the system did not even start.
+        TimeoutError: the system did not start.
     """
     (folder / PLAN).write_text(plan.to_json(), encoding="utf-8")
     began = time.monotonic()
@@ -64,7 +64,7 @@ async def run(plan: Plan, *, folder: Path, build: Build = PRODUCT, say: Say = la
 
 
 async def _hit_every_point(system: System, watch: Watch, plan: Plan, progress: Progress, say: Say, *, insists: bool) -> None:
-    """Let the load go on until each crash point has its hits; those that did not get them are findings, if one insists."""
+    """Let the load go on until each crash point has its hits; with `insists`, a point without them is a finding."""
     crashes, end = system.crashes, time.monotonic() + POINTS_SECONDS
     crashes.pause = 0.0
     if plan.sagas is not None and plan.open:
@@ -144,7 +144,7 @@ async def _stop_workers(system: System, watch: Watch) -> None:
 
 
 def _paths(system: System) -> Mapping[str, int]:
-    """Which paths of the product ran."""
+    """How often each path of the product ran."""
     for name in system.actors:
         system.crashes.read(name)
     given_up = sum(line["did"] == "unknown" for line in read_ledgers(system.ledgers))

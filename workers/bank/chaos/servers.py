@@ -17,7 +17,7 @@ from uno_workflows.devstack.temporal import TemporalServer
 from workers.bank.chaos.processes import kill
 
 CONNECTIONS: Final = 200
-"""That Postgres takes: more than three workers and two writers may have, so that a leak is seen before it is felt."""
+"""Connections that Postgres takes: more than three workers and two writers may have, so that a leak shows early."""
 PATIENCE: Final = 60.0
 """Seconds to try to reach a Postgres that is being broken by another fault, or to start a server again."""
 OUTAGES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -110,7 +110,7 @@ class Servers:
                 await asyncio.sleep(0.1)
 
     async def ask(self, query: str) -> Any:
-        """The value that a query gives, asked until there is an answer.
+        """The value that a query returns; the query is repeated until there is an answer.
 
         Raises:
             TimeoutError: there was none to be had.

@@ -27,9 +27,9 @@ MODULES: Final = ("workers.bank.events", "workers.bank.steps", "workers.bank.sag
 READY: Final = "worker_ready: "
 START_SECONDS: Final = 60.0
 CUSTOMERS: Final = 4
-"""Of each writer, who act at a time, where the plan does not say how many transfers are to be open."""
+"""Customers of each writer that act at a time, if the plan does not set the number of open transfers."""
 HASTE: Final = 0.5
-"""The longest rest in seconds between two acts of a customer, where as many transfers as possible are kept open."""
+"""The longest rest in seconds between two acts of a customer when the writers keep transfers open."""
 RATE: Final = 2.0
 """Transfers a second where their number is not given: modest, so that two cores can follow while half of it is broken."""
 STEPS: Final = 10
@@ -50,14 +50,14 @@ class NotRun(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """What is run. The default is the product; tests run builds with a bug planted in them.
+    """The build to run. The default is the product; tests run builds with a planted bug.
 
     Attributes:
-        launcher: What runs a module of ours, for `python`.
+        launcher: The command that runs a module of ours, for `python`.
         prepare: Called with the database's URL once its tables are there.
         writer: More arguments for the writers.
-        points: The crash points that lives are aimed at, if not all.
-        insists: Whether too few hits of one are a finding.
+        points: The crash points that lives aim at, if not all.
+        insists: Whether too few hits of a point are a finding.
     """
 
     launcher: tuple[str, ...] = LEASH
@@ -89,9 +89,9 @@ class System:
     """Everything that can be broken. Made by `running`.
 
     Attributes:
-        crashes: Where lives end by themselves.
+        crashes: The crash points at which lives end by themselves.
         actors: By name, `worker-1` and so on.
-        setting_locks: Held by whoever changes a setting of Postgres, by its name.
+        setting_locks: The lock of each Postgres setting, by its name; a fault that changes the setting holds it.
     """
 
     servers: Servers

@@ -22,11 +22,11 @@ from workers.bank.checker.findings import Finding
 GLANCE: Final = 0.25
 """Seconds between two looks at how far it is."""
 CHECK: Final = 2.0
-"""Seconds between two checks of everything that must hold at any moment, at least."""
+"""Seconds at least between two checks of the invariants that hold at any moment."""
 COUNT: Final = 5.0
 """Seconds between two counts of the runs in Temporal."""
 SHARE: Final = 4
-"""How many times as long as a check took the next one waits: each reads the whole log, and the machine has other things to do."""
+"""The pause before the next check, as a multiple of the last one's duration: each check reads the whole log."""
 GLIMPSE: Final = """
 select (select count(*) from uno.events) as events,
        (select count(*) from uno.saga_runs where closed_at is not null) as ended,
@@ -41,12 +41,12 @@ OURS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        ended: Sagas that came to their end.
-        lag: Of the slowest subscription, and
-        slowest: where it stands.
+        ended: Sagas that have ended.
+        lag: Of the slowest subscription.
+        slowest: Its checkpoint.
     """
 
     events: int = 0
@@ -63,13 +63,13 @@ class Glance:
 
 
 class Watch:
-    """What was seen of a run. Made by `watching`.
+    """The observations of a run. Made by `watching`.
 
     Attributes:
-        findings: What was false at some moment; the first such check is the last one.
+        findings: The violated invariants; the first check with a finding is the last one.
         found: Set with the first finding.
-        found_after: Seconds from the first look to that.
-        checks: How many checks could be done.
+        found_after: Seconds from the first look to the first finding.
+        checks: How many checks ran.
         most_open: The most sagas that were open at once.
     """
 
@@ -130,7 +130,7 @@ class Watch:
         """Ask Temporal now and then how many runs each transfer had, until cancelled."""
         while True:
             await asyncio.sleep(COUNT)
-            with suppress(RPCError, RuntimeError):  # it is away, or does not answer
+            with suppress(RPCError, RuntimeError):  # it is down, or does not answer
                 self.report(*each_has_one(await count_runs(self._system.servers.temporal.address)))
 
     async def check(self, *, settled: bool) -> None:

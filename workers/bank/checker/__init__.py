@@ -1,9 +1,9 @@
-"""What may never be false at the bank, whatever was done to its processes (ADR 0012).
+"""The invariants of the bank, which hold whatever happens to its processes (ADR 0012).
 
-It looks at what cannot lie: the ledgers in which writers noted what they tried and were told, the log, and the tables. No
-reader of the product is asked. The numbers are those of the invariants:
+The checker reads three sources that cannot lie: the log, the tables, and the ledgers in which writers noted each attempt and its
+answer. It uses no reader of the product. The numbers are those of the invariants:
 
-    I1      what was acknowledged is there, what was refused is not, what is unknown gets known
+    I1      acknowledged events are there, refused ones are not, unknown ones become known
               appends.acknowledged_events_are_there, refused_events_are_not_there, events_were_tried, ids_are_unique;
               end: tries_are_settled
     I2      versions 1 to n, expected versions honoured
@@ -36,13 +36,13 @@ reader of the product is asked. The numbers are those of the invariants:
     I20     a page claims only what it scanned
               delivery.checkpoints_are_of_this_log, pages_claim_what_is_there
 
-Those marked "end" hold once writers have ended and nothing is left to be done, the others at any moment.
+Those marked "end" hold once writers have ended and no work is left, the others at any moment.
 
-Not held here: I10 (old histories replay), for it is about code and not about runs: tests/replay. I13's memory, for the
-operating system knows it and no table does. I14 to I17 (tenants, sealing, forgetting, the audit chain), for the product has
-none of them yet. That a start made one run *in Temporal* (I5) the tables cannot tell, for a second run has the same keys and
-does nothing twice: a chaos run asks Temporal how many runs each id had (`chaos.executions`). That no bug, eviction or shutdown
-undoes anything (I7) is seen as I6: a settled fate would be reversed.
+Not checked here: I10 (old histories replay) concerns code, not runs: see tests/replay. I13's memory is known to the operating
+system, not to a table. I14 to I17 (tenants, sealing, forgetting, the audit chain) do not exist in the product yet. The tables
+cannot show that a start made one run *in Temporal* (I5), because a second run has the same keys and does nothing twice: a chaos
+run asks Temporal how many runs each id had (`chaos.executions`). A bug, eviction or shutdown that undoes something (I7) shows as
+I6: a settled fate would be reversed.
 """
 
 from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from workers.bank.checker.snapshot import Snapshot
 
 SAGA: Final = "saga:Transfer"
 OVER: Final = "the saga was over"
-"""Why an event is late that came to nothing of its run; the other reason is that the run did not take it."""
+"""The reason of an event that came after the end of its run; the other reason is that the run did not take it."""
 OPEN: Final = frozenset({"open", "compensation_failed"})
 FED: Final = frozenset({"TransferApproved", "TransferCancelled"})
 EXPECTED: Final = frozenset({SAGA, "projection:Balances", "projection:TransfersByState"})

@@ -68,7 +68,7 @@ def _parts(event: Logged) -> tuple[str, ...]:
     if event.type == "TransferCompleted":
         return ("emit:TransferCompleted#1",)
     if event.type == "TransferReversed":
-        return (f"{return_money.name}#1", "2" if facts["amount"] else "1")  # what it returns comes first, if there is anything
+        return (f"{return_money.name}#1", "2" if facts["amount"] else "1")  # the returned money comes first, if there is any
     return (f"{STEPS[facts['why']]}#1", "1")
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 
 class Page(NamedTuple):
-    """What a subscription claims to have handled: all that its definition wanted after `after`, up to `upto`."""
+    """The claim of a subscription: it has handled every event that its definition wanted after `after`, up to `upto`."""
 
     subscription: str
     after: int

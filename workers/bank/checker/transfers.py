@@ -70,7 +70,7 @@ def transfers_are_whole_or_nothing(seen: Snapshot) -> Iterator[Finding]:
 
 
 def ends_come_once(seen: Snapshot) -> Iterator[Finding]:
-    """I6: a transfer is completed once or reversed once, and never both: the saga emits it once, whoever dies meanwhile."""
+    """I6: a transfer is completed once or reversed once, and never both: the saga emits it once, even if a process dies."""
     ends: defaultdict[str, list[str]] = defaultdict(list)
     for event in seen.log:
         if event.type in ("TransferCompleted", "TransferReversed"):
