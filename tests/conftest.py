@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import hypothesis
 import pytest
-from apps.running import App, running
+from apps.running import App, forget, running
 
 from uno_workflows import Settings
 from uno_workflows.app.worker import Role
@@ -109,6 +109,8 @@ def run_app(
             patch.setenv("TEMPORAL_ADDRESS", temporal.address)
             patch.setenv("SHOP_LEDGER", str(ledger))
             yield await stack.enter_async_context(running(settings, modules, ledger, role=role))
+        if database is None:
+            await forget(temporal.address, f"TaskQueue = '{settings.app}'")
 
     return run
 

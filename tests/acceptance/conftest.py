@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from acceptance.scenarios import OpenShop
 from acceptance.shop import Shop, open_shop
+from apps.running import forget
 
 from uno_workflows.devstack.postgres import PostgresServer
 from uno_workflows.devstack.stack import DevStack
@@ -41,6 +42,7 @@ def shops(
             folder, address = tmp_path_factory.mktemp(name), temporal.address
             async with open_shop(name, folder, database_url=url, temporal_address=address) as shop:
                 yield shop
+            await forget(address, f"TaskQueue STARTS_WITH '{name}'")
             await connection.execute(f"drop database {name} with (force)")
         finally:
             await connection.close()

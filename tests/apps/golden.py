@@ -78,6 +78,12 @@ class Golden(Saga, starts_on=Began, expects=Answered, key="key"):
     async def waits_shortly(self, began: Began) -> None:
         await self.expect(Answered, within="100ms")
 
+    async def waits_a_second(self, began: Began) -> None:
+        self.words.append((await self.expect(Answered, within="1s")).word)
+
+    async def says_too_much(self, began: Began) -> None:
+        await self.step(reserve, began.key * 200_000)
+
     @on(Interrupted)
     async def interrupted(self, event: Interrupted) -> None:
         await self.step(charge, event.key, undo=refund)
@@ -106,6 +112,9 @@ RUNS: Final = {
     "cancelled": ("waits", ()),
     "declared_done": ("straight", ()),
     "declared_undone_refused": ("straight", ()),
+    "declared_waits_by_reference": ("waits", (Answered(key="", word="long " * 100),)),
+    "declared_found": ("waits_a_second", (Answered(key="", word="in time"),)),
+    "declared_too_large": ("says_too_much", ()),
 }
 """Each history by its name, which is the key of its run too: what it runs, and the events that follow its start.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -138,6 +138,18 @@ class App:
             for event in events
             if event.HasField("workflow_task_failed_event_attributes")
         ]
+
+
+async def forget(address: str, queues: str) -> None:
+    """Terminate what still runs on the task queues of an app that is gone: its subscriptions would be offered for ever.
+
+    Args:
+        queues: How Temporal's list of workflows finds them, such as `TaskQueue = 'app1'`.
+    """
+    client = await Client.connect(address)
+    async for run in client.list_workflows(f"ExecutionStatus = 'Running' and {queues}"):
+        with suppress(RPCError):  # it has just ended
+            await client.get_workflow_handle(run.id, run_id=run.run_id).terminate()
 
 
 @asynccontextmanager

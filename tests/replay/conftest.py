@@ -54,12 +54,17 @@ async def recorded(run_app: Callable[..., AbstractAsyncContextManager[App]]) -> 
                 if (HISTORIES / f"{name}.json").exists():
                     continue
                 await app.uno.append(f"golden-{name}", Began(key=name, what=what))
-                if what == "waits":
+                if what in ("waits", "waits_a_second"):
                     await app.waits_for(f"Golden/{name}", "expect Answered")
+                if what == "waits_a_second":  # only the last look finds the answer
+                    await app.uno.store.subscriptions.pause("saga:Golden")
                 for event in events:
                     await app.uno.append(f"golden-{name}", event.model_copy(update={"key": name}))
                 if name == "cancelled":
                     await app.handle(f"Golden/{name}").cancel()
+                if what == "waits_a_second":
+                    await until(lambda name=name: _looks(app, f"Golden/{name}"))
+                    await app.uno.store.subscriptions.resume("saga:Golden")
                 await app.ended(f"Golden/{name}")
                 await _write(app, f"Golden/{name}", name)
                 if timed := TIMED.get(name):
@@ -68,6 +73,10 @@ async def recorded(run_app: Callable[..., AbstractAsyncContextManager[App]]) -> 
         if not (HISTORIES / "subscription.json").exists():  # it is kept: it was recorded before its time-outs changed (ADR 0022)
             async with run_app(["apps.golden"], lease=timedelta(seconds=1)) as app:
                 await _write_leases(app, f"uno/{app.settings.app}/saga:Golden", "subscription")
+
+
+async def _looks(app: App, workflow_id: str) -> bool:
+    return "uno.caught_up" in (await app.handle(workflow_id).fetch_history()).to_json()
 
 
 async def _write(app: App, workflow_id: str, name: str) -> None:

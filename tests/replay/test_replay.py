@@ -82,6 +82,9 @@ async def test_every_history_is_replayed(histories: Path):
         ("cancelled", "EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED"),
         ("declared_deadline", "deadline of 0.1s passed"),
         ("declared_undone_refused", "uno.begin_undo#1"),
+        ("declared_waits_by_reference", "uno.load"),
+        ("declared_found", "uno.caught_up#1"),
+        ("declared_too_large", "uno-proven-values"),
         ("subscription", '"scheduleToStartTimeout": "0s"'),  # recorded before there was one
     ],
 )
