@@ -86,11 +86,16 @@ class Deployment:
         customers = await asyncio.create_subprocess_exec(
             *argv, env={**self.environment, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        leaving = asyncio.create_task(customers.communicate())
+
+        async def met_or_gone() -> bool:
+            return leaving.done() or await met()
+
         try:
-            await until(met, limit=PATIENCE, what="what customers order for")
+            await until(met_or_gone, limit=PATIENCE, what="what customers order for")
         finally:
             stop.touch()
-            said, complaints = await customers.communicate()
+            said, complaints = await leaving
         assert customers.returncode == 0, complaints.decode()
         return int(said)
 

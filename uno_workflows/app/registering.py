@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from temporalio.client import Client
 
 from uno_workflows.app.catalogue import Catalogue
-from uno_workflows.dispatch.hosting import store_of_subscription
+from uno_workflows.dispatch.hosting import store_of_subscription, stores_of_app
+from uno_workflows.dispatch.temporal import namespace_id_of
 from uno_workflows.events.errors import ConfigurationError
 from uno_workflows.events.subscriptions import Defined, Definition
 from uno_workflows.projections.projection import subscription_name as projection_subscription
@@ -31,20 +32,34 @@ async def define_subscriptions(
     return await store.definitions.define(subscriptions_of(catalogue), app=app, explicit=explicit, rekey=rekey)
 
 
+async def begin_subscriptions(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str) -> None:
+    """Define what the modules read, once it is certain that app, namespace and store belong together.
+
+    In this order, because a worker that is refused must leave no type behind that the other workers cannot handle.
+
+    Raises:
+        DefinitionRefused: see `define_subscriptions` and `claim_subscriptions`.
+        ConfigurationError: see `claim_subscriptions`.
+    """
+    await claim_subscriptions(store, client, catalogue, app=app)
+    await define_subscriptions(store, catalogue, app=app)
+    await _claim(store, client, catalogue, app=app)  # those that are new
+
+
 async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str) -> None:
     """Make sure that app, namespace and store belong together, before a worker takes its first task.
 
-    The task queues belong to the app in the namespace: workers of another store on them would take steps of this one.
+    The app's task queues belong to the app in its namespace. Workers of another store on these queues would take steps of this one.
 
     Raises:
         DefinitionRefused: a subscription is pumped in another namespace of Temporal.
         ConfigurationError: the app in this namespace serves another store.
     """
-    names = [definition.name for definition in subscriptions_of(catalogue)]
-    await store.definitions.claim(names, app=app, namespace=client.namespace)
     store_id = str(await store.definitions.store_id())
+    names = [definition.name for definition in subscriptions_of(catalogue)]
     others = await asyncio.gather(*(store_of_subscription(client, app=app, name=name) for name in names))
-    for name, other in zip(names, others, strict=True):
+    found = [*zip(names, others, strict=True), *(await stores_of_app(client, app=app)).items()]
+    for name, other in found:
         if other not in (None, store_id):
             raise ConfigurationError(
                 [
@@ -53,6 +68,13 @@ async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: C
                     f"the workflow uno/{app}/{name}"
                 ]
             )
+    await _claim(store, client, catalogue, app=app)
+
+
+async def _claim(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str) -> None:
+    names = [definition.name for definition in subscriptions_of(catalogue)]
+    namespace_id = await namespace_id_of(client)
+    await store.definitions.claim(names, app=app, namespace=client.namespace, namespace_id=namespace_id)
 
 
 def subscriptions_of(catalogue: Catalogue) -> list[Definition]:

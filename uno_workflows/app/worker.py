@@ -22,7 +22,7 @@ from uno_workflows.app.parts import dispatch_part, projections_part, sagas_part
 from uno_workflows.app.problem_notes import ProblemNotes
 from uno_workflows.app.process import WorkerProcess
 from uno_workflows.app.refusals import Refusals
-from uno_workflows.app.registering import claim_subscriptions, define_subscriptions
+from uno_workflows.app.registering import begin_subscriptions
 from uno_workflows.app.sdk_worker import build_id, cancel
 from uno_workflows.app.task_failures import TaskFailures
 from uno_workflows.app.threads import in_thread
@@ -89,8 +89,7 @@ async def run_worker(
         log.info("worker_started", **_described(process, role))
         for sentence in catalogue.missed:
             log.warning("declared_and_not_run", reason=sentence)
-        await define_subscriptions(store, catalogue, app=settings.app)
-        await claim_subscriptions(store, process.client, catalogue, app=settings.app)
+        await begin_subscriptions(store, process.client, catalogue, app=settings.app)
         watch: list[asyncio.Future[Any]] = [*await stack.enter_async_context(observing(seen, store, process.client))]
         if role in (Role.ALL, Role.SAGAS):
             watch.extend(await stack.enter_async_context(sagas_part(process)))

@@ -207,6 +207,20 @@ async def store_of_subscription(client: Client, *, app: str, name: str) -> str |
     return store
 
 
+async def stores_of_app(client: Client, *, app: str) -> dict[str, str]:
+    """The stores that the app's open subscriptions in this namespace read, by subscription, as Temporal's lists show them.
+
+    A list lags behind, and some servers or permissions give none; then this finds nothing.
+    """
+    queue, found = app.replace("'", "''"), dict[str, str]()
+    query = f"WorkflowType = '{SUBSCRIPTION}' AND TaskQueue = '{queue}' AND ExecutionStatus = 'Running'"
+    with suppress(RPCError):
+        async for run in client.list_workflows(query, limit=LISTED):
+            if store := await run.memo_value(STORE, None):
+                found[run.id.removeprefix(f"uno/{app}/")] = store
+    return found
+
+
 def _workflow_id(app: str, name: str) -> str:
     return f"uno/{app}/{name}"
 

@@ -117,13 +117,15 @@ class PostgresDefinitions:
         before: str | None = row[0]
         return before
 
-    async def claim(self, names: Sequence[str], *, app: str, namespace: str) -> None:
+    async def claim(self, names: Sequence[str], *, app: str, namespace: str, namespace_id: str | None = None) -> None:
         """Record that workers in this namespace of Temporal pump these subscriptions.
 
         Raises:
             DefinitionRefused: another namespace has the runs of one, and its pump there has not stopped in order.
         """
-        for name, other in await self._database.fetch("claim_namespace", names=list(names), namespace=namespace):
+        for name, other in await self._database.fetch(
+            "claim_namespace", names=list(names), app=app, namespace=namespace, namespace_id=namespace_id
+        ):
             raise DefinitionRefused(name, "other_namespace", other, app=app)
 
     async def store_id(self) -> UUID:

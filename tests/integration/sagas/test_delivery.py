@@ -161,7 +161,7 @@ async def test_last_look_saves_an_event_that_a_slow_dispatcher_held(app: App):
     await app.uno.store.subscriptions.resume("saga:Trial")
     assert await app.ended(runs[0][1]) == ("done", "")
     await app.waits_for(runs[1][1], "expect Noted")
-    assert await app.ended(runs[2][1]) == ("compensated", "Nudged did not come within 300ms")
+    assert await app.ended(runs[2][1]) == ("compensated", "Nudged did not come within 0.3s")
 
 
 async def test_last_look_of_the_deadline(app: App):

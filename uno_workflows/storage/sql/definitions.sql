@@ -25,21 +25,33 @@ select count(*) from {schema}.events e
 
 -- name: claim_namespace — record the Temporal namespace in which the workers of subscriptions run; returns those that are pumped in
 -- another one, where the pump has not stopped in order
-with other as (
-  select s.name, s.namespace, s.namespace is not null and exists (
-           select from {schema}.checkpoints c where c.subscription = s.name and not c.in_order) as pumped
+with mine as (
+  select s.name, s.namespace, s.namespace is not null
+         and case when s.namespace_id is null or cast(:namespace_id as text) is null then s.namespace <> cast(:namespace as text)
+                  else s.namespace_id <> cast(:namespace_id as text) end
+         and (exists (select from {schema}.checkpoints c where c.subscription = s.name and not c.in_order)
+              or exists (select from {schema}.pump_signs p
+                          where p.subscription = s.name and p.left_at is null
+                            and p.alive_at + p.heartbeat > clock_timestamp())) as pumped
     from {schema}.subscriptions s
-   where s.name = any(cast(:names as text[])) and s.namespace is distinct from cast(:namespace as text)),
+   where s.name = any(cast(:names as text[])) and (s.app is null or s.app = cast(:app as text))
+   order by s.name for update of s),
 claimed as (
-  update {schema}.subscriptions s set namespace = cast(:namespace as text) from other o where s.name = o.name and not o.pumped)
-select name, namespace from other where pumped order by name
+  update {schema}.subscriptions s
+     set namespace = cast(:namespace as text),
+         namespace_id = case when s.namespace = cast(:namespace as text) then coalesce(cast(:namespace_id as text), s.namespace_id)
+                             else cast(:namespace_id as text) end
+    from mine m
+   where s.name = m.name and not exists (select from mine where pumped)
+     and (s.namespace, s.namespace_id) is distinct from (cast(:namespace as text), cast(:namespace_id as text)))
+select name, namespace from mine where pumped order by name
 
 -- name: store_id — the id that distinguishes this store from others in a Temporal namespace
 select store_id from {schema}.log
 
 -- name: adopt — move a subscription to another app; its pump is fenced off. No row if there is no such subscription
 with adopted as (
-  update {schema}.subscriptions s set app = cast(:app as text), namespace = null
+  update {schema}.subscriptions s set app = cast(:app as text), namespace = null, namespace_id = null
     from (select name, app from {schema}.subscriptions where name = cast(:name as text) for update) before
    where s.name = before.name
   returning s.name, before.app),

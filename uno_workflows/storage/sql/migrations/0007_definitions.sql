@@ -1,11 +1,15 @@
 -- What a subscription reads is stored, not taken from the code that reads; and its checkpoints move to a row a pump (ADR 0024).
 
+-- In the order in which pumps lock them: a migration that took the log first could meet a pump in a deadlock.
+lock table {schema}.subscriptions, {schema}.log, {schema}.delivered_pages in access exclusive mode;
+
 -- Whose runs Temporal has: two stores may not be served by one app in one namespace, or steps of one act on the other.
 alter table {schema}.log add column store_id uuid not null default gen_random_uuid();
 
 alter table {schema}.subscriptions
   add column app        text,  -- null: from before this migration; the first app that defines it has it
   add column namespace  text,  -- of Temporal, where its app's workers run; null: none has started yet
+  add column namespace_id text,  -- and its id there: two clusters each have a namespace "default"; null where we may not ask
   add column shared_by  text not null default 'stream' check (shared_by in ('stream', 'key')),  -- what pumps would divide it by
   add column generation int  not null default 0,  -- + 1 with each change of what is wanted; 0: not defined yet
   add column plan       int  not null default 0;  -- + 1 with each change of how many pumps divide it
