@@ -32,6 +32,12 @@ PROJECT = TESTS.parent
 CUSTOMERS = Path(__file__).with_name("customers.py")
 UNDER_WAY = {"open": 15, "done": 15, "compensated": 8, "compensation_failed": 1}
 """What is there before each next move, by state."""
+AWAITED = """
+select s.stream_id, coalesce((select r.state from uno.saga_runs r where 'order-' || r.key = s.stream_id), 'no run'), s.version
+  from uno.streams s
+ where s.stream_id like 'order-%'
+   and not exists (select from uno.streams k where k.stream_id = 'stock-' || substr(s.stream_id, 7))
+"""
 PATIENCE = 180.0  # seconds: an undo that failed is tried again after a minute
 
 
@@ -93,6 +99,8 @@ class Deployment:
 
         try:
             await until(met_or_gone, limit=PATIENCE, what="what customers order for")
+        except AssertionError as err:
+            raise AssertionError(f"{err}; {await self.states()}; customers wait for {await self.awaited()}") from err
         finally:
             stop.touch()
             said, complaints = await leaving
@@ -103,6 +111,14 @@ class Deployment:
         connection = await asyncpg.connect(self.environment["UNO_DATABASE_URL"])
         try:
             return Counter([row[0] for row in await connection.fetch("select state from uno.saga_runs")])
+        finally:
+            await connection.close()
+
+    async def awaited(self) -> list[tuple[str, str, int]]:
+        """The orders that are not at work: what their runs are at, and how many events of their streams there are."""
+        connection = await asyncpg.connect(self.environment["UNO_DATABASE_URL"])
+        try:
+            return [tuple(row) for row in await connection.fetch(AWAITED)]
         finally:
             await connection.close()
 

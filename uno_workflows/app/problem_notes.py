@@ -88,8 +88,7 @@ class ProblemNotes:
                 if problem is None:
                     await self._problems.drop(workflow_id, part)
                 else:
-                    with suppress(ValueError):  # started by hand, under an id that is none of ours
-                        await self._problems.note(workflow_id, part, problem)
+                    await self._problems.note(workflow_id, part, problem)
                 del left[workflow_id, part]
         finally:
             with self._lock:
@@ -117,12 +116,13 @@ class _Attempt(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
-        if info.attempt < MANY_ATTEMPTS or info.workflow_type not in self._sagas or info.activity_type == CAUGHT_UP:
+        if info.workflow_type not in self._sagas or info.activity_type == CAUGHT_UP:
             return await super().execute_activity(input)
         try:
             result = await super().execute_activity(input)
         except BaseException as err:
-            self._notes.note(info.workflow_id or "", _problem(info, err), part=info.activity_id)
+            if info.attempt >= MANY_ATTEMPTS:
+                self._notes.note(info.workflow_id or "", _problem(info, err), part=info.activity_id)
             raise
         self._notes.note(info.workflow_id or "", None, part=info.activity_id)
         return result

@@ -49,7 +49,7 @@ async def begin_subscriptions(store: PostgresStore, client: Client, catalogue: C
 async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str) -> None:
     """Make sure that app, namespace and store belong together, before a worker takes its first task.
 
-    The app's task queues belong to the app in its namespace. Workers of another store on these queues would take steps of this one.
+    The app's task queues belong to the app in its namespace. Workers of another store on them would take steps of this one.
 
     Raises:
         DefinitionRefused: a subscription is pumped in another namespace of Temporal.

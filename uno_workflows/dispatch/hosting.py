@@ -14,7 +14,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
-from uno_workflows.dispatch.subscription import PUMP, PumpTimes, SubscriptionInput, SubscriptionWorkflow
+from uno_workflows.dispatch.subscription import PUMP, SUBSCRIPTION, PumpTimes, SubscriptionInput, SubscriptionWorkflow
 from uno_workflows.events.errors import LostLease, TemporalUnavailable, UnoError
 from uno_workflows.events.retry import jittered
 from uno_workflows.events.subscriptions import Unfit
@@ -38,6 +38,8 @@ UNFIT_SECONDS: Final = 0.3
 UNFIT_LONGEST: Final = 3.0
 """After how long Temporal offers a lease again that this process cannot use: a worker of the right version may wait for it."""
 UNLOADED_DELAY: Final = timedelta(seconds=1)
+LISTED: Final = 1_000
+"""Subscriptions of an app whose stores are compared at most."""
 
 
 class PumpHost:

@@ -21,7 +21,7 @@ from uno_workflows.events.calls import CurrentStep, StepCall, running_step
 from uno_workflows.events.codec import fault_of
 from uno_workflows.events.context import EventContext, event_context
 from uno_workflows.events.encoding import metadata_bytes
-from uno_workflows.events.errors import InvalidValue, NotYet, Refused, RunUndone, UnoError
+from uno_workflows.events.errors import InvalidEvent, InvalidValue, NotYet, Refused, RunUndone, UnoError
 from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
@@ -143,15 +143,15 @@ class FrameworkActivities:
     async def emit(self, request: EmitRequest) -> None:
         """Append one event; its id follows from the call's key, so a repeat appends nothing."""
         call = request.call
-        event = NewEvent(
-            id=derived_event_id(call.start_event_id, call.key),
-            type=EventType(request.type),
-            schema_version=request.schema_version,
-            payload=request.payload.encode(),
-            metadata=metadata_bytes(EventContext(**_inherited(call))),
-        )
-        write = StreamAppend(call.tenant, StreamId(request.stream), ANY, [event], call.correlation_id)
         with _failures(EMIT), _beating():
+            event = NewEvent(
+                id=derived_event_id(call.start_event_id, call.key),
+                type=EventType(request.type),
+                schema_version=request.schema_version,
+                payload=request.payload.encode(),
+                metadata=_metadata(request),
+            )
+            write = StreamAppend(call.tenant, StreamId(request.stream), ANY, [event], call.correlation_id)
             await admit(self._runs, call, activity.info().workflow_run_id or "")
             await self._events.append([write])
 
@@ -267,6 +267,14 @@ def _inherited(call: StepCall) -> dict[str, Any]:
         "tenant": call.tenant,
         "traceparent": call.traceparent,
     }
+
+
+def _metadata(request: EmitRequest) -> bytes:
+    """The metadata of an event that a saga emits: parts of two events, which may be too large together."""
+    try:
+        return metadata_bytes(EventContext(**_inherited(request.call)))
+    except ValueError as err:
+        raise InvalidEvent(request.type, "", str(err)) from None
 
 
 def _not_yet(reason: str) -> ApplicationError:

@@ -59,6 +59,8 @@ CORRELATION_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("UnoCorrelation")
 UNDOS: Final = "Undos that ended: undone, or failed, which are tried again until they succeed."
 FEW_TASKS: Final = 64
 MALFORMED_SHOWN: Final = 100
+ALL_IDS: Final = "uno-all-ids"
+"""The patch of runs that know every event that they took in, and not the last ones only."""
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 
@@ -91,7 +93,7 @@ class Driver:
 
     def __init__(self, saga: Any, definition: SagaDefinition) -> None:
         self._saga, self._definition = saga, definition
-        self._inbox = Inbox(_Handled(self._handles), frozenset(definition.expects))
+        self._inbox = Inbox(_Handled(self._handles), frozenset(definition.expects), forgets=lambda: not workflow.patched(ALL_IDS))
         self._early: list[Any] = []
         self._undos: list[Undo] = []
         self._stop: tuple[RunState, str] | None = None
@@ -294,10 +296,16 @@ class Driver:
         """Whether a handler takes events of a type.
 
         A handler that the class got after the run started takes only events that arrive from now on. It did not get the earlier
-        events, so a replay must not give it them.
+        events, so a replay must not give it them. An event of a handler that the class had then, and that this code lacks, waits
+        for a worker whose code has it: if this worker passed the event over, the replay there would not fit the history.
         """
         declared = self._running.start.declared
         if event_type not in self._definition.handlers:
+            if declared is not None and event_type in declared.handles:
+                self._bug = self._bug or RuntimeError(
+                    f"{self._definition.name} had a handler of {event_type} when this run started, and this code has none: run "
+                    "code that has it until the runs from then are over"
+                )
             return False
         return declared is None or event_type in declared.handles or workflow.patched(f"uno-on:{event_type}")
 

@@ -1,20 +1,19 @@
 """What has reached a saga: each event once, in order.
 
-A high-water mark per stream decides within one epoch of the log (tens of bytes, right under crashes and repartitioning:
-dispatch.md E5 modelled it). In a new epoch, and for events that were set aside, versions may lie: there the id decides,
-from a ring of the last ids.
+A high-water mark per stream decides within one epoch of the log. In a new epoch, and for events that were set aside, versions may
+lie: there the event's id decides. Temporal lets a run have 10,000 signals, so a run can keep all ids.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Final
 from uuid import UUID
 
 from uno_workflows.sagas.envelope import Delivery
 
 RING: Final = 200
+"""How many of the last ids runs of older code knew."""
 
 
 class Inbox:
@@ -23,16 +22,19 @@ class Inbox:
     Args:
         handled: Types that a handler takes; asked once for each event that is new.
         expected: Types that `expect` may wait for.
+        forgets: Whether this run took again, as older code did, an event of which `RING` newer ones had driven the id out. Asked
+            only where that decides.
 
     Attributes:
         furthest: The highest position that was taken in: a delivery at or below it is a repeat.
     """
 
-    def __init__(self, handled: Container[str], expected: Container[str]) -> None:
-        self._handled, self._expected = handled, expected
+    def __init__(self, handled: Container[str], expected: Container[str], *, forgets: Callable[[], bool] = lambda: False) -> None:
+        self._handled, self._expected, self._forgets = handled, expected, forgets
         self._epoch: UUID | None = None
         self._marks: dict[str, int] = {}
-        self._ids: deque[UUID] = deque(maxlen=RING)
+        self._ids: dict[UUID, int] = {}  # each with its number
+        self._taken = 0
         self._start: UUID | None = None
         self._handled_ids: set[UUID] = set()
         self.furthest = 0
@@ -96,21 +98,29 @@ class Inbox:
             return self._is_new_by_id(delivery)
         if self._epoch is None:
             self._epoch = delivery.epoch
-        seen = delivery.event_id == self._start or delivery.event_id in self._ids
+        seen = delivery.event_id == self._start or self._knows(delivery.event_id)
         if delivery.epoch == self._epoch and not delivery.redelivered:
             seen = seen or delivery.version <= self._marks.get(delivery.stream, 0)
         elif not seen and delivery.epoch != self._epoch:
             self._epoch, self._marks, self.furthest = delivery.epoch, {}, 0
         if not seen:
             self.furthest = max(self.furthest, delivery.position)
-            self._ids.append(delivery.event_id)
+            self._know(delivery.event_id)
             if not delivery.redelivered:
                 self._marks[delivery.stream] = delivery.version
         return not seen
 
     def _is_new_by_id(self, delivery: Delivery) -> bool:
         known = delivery.epoch == self._epoch and delivery.version <= self._marks.get(delivery.stream, 0)
-        if delivery.event_id == self._start or delivery.event_id in self._ids or (known and not delivery.redelivered):
+        if delivery.event_id == self._start or self._knows(delivery.event_id) or (known and not delivery.redelivered):
             return False
-        self._ids.append(delivery.event_id)
+        self._know(delivery.event_id)
         return True
+
+    def _know(self, event_id: UUID) -> None:
+        self._ids.pop(event_id, None)
+        self._ids[event_id] = self._taken = self._taken + 1
+
+    def _knows(self, event_id: UUID) -> bool:
+        taken = self._ids.get(event_id)
+        return taken is not None and (self._taken - taken < RING or not self._forgets())

@@ -90,8 +90,13 @@ async def _missed(client: Client, workflow_id: str, run_id: str, calls: Mapping[
 
 
 async def _calls_of_replaced(client: Client, workflow_id: str, run_id: str) -> list[str]:
-    """Activity ids of the steps and emitted events of the runs that resets replaced."""
-    seen, left, found = {run_id}, _replaced(await _history(client, workflow_id, run_id)), dict[str, None]()
+    """Activity ids of the steps and emitted events of the runs that resets replaced.
+
+    A history names the run from which it branched off. A run in between, which a second reset of the first one ended, stands only
+    in Temporal's list of runs.
+    """
+    left = [*_replaced(await _history(client, workflow_id, run_id)), *await _listed(client, workflow_id)]
+    seen, found = {run_id}, dict[str, None]()
     while left:
         if (base := left.pop()) in seen:
             continue
@@ -107,6 +112,15 @@ async def _calls_of_replaced(client: Client, workflow_id: str, run_id: str) -> l
 
 _ASKING: Final = FRAMEWORK_STEPS - {"uno.emit"}
 """Framework calls without an effect outside."""
+
+
+async def _listed(client: Client, workflow_id: str) -> list[str]:
+    """The runs under a workflow id, as far as Temporal lists them: some servers and permissions give no list."""
+    quoted = workflow_id.replace("\\", "\\\\").replace("'", "\\'")
+    try:
+        return [run.run_id async for run in client.list_workflows(f"WorkflowId = '{quoted}'")]
+    except RPCError:
+        return []
 
 
 async def _history(client: Client, workflow_id: str, run_id: str) -> list[HistoryEvent]:

@@ -8,7 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from uno_workflows.events.errors import ConfigurationError, DefinitionRefused, StoreContended, UnknownSubscription
+from uno_workflows.events.errors import (
+    ConfigurationError,
+    DefinitionRefused,
+    StoreContended,
+    StoreUnavailable,
+    UnknownSubscription,
+)
 from uno_workflows.events.retry import jittered
 from uno_workflows.events.subscriptions import Defined, Definition, Start, WantedRange
 from uno_workflows.storage.pool import Database
@@ -18,6 +24,8 @@ REFUSALS: Final = frozenset({"other_app", "was_removed", "rule_changed", "run_op
 ATTEMPTS: Final = 5
 """Each attempt waits up to the lock time-out, which is longer than a pump may be silent in its transaction."""
 PAUSE: Final = 0.5
+DEFINE_SECONDS: Final = 60.0
+"""One statement may queue for two rows, each for as long as `lock_timeout` says."""
 
 
 class PostgresDefinitions:
@@ -82,7 +90,8 @@ class PostgresDefinitions:
                             "start": starts.get(one.name),
                             **how,
                         }
-                        rows.append(await connection.fetchrow(statement.numbered, *statement.arguments(values)))
+                        arguments = statement.arguments(values)
+                        rows.append(await connection.fetchrow(statement.numbered, *arguments, timeout=DEFINE_SECONDS))
                 except BaseException:
                     await transaction.rollback()
                     raise
@@ -140,9 +149,15 @@ class PostgresDefinitions:
             found.setdefault(name, []).append(WantedRange(*fields))
         return found
 
-    async def older_events(self, name: str, event_type: str) -> int:
-        """How many events of a newly added type do not count, because they are older than the addition. Reads the log once."""
-        return int((await self._database.fetch_row("older_events", name=name, type=event_type))[0])
+    async def older_events(self, name: str, event_type: str) -> int | None:
+        """How many events of a newly added type do not count, because they are older than the addition.
+
+        Reads the log once; `None` if that takes longer than a statement may.
+        """
+        try:
+            return int((await self._database.fetch_row("older_events", name=name, type=event_type))[0])
+        except StoreUnavailable:
+            return None
 
 
 def _defined(name: str, row: Any) -> Defined:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from uno_workflows.events.limits import REASON
 from uno_workflows.events.names import parse_workflow_id
@@ -20,10 +21,11 @@ class PostgresProblems:
     async def note(self, workflow_id: str, part: str, problem: Problem) -> None:
         """Record a problem; it replaces the previous one. For a closed run nothing is recorded.
 
-        Raises:
-            ValueError: the id is not the id of a saga's run.
+        The run's row has its key. Without a row yet, the workflow id has it, unless it was cut or is no saga's.
         """
-        saga, tenant, key, generation = parse_workflow_id(workflow_id)
+        saga = tenant = key = generation = None
+        with suppress(ValueError):
+            saga, tenant, key, generation = parse_workflow_id(workflow_id)
         await self._database.fetch(
             "note_problem",
             workflow_id=workflow_id,

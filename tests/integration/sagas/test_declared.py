@@ -93,3 +93,20 @@ async def test_new_handler_is_not_given_what_came_before_it(start: Any, monkeypa
         assert await until(lambda: app.late(key)) == ["Poked"]  # written after the end
         assert await app.failures(run) == []
         assert await app.failures(other_run) == []
+
+
+async def test_event_of_a_handler_that_this_code_lacks_waits_for_code_that_has_it(start: Any, monkeypatch: pytest.MonkeyPatch):
+    """As in a rolling deployment: dispatch of the newer version starts the run, a saga worker of the older one gets its task."""
+    assert Trial.__uno_saga__ is not None
+    whole = Trial.__uno_saga__
+    async with start() as app:
+        key, run = await begin(app, "nudge_twice")
+        await app.waits_for(run, "expect Nudged")
+        deploy(monkeypatch, Trial, handlers={name: one for name, one in whole.handlers.items() if name != "Poked"})
+        await app.uno.append(f"trial-{key}", Poked(trial=key, what="step"))
+        assert "had a handler of Poked" in (await until(lambda: app.failures(run)))[0]
+        deploy(monkeypatch, Trial, handlers=whole.handlers)
+        await until(lambda: app.did(run) == ["poked"])
+        for _ in range(2):
+            await app.uno.append(f"trial-{key}", Nudged(trial=key))
+        assert await app.ended(run) == ("done", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -46,10 +47,16 @@ class Client:
     """A Temporal that knows these histories: by run, the run that it was reset from, and the ids of the activities called."""
 
     histories: dict[str, tuple[str | None, list[str]]]
+    listed: tuple[str, ...] = ()
 
     def get_workflow_handle(self, workflow_id: str, *, run_id: str) -> Client:
         self.asked = run_id
         return self
+
+    async def list_workflows(self, query: str) -> AsyncIterator[Any]:
+        assert query == f"WorkflowId = '{RUN}'"
+        for run_id in self.listed:
+            yield SimpleNamespace(run_id=run_id)
 
     async def fetch_history(self) -> Any:
         if self.asked not in self.histories:
@@ -121,6 +128,13 @@ async def test_calls_that_only_a_replaced_run_made_are_named_and_nothing_is_writ
 
 async def test_runs_that_were_replaced_one_after_the_other_are_all_looked_at():
     client = Client({"third": ("second", ["pay#1"]), "second": ("first", ["pay#1"]), "first": (None, ["pay#1", "ship#1"])})
+    assert "ship#1" in (await asked(Runs(), "third", client=client))[1]
+
+
+async def test_run_that_a_second_reset_of_the_first_one_ended_is_looked_at():
+    """The third was reset from the first, so no history but its own names the second."""
+    histories = {"third": ("first", ["pay#1"]), "second": ("first", ["pay#1", "ship#1"]), "first": (None, ["pay#1"])}
+    client = Client(histories, listed=("third", "second", "first"))
     assert "ship#1" in (await asked(Runs(), "third", client=client))[1]
 
 

@@ -108,6 +108,8 @@ def _tell(rows: Sequence[dict[str, Any]]) -> None:
 
 def _older(added: dict[str, Any]) -> str:
     count = added["older_events"]
+    if count is None:
+        return ": older events in the log do not count (there are too many events to look for them now)"
     if not count:
         return ""
     those = "1 older event in the log does" if count == 1 else f"{count:,} older events in the log do"
