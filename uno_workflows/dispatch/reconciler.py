@@ -40,6 +40,7 @@ class Reconciler:
         self._outage = (outages or Outages()).part(f"reconciler of {saga}")
         self._since = self._reset_since = datetime.fromtimestamp(0, UTC)  # the first pass goes back as far as Temporal remembers
         self._verified = ""  # the workflow id up to which open rows were looked up
+        self._placed = ""  # the same, for rows without a namespace
         self._suspects: dict[str, RunKey] = {}  # Temporal did not know them at the last pass
 
     async def run(self) -> None:
@@ -57,7 +58,22 @@ class Reconciler:
 
     async def look(self) -> int:
         """One pass; returns how many rows it closed."""
-        return await self._closed() + await self._forgotten()
+        found = await self._closed() + await self._forgotten()
+        await self._place()
+        return found
+
+    async def _place(self) -> None:
+        """Record the namespace of the next runs that older code started, if Temporal knows them here.
+
+        Until then a run that Temporal does not know may be one of another namespace.
+        """
+        if (namespace_id := self._temporal.namespace_id) is None:
+            return
+        unplaced = await self._runs.unplaced_since(self.saga, after=self._placed, limit=BATCH)
+        known = [one for one in unplaced if await self._temporal.status(one) is not None]
+        if known:
+            await self._runs.place(known, namespace_id=namespace_id)
+        self._placed = unplaced[-1] if len(unplaced) == BATCH else ""
 
     async def _forgotten(self) -> int:
         """Look up the next open rows in Temporal, and again those that it did not know."""

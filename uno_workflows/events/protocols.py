@@ -278,6 +278,14 @@ class Runs(Protocol):
         """Key and workflow id of open runs behind the id `after` that were started in this namespace over a minute ago."""
         ...
 
+    async def unplaced_since(self, saga: str, *, after: str, limit: int) -> list[str]:
+        """Workflow ids of open runs behind the id `after` whose namespace is not known, because older code started them."""
+        ...
+
+    async def place(self, workflow_ids: Sequence[str], *, namespace_id: str) -> None:
+        """Record the namespace of runs that Temporal knows there."""
+        ...
+
     async def find(self, *, saga: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
         """Newest first, for `uno sagas list`."""
         ...

@@ -126,6 +126,14 @@ class PostgresRuns:
         rows = await self._database.fetch("open_since", saga=saga, namespace_id=namespace_id, after=after, limit=limit)
         return [(RunKey(saga, row[0], row[1], row[2]), row[3]) for row in rows]
 
+    async def unplaced_since(self, saga: str, *, after: str, limit: int) -> list[str]:
+        """Workflow ids of open runs behind the id `after` whose namespace is not known, because older code started them."""
+        return [row[0] for row in await self._database.fetch("unplaced_since", saga=saga, after=after, limit=limit)]
+
+    async def place(self, workflow_ids: Sequence[str], *, namespace_id: str) -> None:
+        """Record the namespace of runs that Temporal knows there."""
+        await self._database.fetch("place_runs", workflow_ids=list(workflow_ids), namespace_id=namespace_id)
+
     async def find(self, *, saga: str | None = None, state: RunState | None = None, limit: int = 100) -> list[Run]:
         """Runs of a saga (or of all) in a state (or in any), newest first."""
         return [_run(row) for row in await self._database.fetch("find_runs", saga=saga, state=state, limit=limit)]

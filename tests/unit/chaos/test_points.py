@@ -105,6 +105,7 @@ EFFECTS = {
     "Subscriptions.resume",
     # of the reconciler, which finds it again at its next look
     "Runs.reopen",
+    "Runs.place",
 }
 READS = {
     "EventStore.read_stream", "EventStore.read_all", "EventStore.load", "EventStore.bound", "EventStore.end",
@@ -112,7 +113,7 @@ READS = {
     "Subscriptions.check", "Subscriptions.page", "Subscriptions.position", "Subscriptions.statuses", "Runs.latest",
     "Subscriptions.standing", "Subscriptions.wants",
     "Runs.find", "Runs.count_open", "Runs.open_among", "Runs.pending", "Runs.count_late", "Runs.count_pending",
-    "Runs.over_workflow_ids", "Runs.undone", "Runs.open_since",
+    "Runs.over_workflow_ids", "Runs.undone", "Runs.open_since", "Runs.unplaced_since",
 }  # fmt: skip
 PORTS = ("EventStore", "Subscriptions", "Runs", "StepStore", "DeliveryAudits")
 

@@ -63,6 +63,8 @@ class Runs:
     asked: list[int] = field(default_factory=list)
     ended: list[tuple[RunKey, str]] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
+    unplaced: list[str] = field(default_factory=list)
+    placed: list[tuple[str, str]] = field(default_factory=list)
 
     async def open_among(self, saga: str, workflow_ids: list[str]) -> dict[str, RunKey]:
         self.asked.append(len(workflow_ids))
@@ -71,6 +73,12 @@ class Runs:
     async def open_since(self, saga: str, *, namespace_id: str, after: str, limit: int) -> list[tuple[RunKey, str]]:
         left = sorted(key for key in self.open if f"{saga}/{key}" > after)
         return [(RunKey(saga, "", key), f"{saga}/{key}") for key in left[:limit]]
+
+    async def unplaced_since(self, saga: str, *, after: str, limit: int) -> list[str]:
+        return sorted(one for one in self.unplaced if one > after)[:limit]
+
+    async def place(self, workflow_ids: list[str], *, namespace_id: str) -> None:
+        self.placed += [(one, namespace_id) for one in workflow_ids]
 
     async def record_end(self, key: RunKey, state: str, *, reason: str, workflow_id: str) -> None:
         self.ended.append((key, reason))
@@ -181,3 +189,15 @@ async def test_open_rows_are_looked_up_in_portions_one_after_the_other(monkeypat
     for _ in range(4):
         await looking.look()
     assert {key.key for key, _ in runs.ended} == set(runs.open)
+
+
+async def test_runs_of_older_code_get_their_namespace_once_temporal_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    runs = Runs(unplaced=["Order/1", "Order/2", "Order/3"])
+    looking = reconciler(Temporal([], stands=WorkflowExecutionStatus.RUNNING, namespace_id="n"), runs)
+    for _ in range(2):
+        await looking.look()
+    assert [one for one, _ in runs.placed] == runs.unplaced
+    unknown = Runs(unplaced=["Order/1"])
+    await reconciler(Temporal([], stands=None, namespace_id="n"), unknown).look()
+    assert unknown.placed == []

@@ -78,6 +78,15 @@ select tenant, key, generation, workflow_id from {schema}.saga_runs
    and namespace_id = cast(:namespace_id as text) and started_at < clock_timestamp() - interval '1 minute'
  order by workflow_id limit cast(:limit as bigint)
 
+-- name: unplaced_since — open runs whose namespace is not known: older code started them
+select workflow_id from {schema}.saga_runs
+ where saga = cast(:saga as text) and closed_at is null and namespace_id is null and workflow_id > cast(:after as text)
+ order by workflow_id limit cast(:limit as bigint)
+
+-- name: place_runs — record the namespace of runs that Temporal knows there
+update {schema}.saga_runs set namespace_id = cast(:namespace_id as text)
+ where workflow_id = any(cast(:workflow_ids as text[])) and namespace_id is null
+
 -- name: count_open — how many runs of a saga are open
 select count(*) from {schema}.saga_runs where saga = cast(:saga as text) and closed_at is null
 
