@@ -240,10 +240,10 @@ class Shop:
         try:
             return await until(all_owned, limit=limit, what=f"{worker.pid} reads all of {self.name}\n{worker.words}")
         except AssertionError as error:
-            error.add_note(await self._told_by_the_servers())
+            error.add_note(await self.servers_say())
             raise
 
-    async def _told_by_the_servers(self) -> str:
+    async def servers_say(self) -> str:
         """What Postgres, Temporal and all workers say of the subscriptions, for a failure that is seldom."""
         lines = [str(status) for status in await self.uno.store.subscriptions.statuses()]
         async with self.sql() as connection:

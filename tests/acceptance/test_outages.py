@@ -60,7 +60,11 @@ async def test_it_goes_on_after_every_outage(own_shop: Shop, stack: DevStack) ->
     for name, fault in faults.items():
         async with customers(shop, numbers):
             first = next(numbers)
-            await until(lambda first=first: _done(shop, shop.order(first + 3)))
+            try:
+                await until(lambda first=first: _done(shop, shop.order(first + 3)), what=f"an order before: {name}")
+            except AssertionError as error:
+                error.add_note(await shop.servers_say())
+                raise
             await fault()
         measured.info("%s: all done %.1f s after it was back", name, await shop.settled())
     assert worker.code is None, worker.words
