@@ -1,7 +1,7 @@
 """Customers in a process of their own, on the code that is on their path: `python customers.py PREFIX FIRST STOP_FILE`.
 
-They go on until the stop file is there, and then print how many orders they have placed. An append that is not answered is
-repeated with its id.
+They say when they are connected, go on until the stop file is there, and then print how many orders they have placed. An append
+that is not answered is repeated with its id.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ async def main(prefix: str, first: int, stop: Path) -> None:
             await place(uno, f"{prefix}-{number}", kind_of(number))
 
     async with Uno.connect(modules=["apps.shop"]) as uno, asyncio.TaskGroup() as customers:
+        print("connected", flush=True)
         for _ in range(AT_ONCE):
             customers.create_task(orders())
     print(next(numbers) - first)

@@ -92,6 +92,8 @@ class Deployment:
         customers = await asyncio.create_subprocess_exec(
             *argv, env={**self.environment, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        assert customers.stdout is not None
+        await customers.stdout.readline()  # from then on they are connected: the code of before may not connect to the new schema
         leaving = asyncio.create_task(customers.communicate())
 
         async def met_or_gone() -> bool:
