@@ -34,14 +34,14 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 @pytest.mark.timeout(300)
 def test_a_short_run_finds_nothing_and_says_what_it_did(tmp_path: Path) -> None:
     folder, page = tmp_path / "run", tmp_path / "report.md"
-    arguments = ("--sagas", "20", "--faults", "6", "--seconds", "12", "--seed", "5", "--json")
+    arguments = ("--sagas", "12", "--faults", "4", "--seconds", "7", "--seed", "5", "--json")
     with start(*arguments, "--keep", str(folder), "--report", str(page)) as process:
         out, err = process.communicate()
     assert process.returncode == 0, err
     report = json.loads(out)
     assert list(report) == KEYS
-    assert (report["seed"], report["ok"], report["findings"], report["sagas"]) == (5, True, [], 20)
-    assert sum(report["faults"].values()) + len(report["not_run"]) == 6
+    assert (report["seed"], report["ok"], report["findings"], report["sagas"]) == (5, True, [], 12)
+    assert sum(report["faults"].values()) + len(report["not_run"]) == 4
     assert json.loads((folder / "plan.json").read_text()) == report["plan"]
     assert "nothing found: every invariant held" in err
     assert all(f"| {kind} |" in page.read_text() for kind in report["faults"])
