@@ -126,10 +126,17 @@ BUGS: Final = (
         patches=("new_id_on_retry",),
         writer=("--pause", "0.5"),
         # Each kill of a backend ends all connections, those too that wait for the answer to a commit.
-        faults=[Fault(at, Kind.UNANSWERED_COMMIT, "postgres", 4) for at in (3, 10)]
-        + [Fault(at, Kind.KILL_BACKEND, "postgres", 0) for at in (5, 6.5, 12, 13.5)],
-        seconds=15,
-        sagas=100,
+        # Several times: a busy machine may have nothing under way in a certain moment.
+        faults=[
+            fault
+            for at in range(3, 45, 7)
+            for fault in (
+                Fault(at, Kind.UNANSWERED_COMMIT, "postgres", 4),
+                Fault(at + 2, Kind.KILL_BACKEND, "postgres", 0),
+                Fault(at + 3.5, Kind.KILL_BACKEND, "postgres", 0),
+            )
+        ],
+        seconds=45,
         broken=frozenset({"I1"}),
     ),
     Planted(name="undo skipped", patches=("undo_skipped",), seconds=6, sagas=30, broken=frozenset({"I6"})),

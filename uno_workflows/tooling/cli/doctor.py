@@ -20,6 +20,7 @@ from uno_workflows.config import Settings
 from uno_workflows.dispatch.search_attributes import missing_search_attributes
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.events.subscriptions import SubscriptionStatus
+from uno_workflows.observability.core_logs import forward_core_logs
 from uno_workflows.storage.doctor import Finding, examine, holders
 from uno_workflows.storage.store import PostgresStore
 from uno_workflows.tooling.cli.showing import show
@@ -45,6 +46,7 @@ def doctor(
       uno doctor shop --json
     """
     catalogue, findings = _loaded(modules or [])  # outside of the loop, where Ctrl-C ends an import
+    forward_core_logs()  # else Temporal's core writes what it retries into the output
     findings += asyncio.run(_all(catalogue, whole=bool(modules)))
     rows = [{"check": f.name, "ok": f.ok if as_json else ("ok" if f.ok else "NO"), "advice": f.advice} for f in findings]
     show(rows, columns=COLUMNS, as_json=as_json, empty="nothing was checked")

@@ -46,8 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def chaos(options: Options, folder: Path) -> int:
     """Do one run and tell of it; returns the exit code."""
     # Here and not above: it takes a second to import, for which nobody should wait to hear of a wrong argument.
+    from uno_workflows.observability.core_logs import forward_core_logs
     from workers.bank.chaos.run import run
 
+    forward_core_logs()  # else Temporal's core writes what it retries into the output
     plan = draw(
         options.seed,
         faults=options.faults,
