@@ -16,6 +16,7 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from pydantic_core.core_schema import CoreSchema
 
 from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.instances import taking_instances
 from uno_workflows.events.moments import moment_fault
 from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, strict_leaf
 
@@ -77,13 +78,17 @@ def strict_schema(root: type[BaseModel] | None, schema: Any, *, path: str) -> St
         DeclarationError: a field, named as `Class.field`, has a type that cannot be stored.
     """
     walk = _Walk(root)
-    return Strict(walk.copy(schema, path), walk.models, walk.enums)
+    made = walk.copy(schema, path)
+    if walk.made:
+        made = {"type": "definitions", "schema": made, "definitions": walk.made}
+    return Strict(made, walk.models, walk.enums)
 
 
 class _Walk:
     def __init__(self, root: type[BaseModel] | None) -> None:
         self.root = root
         self.definitions: dict[str, Any] = {}
+        self.made: list[CoreSchema] = []
         self.models: set[type[BaseModel]] = set()
         self.enums: set[type[Enum]] = set()
 
@@ -114,7 +119,9 @@ class _Walk:
         config = {**node.get("config", {}), **CONFIG}
         made = {**node, "schema": fields, "config": config, "revalidate_instances": "always", "strict": True}
         made.pop("extra_behavior", None)
-        return made
+        taking, definition = taking_instances(cls, made)
+        self.made.append(definition)
+        return taking
 
     def _check_model(self, cls: type[BaseModel], node: dict[str, Any], path: str) -> None:
         if cls is not self.root:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, PlainSerializer
 from pydantic.fields import FieldInfo
 from pydantic_core.core_schema import CoreSchema
 
+from uno_workflows.events.instances import model_of
 from uno_workflows.events.strictness import INT_LIMIT
 
 _FUNCTIONS: Final = frozenset({"function-before", "function-after", "function-wrap"})
@@ -213,7 +214,7 @@ def _is_written_whole(cls: type[BaseModel]) -> bool:
 def _model_of(node: Mapping[str, Any]) -> type[BaseModel] | None:
     while node["type"] in _FUNCTIONS:
         node = node["schema"]
-    return node["cls"] if node["type"] == "model" else None
+    return model_of(node)
 
 
 def _unconstrained(node: dict[str, Any]) -> dict[str, Any]:
