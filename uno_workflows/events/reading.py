@@ -24,8 +24,11 @@ _FUNCTIONS: Final = frozenset({"function-before", "function-after", "function-wr
 _CHAIN: Final = _FUNCTIONS | {"default", "nullable", "model"}
 _OPAQUE: Final = frozenset({"metadata", "default", "expected", "members", "serialization", "config", "custom-error"})
 _BOUNDS: Final = ("gt", "ge", "lt", "le")
+_OF_URLS: Final = ("max_length", "allowed_schemes", "host_required", "default_host", "default_port", "default_path")
 _CONSTRAINTS: Final[dict[str, tuple[str, ...]]] = {
-    "str": ("pattern", "min_length", "max_length", "strip_whitespace", "to_lower", "to_upper"),
+    "str": (
+        "pattern", "min_length", "max_length", "strip_whitespace", "to_lower", "to_upper", "ascii_only", "coerce_numbers_to_str",
+    ),
     "bytes": ("min_length", "max_length"),
     "float": (*_BOUNDS, "multiple_of"),
     "decimal": (*_BOUNDS, "multiple_of", "max_digits", "decimal_places"),
@@ -33,12 +36,17 @@ _CONSTRAINTS: Final[dict[str, tuple[str, ...]]] = {
     "datetime": _BOUNDS,
     "time": _BOUNDS,
     "timedelta": _BOUNDS,
-    "url": ("max_length", "allowed_schemes", "host_required"),
-    "multi-host-url": ("max_length", "allowed_schemes", "host_required"),
+    "uuid": ("version",),
+    "url": _OF_URLS,
+    "multi-host-url": _OF_URLS,
     "list": ("min_length", "max_length"),
     "tuple": ("min_length", "max_length"),
     "dict": ("min_length", "max_length"),
-}
+}  # fmt: skip
+_OF_CONFIG: Final = frozenset({
+    "str_min_length", "str_max_length", "str_strip_whitespace", "str_to_lower", "str_to_upper", "coerce_numbers_to_str",
+})  # fmt: skip
+"""Settings of a model that constrain or change the texts in it."""
 _VALIDATORS: Final = (AfterValidator, BeforeValidator, WrapValidator, PlainValidator)
 _SERIALIZERS: Final = (PlainSerializer, WrapSerializer)
 _PYDANTIC_CHECKS: Final = ("pydantic._internal._known_annotated_metadata", "pydantic._internal._decorators_v1")
@@ -100,10 +108,17 @@ class _Reading:
             if node.get("post_init"):
                 self.changed = self.left_out = True
                 node = {key: value for key, value in node.items() if key != "post_init"}
+            node = self._free(node)
             return {**node, "schema": self.copy(node["schema"], owner=cls, paired=_is_written_whole(cls))}
-        free = _unconstrained(node)
-        self.changed |= len(free) < len(node)
+        free = self._free(node)
         return {**free, **self._inside(free, owner, paired)}
+
+    def _free(self, node: dict[str, Any]) -> dict[str, Any]:
+        free = _unconstrained(node)
+        if config := node.get("config"):
+            free["config"] = {key: value for key, value in config.items() if key not in _OF_CONFIG}
+        self.changed |= free != node
+        return free
 
     def _inside(self, node: dict[str, Any], owner: type[BaseModel] | None, paired: bool) -> dict[str, Any]:
         paired = paired and node.get("type") in _CHAIN
@@ -223,4 +238,5 @@ def _unconstrained(node: dict[str, Any]) -> dict[str, Any]:
         ours = {"ge": -INT_LIMIT, "le": INT_LIMIT - 1}
         return {k: v for k, v in node.items() if k not in (*_BOUNDS, "multiple_of") or ours.get(k) == v}
     dropped = _CONSTRAINTS.get(kind or "", ())
-    return {key: value for key, value in node.items() if key not in dropped}
+    as_written = {"preserve_empty_path": True} if kind in ("url", "multi-host-url") else {}
+    return {**{key: value for key, value in node.items() if key not in dropped}, **as_written}

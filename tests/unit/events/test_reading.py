@@ -4,13 +4,17 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 import annotated_types
 import pytest
 from pydantic import (
+    UUID4,
     AfterValidator,
+    AnyUrl,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     DirectoryPath,
     Field,
     FilePath,
@@ -24,9 +28,12 @@ from pydantic import (
     PastDatetime,
     PlainSerializer,
     PositiveInt,
+    PostgresDsn,
+    RedisDsn,
     RootModel,
     SocketPath,
     StringConstraints,
+    UrlConstraints,
     ValidationError,
     WrapValidator,
     field_serializer,
@@ -42,6 +49,7 @@ from uno_workflows.events.encoding import carry, decode, encode
 from uno_workflows.events.errors import DeclarationError, InvalidEvent, UndecodableEvent
 
 T = TypeVar("T")
+_ASCII_ONLY = "ascii_only" in StringConstraints.__dataclass_fields__  # since pydantic 2.14
 
 
 class Mind:
@@ -124,6 +132,9 @@ class Initialised(BaseModel):
 
     def model_post_init(self, context: Any) -> None:
         judge(None)
+
+
+Narrow = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["z"], max_length=3, default_port=5, default_path="/z")]
 
 
 class Parts(TypedDict):
@@ -244,6 +255,66 @@ def test_a_constraint_that_became_tighter_leaves_what_was_stored_readable(loose,
     assert decode(later, payload, schema_version=1).f == value
     with pytest.raises(ValidationError):
         later(f=value) if value != " a " else later(f=7)
+
+
+def _configured(kind: str, config: ConfigDict) -> type[Event]:
+    if kind == "event":
+        return event_with(str, model_config=config, __annotations__={"f": str, "keys": dict[str, int]})
+    if kind == "model":
+        inner: Any = type("Text", (BaseModel,), {"__annotations__": {"a": str}, "__module__": __name__, "model_config": config})
+    else:
+
+        class Texts(TypedDict):
+            a: str
+
+        inner = Texts
+        inner.__pydantic_config__ = config
+    return event_with(inner)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ConfigDict(str_max_length=2),
+        ConfigDict(str_min_length=100),
+        ConfigDict(str_to_upper=True),
+        ConfigDict(str_to_lower=True),
+        ConfigDict(str_strip_whitespace=True),
+        ConfigDict(coerce_numbers_to_str=True),
+        ConfigDict(str_max_length=2, str_to_upper=True, regex_engine="python-re"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["event", "model", "typed dict"])
+def test_string_settings_of_a_model_judge_and_change_what_is_made_and_not_what_is_read(kind, config):
+    stored = b'{"f":" aB ","keys":{"kEy ":1}}' if kind == "event" else b'{"f":{"a":" aB "}}'
+    cls = _configured(kind, config)
+    event = decode(cls, stored, schema_version=1)
+    assert carry(event) == stored
+
+
+@pytest.mark.parametrize(
+    ("stored", "later", "value"),
+    [
+        ("e0a1b2c3-0000-1000-8000-000000000001", UUID4, UUID("e0a1b2c3-0000-1000-8000-000000000001")),
+        ("ü", Annotated[str, StringConstraints(ascii_only=True)] if _ASCII_ONLY else str, "ü"),
+        ("ftp://a/b", HttpUrl, HttpUrl("http://a")),
+        ("redis:///x", RedisDsn, None),
+        (
+            "x://a/b",
+            Annotated[AnyUrl, UrlConstraints(allowed_schemes=["z"], max_length=3, default_port=5, default_path="/z")],
+            None,
+        ),
+        ("postgresql://a/b", Annotated[PostgresDsn, UrlConstraints(max_length=3)], None),
+        ("http://a", HttpUrl, None),
+    ],
+    ids=range(7),
+)
+def test_constraints_of_texts_with_a_form_of_their_own_are_not_checked_by_reading(stored, later, value):
+    event = decode(event_with(later), b'{"f":"%s"}' % stored.encode(), schema_version=1)
+    assert str(event.f) == stored
+    assert type(event.f) is type(value) or value is None
+    assert carry(event) == b'{"f":"%s"}' % stored.encode()
 
 
 def test_integers_keep_their_64_bits_when_constraints_do_not_say_otherwise():
