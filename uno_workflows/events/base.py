@@ -78,7 +78,7 @@ class Event(BaseModel, metaclass=_EventClass):
                     f"{cls.__name__}.{name}: events have this attribute already; rename the field, or set it in the class line: "
                     f"class {cls.__name__}(Event, type=…, schema_version=…)"
                 )
-        if isinstance(schema_version, bool) or schema_version not in _SCHEMA_VERSIONS:
+        if schema_version.__class__ is not int or schema_version not in _SCHEMA_VERSIONS:
             raise DeclarationError(f"{cls.__name__}: schema_version {schema_version!r} must be an integer from 1 to 32767")
         named = cls.__name__ if type is None else type
         is_base = type is None and (cls.__name__.startswith("_") or "[" in cls.__name__)

@@ -82,7 +82,7 @@ def test_a_field_with_the_name_of_an_attribute_of_events_is_refused(name):
         type("Bad", (Event,), {name: 2, "__module__": __name__})
 
 
-@pytest.mark.parametrize("version", [0, -1, 32768, True, "1", 1.5])
+@pytest.mark.parametrize("version", [0, -1, 32768, True, "1", 1.5, 2.0])
 def test_a_schema_version_is_a_small_positive_integer(version):
     with pytest.raises(DeclarationError, match="schema_version"):
         type("Bad", (Event,), {"__module__": __name__}, schema_version=version)
