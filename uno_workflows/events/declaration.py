@@ -13,11 +13,13 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import CoreSchema
 
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.instances import taking_instances
 from uno_workflows.events.moments import moment_fault
+from uno_workflows.events.returning import class_fault, keys_fault, return_fault
 from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, strict_leaf
 
 _SECRETS: Final = (Secret, SecretStr, SecretBytes)
@@ -89,13 +91,14 @@ class _Walk:
         self.root = root
         self.definitions: dict[str, Any] = {}
         self.made: list[CoreSchema] = []
+        self.converted = 0
         self.models: set[type[BaseModel]] = set()
         self.enums: set[type[Enum]] = set()
 
     def copy(self, node: Mapping[str, Any], path: str) -> CoreSchema:
         """The strict copy of a node."""
         kind = node["type"]
-        if fault := moment_fault(node):
+        if fault := moment_fault(node) or return_fault(node) or self._written_fault(node):
             raise DeclarationError(f"{path} {fault}")
         if kind in _REFUSED:
             raise DeclarationError(f"{path} {_REFUSED[kind]}")
@@ -134,6 +137,11 @@ class _Walk:
                 raise DeclarationError(f"{path} is the abstract {cls.__name__}; name the class meant, or a discriminated union")
         if node.get("custom_init"):
             raise DeclarationError(f"{path}: {cls.__name__} has its own __init__, which reading would call; use a validator")
+        if cls.model_config.get("json_encoders"):
+            raise DeclarationError(
+                f"{path}: {cls.__name__} has json_encoders, which write what no validator reads; "
+                "use a field_serializer and a field_validator that reads its output"
+            )
         if cls.__private_attributes__:
             name = next(iter(cls.__private_attributes__))
             raise DeclarationError(f"{path}.{name} is private, so it is not stored; use a field, or functools.cached_property")
@@ -189,11 +197,18 @@ class _Walk:
             return self.copy(node, path)
         self.enums.add(node["cls"])
         _check_constants(node["members"], path)  # a key is text already, so `exact_constants` would refuse "1" for 1
+        if fault := keys_fault(node["members"]):
+            raise DeclarationError(f"{path} {fault}")
         return {**node, "strict": True}
 
     # -- choices
 
     def _nullable(self, node: dict[str, Any], path: str) -> Any:
+        if self._has_null_root(node["schema"]):
+            raise DeclarationError(
+                f"{path} may be None, and so may the RootModel in it: both are null in JSON, so one comes back as the other; "
+                "use the one or the other"
+            )
         return {**node, "schema": self.copy(node["schema"], path)}
 
     def _union(self, node: dict[str, Any], path: str) -> Any:
@@ -221,6 +236,11 @@ class _Walk:
 
     def _literal(self, node: dict[str, Any], path: str) -> Any:
         _check_constants(node["expected"], path)
+        if any(isinstance(value, Enum) and not isinstance(value, (str, int)) for value in node["expected"]):
+            raise DeclarationError(
+                f"{path} is a Literal of an Enum's member, which JSON does not name; "
+                "use the Enum, or a Literal of text, or of a StrEnum's member"
+            )
         return exact_constants(node, node["expected"])
 
     # -- wrappers
@@ -228,7 +248,28 @@ class _Walk:
     def _inside(self, node: dict[str, Any], path: str) -> Any:
         return {**node, "schema": self.copy(node["schema"], path)}
 
-    _default = _function_before = _function_wrap = _inside
+    _default = _inside
+
+    def _function_before(self, node: dict[str, Any], path: str) -> Any:
+        self.converted += 1
+        made = self._inside(node, path)
+        self.converted -= 1
+        return made
+
+    _function_wrap = _function_before
+
+    def _written_fault(self, node: Mapping[str, Any]) -> str | None:
+        """Why a serializer's output is not read; a validator that runs before the type's own may convert it."""
+        returned = node.get("serialization", {}).get("return_schema")
+        if self.converted or returned is None or node["type"] not in _KINDS:
+            return None
+        kind, kinds = _KINDS[node["type"]], self._kinds(returned)
+        if kind in kinds:
+            return None
+        return (
+            f"is written by its serializer as a JSON {min(kinds)}, which its type does not read; "
+            "remove the serializer, or add a BeforeValidator that reads its output"
+        )
 
     def _function_after(self, node: dict[str, Any], path: str) -> Any:
         if isinstance(node["function"]["function"], attrgetter) and self._resolve(node["schema"])["type"] == "enum":
@@ -250,6 +291,8 @@ class _Walk:
                 raise DeclarationError(
                     f"{path} is a {cls.__name__}, stored as asterisks; store a reference to the secret instead"
                 )
+            if isinstance(cls, type) and (fault := class_fault(cls)):
+                raise DeclarationError(f"{path} {fault}")
             if not isinstance(cls, type):
                 if self.root is None and node["json_schema"]["type"] == "list":
                     return _moved(
@@ -279,6 +322,15 @@ class _Walk:
                 node = node[_INNER[node["type"]]]
             else:
                 return node
+
+    def _has_null_root(self, node: dict[str, Any]) -> bool:
+        if node["type"] == "definition-ref":
+            node = self.definitions.get(node["schema_ref"], node)
+        if node["type"] == "union":
+            return any(self._has_null_root(one[0] if isinstance(one, tuple) else one) for one in node["choices"])
+        if node["type"] in _INNER and node["type"] != "model":
+            return self._has_null_root(node[_INNER[node["type"]]])
+        return bool(node.get("root_model")) and "null" in self._kinds(node)
 
     def _kinds(self, node: dict[str, Any], seen: frozenset[str] = frozenset()) -> frozenset[str]:
         """Which kinds of JSON value a type is written as."""
@@ -334,7 +386,10 @@ def _check_constants(values: Iterable[object], path: str) -> None:
         if value is not None and type(value) not in (str, int, bool) and not isinstance(value, (str, int)):
             raise DeclarationError(f"{path} has the value {value!r}; enums and literals are stored by str or int values")
         if isinstance(value, str):
-            check_text(value)
+            try:
+                check_text(value)
+            except PydanticCustomError as error:
+                raise DeclarationError(f"{path}: {error.message()}") from None
 
 
 def _constant_kind(value: object) -> str:

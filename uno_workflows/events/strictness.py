@@ -27,6 +27,7 @@ CONFIG: Final = {
     "ser_json_bytes": "base64",
     "val_json_bytes": "base64",
     "ser_json_timedelta": "iso8601",
+    "ser_json_temporal": "iso8601",
     "ser_json_inf_nan": "constants",
     "hide_input_in_errors": True,
     "revalidate_instances": "always",

@@ -10,21 +10,29 @@ import functools
 import ipaddress
 import pathlib
 import uuid
+import warnings
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import pytest
 from pydantic import (
     AwareDatetime,
+    Base64Bytes,
+    Base64Str,
+    Base64UrlBytes,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     HttpUrl,
     Json,
     JsonValue,
     NaiveDatetime,
+    OnErrorOmit,
+    PlainSerializer,
     PrivateAttr,
     RootModel,
+    Secret,
     SecretBytes,
     SecretStr,
     computed_field,
@@ -68,6 +76,29 @@ class Level(enum.IntEnum):
 
 class Odd(enum.Enum):
     PAIR = (1, 2)
+
+
+class Same(enum.Enum):
+    NUMBER = 1
+    TEXT = "1"
+
+
+class Maybe(RootModel[int | None]):
+    pass
+
+
+with warnings.catch_warnings(action="ignore"):
+
+    class OldEncoders(BaseModel):
+        model_config = ConfigDict(json_encoders={int: str})
+        a: int
+
+
+class Seconds(BaseModel):
+    model_config = ConfigDict(ser_json_temporal="seconds", ser_json_timedelta="float")
+    at: dt.datetime
+    day: dt.date
+    took: dt.timedelta
 
 
 @dataclasses.dataclass
@@ -163,6 +194,21 @@ def event_with(annotation: Any) -> type[Event]:
         (RootModel[list[Any]], r"Any"),
         (ValueOfEnum, r"Made\.f\.colour is an enum under use_enum_values.*remove use_enum_values"),
         (list[ValueOfEnum | None], r"Made\.f\[\]\.colour is an enum under use_enum_values"),
+        (Secret[int], r"Made\.f is a Secret, stored as asterisks"),
+        (list[Secret[str] | None], r"Made\.f\[\] is a Secret"),
+        (collections.defaultdict[str, int], r"Made\.f is a defaultdict.*use dict"),
+        (Base64Bytes, r"Made\.f is written encoded.*use bytes"),
+        (Base64Str | None, r"written encoded"),
+        (dict[str, Base64UrlBytes], r"Made\.f\{\} is written encoded"),
+        (Literal[Colour.RED], r"Made\.f is a Literal of an Enum's member.*use the Enum"),
+        (Maybe | None, r"Made\.f may be None, and so may the RootModel"),
+        (Maybe | str | None, r"so may the RootModel"),
+        (OldEncoders, r"Made\.f: OldEncoders has json_encoders"),
+        (Annotated[int, PlainSerializer(str, return_type=str)], r"Made\.f is written by its serializer as a JSON string"),
+        (dict[Same, int], r"members NUMBER and TEXT are the same text"),
+        (list[OnErrorOmit[int]], r"Made\.f\[\] has OnErrorOmit"),
+        (Literal["a\0"], r"Made\.f: text must not hold the character NUL"),
+        (enum.Enum("Nul", {"A": "a\0"}), r"Made\.f: text must not hold the character NUL"),
     ],
     ids=str,
 )
@@ -203,6 +249,15 @@ def test_what_could_come_back_as_something_else_is_refused(annotation, message):
         (Annotated[int, Field(le=2**80)], 2**80, str(2**80)),
         (tuple[int, str], (1, "a"), '[1,"a"]'),
         (JsonValue, [1, "a", {"b": None}], '[1,"a",{"b":null}]'),
+        (
+            Seconds,
+            Seconds(at=NOON, day=NOON.date(), took=dt.timedelta(seconds=1)),
+            '{"at":"2026-03-29T12:00:00Z","day":"2026-03-29","took":"PT1S"}',
+        ),
+        (Annotated[int, PlainSerializer(str, return_type=str), BeforeValidator(int)], 5, '"5"'),
+        (Annotated[int, BeforeValidator(int), PlainSerializer(str, return_type=str)], 5, '"5"'),
+        (Literal[Level.LOW], Level.LOW, "1"),
+        (Maybe, Maybe(None), "null"),
     ],
     ids=str,
 )
