@@ -6,11 +6,11 @@ import copy
 from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NoReturn, TypeVar, overload
+from typing import Any, ClassVar, Final, NoReturn, TypeVar, overload
 
 from temporalio import workflow
 
-from uno_workflows.events.annotations import place_around
+from uno_workflows.events.annotations import names_around, place_around
 from uno_workflows.events.base import Event
 from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
@@ -20,8 +20,9 @@ from uno_workflows.events.values import Unresolved
 from uno_workflows.sagas.definition import EventTypes, Key, SagaDefinition, check_run, event_types, key_rules, saga_name
 from uno_workflows.sagas.driver import Driver
 from uno_workflows.sagas.envelope import SIGNAL, STATE_QUERY
+from uno_workflows.sagas.roles import Role, own_roles
 from uno_workflows.sagas.shared_state import check_shared
-from uno_workflows.sagas.state import SETTINGS, is_class_variable, judge_state, own_annotations
+from uno_workflows.sagas.state import OWN_ROLES, SETTINGS, defaults, former_defaults, judge_state, state_roles
 from uno_workflows.sagas.steps import Step
 from uno_workflows.sagas.words import check_awaitables, check_event, check_event_type, check_step
 
@@ -32,6 +33,9 @@ T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 T4 = TypeVar("T4")
+
+OVERRIDDEN: Final = "uno-overridden-state"
+"""The patch of runs that begin with a subclass's own values. Only classes with such values ask for it."""
 
 
 class Saga:
@@ -55,9 +59,10 @@ class Saga:
     A single attempt gets the step's own `timeout`, even if that is longer."""
 
     __uno_saga__: ClassVar[SagaDefinition | None] = None
-    _inherited_expects: ClassVar[dict[str, type[Event]]] = {}
-    _inherited_key: ClassVar[Key | None] = None
-    _place: ClassVar[str] = ""
+    _uno_expects: ClassVar[dict[str, type[Event]]] = {}
+    _uno_key: ClassVar[Key | None] = None
+    _uno_place: ClassVar[str] = ""
+    _uno_roles: ClassVar[dict[str, Role]] = {}
 
     def __init_subclass__(
         cls,
@@ -82,33 +87,48 @@ class Saga:
             DeclarationError: with what is missing or does not fit.
         """
         super().__init_subclass__()
-        cls._place = place_around()
+        cls._uno_place = place_around()
+        setattr(cls, OWN_ROLES, own_roles(cls, names_around()))
         if not workflow.unsafe.in_sandbox():  # the sandbox reloads a module that was checked before
             with suppress(Unresolved):  # checked when the worker starts
-                judge_state(cls, cls._place)
-        cls._inherited_expects = {**cls._inherited_expects, **event_types(expects, where=f"{cls.__name__}, expects=")}
-        cls._inherited_key = key if key is not None else cls._inherited_key
+                judge_state(cls, Saga, cls._uno_place)
+            cls._judge_shared()
+        cls._uno_expects = {**cls._uno_expects, **event_types(expects, where=f"{cls.__name__}, expects=")}
+        cls._uno_key = key if key is not None else cls._uno_key
         cls.__uno_saga__ = None
-        check_shared(cls, base=Saga, is_annotated=lambda owner, name: name in own_annotations(owner))
         if starts_on is not None:
             cls.__uno_saga__ = _define(cls, starts_on, name, since)
             _make_workflow(cls, cls.__uno_saga__)
 
     @classmethod
     def judge(cls) -> None:
-        """Check the types of the state, those of bases too; now every name in them must exist.
+        """Check the state, that of bases too, and what all runs would share; now every name in annotations must exist.
+
+        The class is complete only now: a decorator, a metaclass or a base may have set attributes after it was made.
 
         Raises:
-            DeclarationError: values of a type would not come back as they are, or an annotation names nothing.
+            DeclarationError: values of a type would not come back as they are, or an annotation names nothing, or a run could
+                change what all runs share.
         """
         for owner in cls.__mro__[: cls.__mro__.index(Saga)]:
-            judge_state(owner, getattr(owner, "_place", ""), names={})
+            if issubclass(owner, Saga):
+                judge_state(owner, Saga, owner._uno_place, names={})
+        cls._judge_shared()
+
+    @classmethod
+    def _judge_shared(cls) -> None:
+        roles = state_roles(cls, Saga)
+        check_shared(cls, base=Saga, allowed={*SETTINGS, *(name for name, role in roles.items() if role != "constant")})
 
     def __init__(self) -> None:
         definition = type(self).__uno_saga__
         if definition is None:
             raise DeclarationError(f"{type(self).__name__} declares no starts_on= and cannot run")
-        for attribute, default in (_private_defaults(type(self)) | _state_defaults(type(self))).items():
+        if not workflow.in_workflow():
+            raise TypeError(
+                f"{type(self).__name__}() makes no run: append the event that starts the saga, and the dispatcher starts a run"
+            )
+        for attribute, default in _first_values(type(self)).items():
             setattr(self, attribute, copy.deepcopy(default))  # a mutable default must not be shared between runs
         self._uno = Driver(self, definition)
 
@@ -186,13 +206,13 @@ def _define(cls: type[Saga], starts_on: EventTypes, name: str | None, since: dat
     check_run(cls, starts)
     check_since(since, f"saga {cls.__name__}")
     handlers = handlers_of(cls, takes=1)
-    events = {**starts, **cls._inherited_expects, **{n: event for n, (event, _) in handlers.items()}}
+    events = {**starts, **cls._uno_expects, **{n: event for n, (event, _) in handlers.items()}}
     return SagaDefinition(
         name=stored,
         starts_on=starts,
-        expects=cls._inherited_expects,
+        expects=cls._uno_expects,
         handlers=handlers,
-        keys=key_rules(cls.__name__, cls._inherited_key, events),
+        keys=key_rules(cls.__name__, cls._uno_key, events),
         deadline=None if cls.deadline is None else duration(cls.deadline, what=f"{cls.__name__}.deadline"),
         undo_within=_some_time(cls.undo_within, what=f"{cls.__name__}.undo_within"),
         since=since,
@@ -218,20 +238,19 @@ def _make_workflow(cls: type[Saga], definition: SagaDefinition) -> None:
     workflow.defn(name=definition.name)(cls)
 
 
+def _first_values(cls: type[Saga]) -> dict[str, Any]:
+    """What a run begins with. Runs in flight keep the value of the base that older versions gave them, so that they replay."""
+    roles = state_roles(cls, Saga)
+    former = former_defaults(cls, Saga, roles)
+    keeps = bool(former) and workflow.in_workflow() and not workflow.patched(OVERRIDDEN)
+    return defaults(cls, Saga, roles) | (former if keeps else {})
+
+
 def _state_defaults(cls: type[Saga]) -> dict[str, Any]:
     """Annotated public attributes with a value."""
-    return {name: value for name, value in _annotated_defaults(cls).items() if not name.startswith("_")}
+    return {name: value for name, value in _first_values(cls).items() if not name.startswith("_")}
 
 
 def _private_defaults(cls: type[Saga]) -> dict[str, Any]:
     """Those with an underscore: the state does not show them, but each run has its own copy as well."""
-    return {name: value for name, value in _annotated_defaults(cls).items() if name.startswith("_")}
-
-
-def _annotated_defaults(cls: type[Saga]) -> dict[str, Any]:
-    """Those of all its ancestors, also of classes beside `Saga`; the most derived class last."""
-    found: dict[str, Any] = {}
-    for owner in reversed([owner for owner in cls.__mro__ if owner is not Saga]):
-        annotated = [name for name, hint in own_annotations(owner).items() if not is_class_variable(hint)]
-        found.update({k: v for k, v in vars(owner).items() if k in annotated and not k.startswith("__") and k not in SETTINGS})
-    return found
+    return {name: value for name, value in _first_values(cls).items() if name.startswith("_")}

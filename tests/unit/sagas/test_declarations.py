@@ -117,6 +117,11 @@ def test_base_without_a_start_cannot_run():
         Common()
 
 
+def test_a_saga_that_is_made_outside_of_a_workflow_says_how_a_run_begins():
+    with pytest.raises(TypeError, match=r"Parent\(\) makes no run: append the event that starts the saga"):
+        Parent()
+
+
 class Parent(Saga, starts_on=Placed, expects=Shipped, key="order_id", name="parent"):
     words: list[str] = []
     count = 3
