@@ -231,7 +231,7 @@ def test_objects_that_keep_nothing_of_a_run_are_accepted(how: str):
 
 
 def test_a_name_of_two_underscores_does_not_hide_state():
-    with pytest.raises(DeclarationError, match="saga Order: `__seen__` .* is a list"):
+    with pytest.raises(DeclarationError, match=r"saga Order: `__seen__` .* is a list"):
         placed(__seen__=[])
 
 
