@@ -88,10 +88,11 @@ class Saga:
         """
         super().__init_subclass__()
         cls._uno_place = place_around()
-        setattr(cls, OWN_ROLES, own_roles(cls, names_around()))
+        names = names_around()
+        setattr(cls, OWN_ROLES, own_roles(cls, names))
         if not workflow.unsafe.in_sandbox():  # the sandbox reloads a module that was checked before
             with suppress(Unresolved):  # checked when the worker starts
-                judge_state(cls, Saga, cls._uno_place)
+                judge_state(cls, Saga, cls._uno_place, names=names)
             cls._judge_shared()
         cls._uno_expects = {**cls._uno_expects, **event_types(expects, where=f"{cls.__name__}, expects=")}
         cls._uno_key = key if key is not None else cls._uno_key
@@ -240,17 +241,7 @@ def _make_workflow(cls: type[Saga], definition: SagaDefinition) -> None:
 
 def _first_values(cls: type[Saga]) -> dict[str, Any]:
     """What a run begins with. Runs in flight keep the value of the base that older versions gave them, so that they replay."""
-    roles = state_roles(cls, Saga)
-    former = former_defaults(cls, Saga, roles)
+    now = defaults(cls, Saga)
+    former = former_defaults(cls, Saga, now)
     keeps = bool(former) and workflow.in_workflow() and not workflow.patched(OVERRIDDEN)
-    return defaults(cls, Saga, roles) | (former if keeps else {})
-
-
-def _state_defaults(cls: type[Saga]) -> dict[str, Any]:
-    """Annotated public attributes with a value."""
-    return {name: value for name, value in _first_values(cls).items() if not name.startswith("_")}
-
-
-def _private_defaults(cls: type[Saga]) -> dict[str, Any]:
-    """Those with an underscore: the state does not show them, but each run has its own copy as well."""
-    return {name: value for name, value in _first_values(cls).items() if name.startswith("_")}
+    return now | (former if keeps else {})

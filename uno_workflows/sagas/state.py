@@ -37,30 +37,35 @@ def state_roles(cls: type, base: type) -> dict[str, Role]:
     Args:
         base: The class of ours that it derives from. Classes that derive from it know their own roles already.
     """
-    names = names_around()
     found: dict[str, Role] = {}
     for owner in reversed(_owners(cls, base)):
-        found.update(vars(owner).get(OWN_ROLES) or own_roles(owner, names))
+        found.update(_roles_of(owner))
     return {name: role for name, role in found.items() if name not in SETTINGS}
 
 
-def defaults(cls: type, base: type, roles: Mapping[str, Role]) -> dict[str, Any]:
+def _roles_of(owner: type) -> dict[str, Role]:
+    known: dict[str, Role] | None = vars(owner).get(OWN_ROLES)
+    return own_roles(owner, names_around()) if known is None else known
+
+
+def defaults(cls: type, base: type) -> dict[str, Any]:
     """The values that a run of a class begins with: of its state, in the order of the annotations."""
-    found = {name: _place_of_value(cls, base, name) for name, role in roles.items() if role == "state"}
+    found = {name: _place_of_value(cls, base, name) for name, role in state_roles(cls, base).items() if role == "state"}
     return {name: vars(owner)[name] for name, owner in found.items() if owner is not None}
 
 
-def former_defaults(cls: type, base: type, roles: Mapping[str, Role]) -> dict[str, Any]:
-    """The values that differ in runs of the versions which took the value of the class with the annotation, and no other."""
-    former = {}
-    for name, value in defaults(cls, base, roles).items():
-        annotating = [owner for owner in _owners(cls, base) if name in own_annotations(owner) and name in vars(owner)]
-        if annotating and vars(annotating[0])[name] is not value:
-            former[name] = vars(annotating[0])[name]
-    return former
+def former_defaults(cls: type, base: type, now: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that differ in runs of the versions which took the value of the class with the annotation, and no other.
+
+    Args:
+        now: The `defaults`.
+    """
+    annotated = [(vars(owner), _roles_of(owner)) for owner in _owners(cls, base)]
+    former = {name: [values[name] for values, roles in annotated if name in roles and name in values] for name in now}
+    return {name: values[0] for name, values in former.items() if values and values[0] is not now[name]}
 
 
-def judge_state(cls: type, base: type, place: str, names: Mapping[str, Any] | None = None) -> None:
+def judge_state(cls: type, base: type, place: str, names: Mapping[str, Any]) -> None:
     """Check the state of a class: the types by the rules for values of a saga, and the values that each run begins with.
 
     What it inherits unchanged from another saga class was checked with that class.
@@ -75,7 +80,6 @@ def judge_state(cls: type, base: type, place: str, names: Mapping[str, Any] | No
         DeclarationError: values of a type would not come back as they are, or pydantic cannot describe it; or a value does not
             fit its type, cannot be copied for each run, or is a property or a method.
     """
-    around = names_around() if names is None else names
     later: Unresolved | None = None
     for name, role in state_roles(cls, base).items():
         annotating = next(owner for owner in _owners(cls, base) if name in own_annotations(owner))
@@ -84,7 +88,7 @@ def judge_state(cls: type, base: type, place: str, names: Mapping[str, Any] | No
             continue
         what = f"state {name!r} of saga {cls.__name__}"
         try:
-            _judge_attribute(cls, base, name, what, annotating, valued, around)
+            _judge_attribute(cls, base, name, what, annotating, valued, names)
         except Unresolved as err:
             later = later or Unresolved(f"{place}: {what}: {err}")
         except DeclarationError as err:

@@ -22,7 +22,7 @@ from temporalio import workflow
 
 from uno_workflows import Event, Retry, Saga, step
 from uno_workflows.events.errors import DeclarationError
-from uno_workflows.sagas.saga import _private_defaults, _state_defaults
+from uno_workflows.sagas.saga import _first_values
 
 
 class Placed(Event):
@@ -120,6 +120,14 @@ def test_bases_and_mixins_are_looked_through():
 
         class Base(Saga):
             seen = []
+
+
+def _state_defaults(cls: type[Saga]) -> dict[str, Any]:
+    return {name: value for name, value in _first_values(cls).items() if not name.startswith("_")}
+
+
+def _private_defaults(cls: type[Saga]) -> dict[str, Any]:
+    return {name: value for name, value in _first_values(cls).items() if name.startswith("_")}
 
 
 def test_annotated_state_is_copied_for_each_run_wherever_it_stands():
