@@ -41,15 +41,18 @@ async def begin_subscriptions(store: PostgresStore, client: Client, catalogue: C
         DefinitionRefused: see `define_subscriptions` and `claim_subscriptions`.
         ConfigurationError: see `claim_subscriptions`.
     """
-    await claim_subscriptions(store, client, catalogue, app=app)
+    namespace_id = await claim_subscriptions(store, client, catalogue, app=app)
     await define_subscriptions(store, catalogue, app=app)
-    await _claim(store, client, catalogue, app=app)  # those that are new
+    await _claim(store, client, catalogue, app=app, namespace_id=namespace_id)  # the subscriptions that are new
 
 
-async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str) -> None:
+async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str) -> str | None:
     """Make sure that app, namespace and store belong together, before a worker takes its first task.
 
     The app's task queues belong to the app in its namespace. Workers of another store on them would take steps of this one.
+
+    Returns:
+        Temporal's id of the namespace; `None` where the worker may not ask for it.
 
     Raises:
         DefinitionRefused: a subscription is pumped in another namespace of Temporal.
@@ -58,8 +61,8 @@ async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: C
     store_id = str(await store.definitions.store_id())
     names = [definition.name for definition in subscriptions_of(catalogue)]
     others = await asyncio.gather(*(store_of_subscription(client, app=app, name=name) for name in names))
-    found = [*zip(names, others, strict=True), *(await stores_of_app(client, app=app)).items()]
-    for name, other in found:
+    listed = await stores_of_app(client, app=app)  # subscriptions of other modules too, but the list may lag behind
+    for name, other in [*zip(names, others, strict=True), *listed.items()]:
         if other not in (None, store_id):
             raise ConfigurationError(
                 [
@@ -68,12 +71,13 @@ async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: C
                     f"the workflow uno/{app}/{name}"
                 ]
             )
-    await _claim(store, client, catalogue, app=app)
-
-
-async def _claim(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str) -> None:
-    names = [definition.name for definition in subscriptions_of(catalogue)]
     namespace_id = await namespace_id_of(client)
+    await _claim(store, client, catalogue, app=app, namespace_id=namespace_id)
+    return namespace_id
+
+
+async def _claim(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str, namespace_id: str | None) -> None:
+    names = [definition.name for definition in subscriptions_of(catalogue)]
     await store.definitions.claim(names, app=app, namespace=client.namespace, namespace_id=namespace_id)
 
 
