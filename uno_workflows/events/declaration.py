@@ -12,7 +12,7 @@ from enum import Enum
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import CoreSchema
 
@@ -22,7 +22,6 @@ from uno_workflows.events.moments import moment_fault
 from uno_workflows.events.returning import class_fault, keys_fault, return_fault
 from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, strict_leaf
 
-_SECRETS: Final = (Secret, SecretStr, SecretBytes)
 _JSON_VALUE: Final = "pydantic.types.JsonValue"
 _EVERY_KIND: Final = frozenset({"null", "boolean", "number", "string", "array", "object"})
 _KINDS: Final = {
@@ -287,10 +286,6 @@ class _Walk:
 
     def _json_or_python(self, node: dict[str, Any], path: str) -> Any:
         for cls in _compared_classes(node["python_schema"]):
-            if isinstance(cls, type) and issubclass(cls, _SECRETS):
-                raise DeclarationError(
-                    f"{path} is a {cls.__name__}, stored as asterisks; store a reference to the secret instead"
-                )
             if isinstance(cls, type) and (fault := class_fault(cls)):
                 raise DeclarationError(f"{path} {fault}")
             if not isinstance(cls, type):

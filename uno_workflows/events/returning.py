@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
-from pydantic import EncodedBytes, EncodedStr
+from pydantic import EncodedBytes, EncodedStr, Secret, SecretBytes, SecretStr
 
 
 def return_fault(node: Mapping[str, Any]) -> str | None:
@@ -20,12 +20,14 @@ def return_fault(node: Mapping[str, Any]) -> str | None:
         if isinstance(owner, (EncodedBytes, EncodedStr)):
             return "is written encoded and decoded again each time it is validated; use bytes, which are stored as Base64, or str"
     if node["type"] == "json-or-python" and any(_is_of_secret(one) for one in _functions(node["python_schema"])):
-        return "is a Secret, stored as asterisks; store a reference to the secret instead"
+        return _stored_as_asterisks("Secret")
     return None
 
 
 def class_fault(cls: type) -> str | None:
     """Why instances of a class that pydantic compares do not come back; `None` if they may."""
+    if issubclass(cls, (Secret, SecretStr, SecretBytes)):
+        return _stored_as_asterisks(cls.__name__)
     if issubclass(cls, dict) and cls is not dict:
         name = "defaultdict" if issubclass(cls, collections.defaultdict) else cls.__name__
         return f"is a {name}, whose own behaviour is not stored; use dict"
@@ -41,6 +43,10 @@ def keys_fault(members: Iterable[Enum]) -> str | None:
             return f"is an enum whose members {other} and {member.name} are the same text as keys; give them different values"
         seen[text] = member.name
     return None
+
+
+def _stored_as_asterisks(name: str) -> str:
+    return f"is a {name}, stored as asterisks; store a reference to the secret instead"
 
 
 def _functions(node: Mapping[str, Any]) -> list[Any]:
