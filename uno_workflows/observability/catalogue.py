@@ -129,7 +129,7 @@ CATALOGUE: Final = (
         _W,
         "When the checkpoint last moved, or was last seen at the bound (Unix time, of the database).",
     ),
-    Metric("uno_subscription_paused", _G, "1", ("subscription",), _W, "1 while somebody wants it to stand still."),
+    Metric("uno_subscription_paused", _G, "1", ("subscription",), _W, "1 while an operator's pause holds."),
     Metric(
         "uno_subscription_halted",
         _G,
@@ -224,7 +224,7 @@ CATALOGUE: Final = (
         "{finding}",
         ("subscription",),
         _W,
-        "Findings of the audit, of any kind, that nobody has settled.",
+        "Findings of the audit, of any kind, that no operator has settled.",
     ),
     Metric(
         "uno_audit_open_skipped_events",
