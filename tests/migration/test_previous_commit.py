@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -49,7 +50,8 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = subprocess.run(command, capture_output=True, check=False)
     assert archive.returncode == 0, f"this clone lacks {PREVIOUS}; run 'git fetch --unshallow': {archive.stderr.decode()}"
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(folder, filter="data")
+        safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python has it from 3.11.4 on
+        tar.extractall(folder, **safely)
     return folder
 
 
