@@ -144,7 +144,7 @@ class Feeder:
         for event in await self._events.load(positions) if positions else ():
             with delivering(event, key):
                 if not await self._temporal.signal(run.workflow_id, self._envelope(event, key)):
-                    await self._late(event, key)
+                    await self._not_found(event, key, run)  # it may have read the event: a dispatcher that died had sent it
         if positions:
             await self._runs.drop_pending(key, max(positions))
 

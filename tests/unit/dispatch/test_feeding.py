@@ -201,6 +201,38 @@ async def test_for_a_short_key_nothing_more_is_asked() -> None:
     assert (temporal.asked, temporal.starts) == ([], ["Order/1"])
 
 
+class Waiting(Runs):
+    """A table with a run that ended after it had read up to position 5. The events that waited for its start are still there."""
+
+    async def latest(self, keys: Any) -> dict[RunKey, Run]:
+        return await super().latest(keys) if self.state == "done" else {}
+
+    async def pending(self, key: RunKey) -> list[GlobalPosition]:
+        return [GlobalPosition(4), GlobalPosition(6)]
+
+    async def drop_pending(self, key: RunKey, upto: int) -> None:
+        self.written.append(f"drop {upto}")
+
+
+@dataclass
+class Log:
+    async def load(self, positions: Any) -> list[StoredEvent]:
+        return [event(position) for position in positions]
+
+
+async def test_an_event_that_waited_for_its_start_is_not_late_if_the_run_read_it_before_a_dispatcher_died() -> None:
+    """The dispatcher that had started the run died before its checkpoint; the run has ended when the next one starts it again."""
+    runs = Waiting(state="unknown")
+    one = feeder(Starting(None), runs)
+    one._events = Log()  # type: ignore[assignment]
+    one._saga.starts_on["Shipped"] = None
+    await one.look_up([KEY])
+    assert one._known[KEY] is None
+    runs.state = "done"
+    assert await one.deliver(event(3), KEY) == "started"
+    assert runs.written == ["late 6", "drop 6"]
+
+
 # -- a run that was reset after its end
 
 
