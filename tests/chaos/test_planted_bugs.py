@@ -18,7 +18,7 @@ CAUGHT = (*BUGS, *(bug for bug in MUTATED if bug.name in CHOSEN))
 WITHOUT = [bug for bug in BUGS if bug.name != "undo twice"]  # which is exposed by the same run as "undo skipped"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("bug", CAUGHT, ids=[bug.name for bug in CAUGHT])
 async def test_a_planted_bug_is_found(bug: Planted, tmp_path: Path) -> None:
     report = await _run(bug, tmp_path, planted=True)
@@ -26,7 +26,7 @@ async def test_a_planted_bug_is_found(bug: Planted, tmp_path: Path) -> None:
     assert found & bug.broken, f"found {sorted(found)}, and none of {sorted(bug.broken)}; see {tmp_path}"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("bug", WITHOUT, ids=[bug.name for bug in WITHOUT])
 async def test_the_same_run_without_the_bug_finds_nothing(bug: Planted, tmp_path: Path) -> None:
     report = await _run(bug, tmp_path, planted=False)
