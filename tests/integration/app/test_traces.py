@@ -14,7 +14,7 @@ from apps.traced import request, traced
 from apps.trials.events import Begun, Nudged
 from apps.trials.starting import begin, new_key
 from opentelemetry.trace import format_trace_id
-from temporalio.client import WorkflowHistory
+from temporalio.client import WorkflowFailureError, WorkflowHistory
 from temporalio.worker import Replayer, Worker
 
 from uno_workflows.app.catalogue import Catalogue
@@ -154,6 +154,8 @@ async def test_a_run_goes_on_when(run_app: RunApp, database: str, first: bool):
         await until(lambda: rests_after_a_signal(app, run))
         assert await app.failures(run) == []
         await app.handle(run).cancel()
+        with pytest.raises(WorkflowFailureError):  # the end in Temporal: the row has it a moment earlier
+            await app.handle(run).result()
         assert (await app.ended(run))[0] == "cancelled"
         assert await app.failures(run) == []
         history = WorkflowHistory.from_json(run, (await app.handle(run).fetch_history()).to_json())
