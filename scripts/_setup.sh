@@ -39,5 +39,5 @@ set_up() {
 
 # Two at a time: much of it waits for heartbeats that run out and servers that come back.
 suite() {
-    python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/browser --ignore=tests/chaos --ignore=tests/promtool "$@"
+    python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/browser --ignore=tests/promtool -m "not long" "$@"
 }

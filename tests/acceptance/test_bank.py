@@ -89,6 +89,7 @@ async def bank(postgres: PostgresServer, template: str, temporal: TemporalServer
     await administration.close()
 
 
+@pytest.mark.long
 async def test_a_bank_without_faults_ends_as_its_ids_foretell_and_to_the_cent(bank: Bank) -> None:
     during, samples = [], []
     async with bank.process(*CLI, "worker", "workers.bank", log="worker") as worker:

@@ -31,6 +31,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_short_run_finds_nothing_and_says_what_it_did(tmp_path: Path) -> None:
     folder, page = tmp_path / "run", tmp_path / "report.md"

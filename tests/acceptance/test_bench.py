@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from patience import LIMIT
 
 from workers.bench.reporting import BEGIN, END
@@ -53,6 +54,7 @@ def test_it_stops_when_told_to_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_what_it_costs_to_be_seen_is_measured_beside_a_worker_that_is_not() -> None:
     words = [*BENCH, "--only", "seen", "--json"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=2 * LIMIT, check=False)

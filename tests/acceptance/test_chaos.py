@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Sequence
 
+import pytest
 from acceptance.checker import check
 from acceptance.shop import Process, Shop, measured, until
 from apps.shop.events import OrderCancelled, OrderFulfilled, OrderPlaced
@@ -27,6 +28,7 @@ select (select jsonb_object_agg(state, n) from shop_orders)
 """
 
 
+@pytest.mark.long
 async def test_chaos_leaves_every_order_in_one_final_state(shop: Shop) -> None:
     """The seed draws who orders what, and which worker meets what when."""
     shop.stacks = True  # as a step that was frozen in its transaction has

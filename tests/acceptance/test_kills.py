@@ -17,6 +17,7 @@ from patience import LIMIT
 
 from uno_workflows.devstack.temporal import TemporalServer
 
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("kills")]  # its scenarios run side by side
 SCENARIOS = Scenarios()
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 
+import pytest
 from acceptance.checker import check
 from acceptance.shop import Shop, measured, until
 
@@ -32,6 +33,7 @@ async def customers(shop: Shop, numbers: count[int]) -> AsyncIterator[None]:
             closed.set()
 
 
+@pytest.mark.long
 async def test_it_goes_on_after_every_outage(own_shop: Shop, stack: DevStack) -> None:
     """One after the other, on the same worker: Postgres and Temporal stopped, killed, both; and every time it recovers."""
     shop, numbers = own_shop, count()

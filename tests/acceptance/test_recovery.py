@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from patience import LIMIT
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,7 @@ def recovery(*arguments: str) -> Any:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=4 * LIMIT, check=False)
 
 
+@pytest.mark.long
 def test_one_round_of_a_rolling_restart_loses_nothing_and_does_nothing_twice() -> None:
     done = recovery("--rounds", "1", "--profile", "fast", "--only", "rolling", "--every", "0.5", "--json")
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ from chaos_build.builds import BUGS, MUTATED, Planted
 from workers.bank.chaos.report import Report
 from workers.bank.chaos.run import run
 
+pytestmark = pytest.mark.long
 SEED = 1
 CHOSEN = ("emitted id from the attempt", "a step runs again")
 """Of the list of mutations; `scripts/chaos --planted` runs them all."""

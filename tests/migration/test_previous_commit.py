@@ -145,6 +145,7 @@ async def release(shop: Shop, placed: int) -> None:
             await shop.append(f"order-{shop.order(number)}", OrderShipped(order_id=shop.order(number), at=datetime.now(UTC)))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_deployment_over_the_previous_release_loses_nothing_and_sticks_no_run(
     previous: Path, empty_database: str, temporal: TemporalServer, tmp_path: Path

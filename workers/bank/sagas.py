@@ -12,6 +12,9 @@ BANK_OPENED = datetime(2020, 1, 1, tzinfo=UTC)
 class Transfer(Saga, starts_on=TransferRequested, expects=TransferApproved, key="transfer_id", since=BANK_OPENED):
     """Move money and take a fee for it: all of it, or nothing of it."""
 
+    undo_within = "1 hour"
+    """Servers that stay away while hundreds of transfers queue make an undo late, not impossible."""
+
     approved_by: str = ""
     leaving: bool = False
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from patience import LIMIT
 
 TESTS = Path(__file__).parents[2]
@@ -22,12 +23,14 @@ def campaign(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 
+@pytest.mark.long
 def test_no_deployment_loses_an_event() -> None:
     said = campaign("--seeds", "1", "--modes", "starts", "migrate", "flips")
     assert said.returncode == 0, said.stdout + said.stderr
     assert said.stdout.count("nothing wrong") == 3
 
 
+@pytest.mark.long
 def test_code_that_reads_what_it_knows_itself_is_found() -> None:
     """As before there were definitions; a campaign that does not find it would prove nothing.
 
