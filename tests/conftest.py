@@ -110,7 +110,7 @@ def run_app(
             patch.setenv("SHOP_LEDGER", str(ledger))
             yield await stack.enter_async_context(running(settings, modules, ledger, role=role))
         if database is None:
-            await forget(temporal.address, f"TaskQueue = '{settings.app}'")
+            await forget(temporal.address, f"(TaskQueue = '{settings.app}' or TaskQueue STARTS_WITH '{settings.app}.')")
 
     return run
 
