@@ -18,7 +18,7 @@ from temporalio.client import WorkflowQueryFailedError
 from uno_workflows.observability.line import Line
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def app(run_app: Callable[..., AbstractAsyncContextManager[App]]) -> AsyncIterator[App]:
     async with run_app(["apps.border"], poll=timedelta(seconds=0.2)) as app:
         yield app
@@ -35,7 +35,7 @@ async def test_what_a_run_raises_fails_its_task_by_name(app: App, caplog: pytest
         assert failures[0] or name == "MemoryError", how
         line = await until(lambda how=how: _line(caplog, "saga_bug", saga_key=how))
         assert name in f"{line.fields['error.type']} {line.fields['error.message']}", line
-    assert {(await app.run(f"InRun/{how}")).state for how in hows} == {"open"}
+    assert {(await until(lambda how=how: app.run(f"InRun/{how}"))).state for how in hows} == {"open"}
     await _goes_on(app, "after-runs")
 
 

@@ -21,7 +21,7 @@ TABLES = (
 )
 
 
-@pytest.fixture(scope="session", params=["sandboxed"])
+@pytest.fixture(scope="package", params=["sandboxed"])
 async def app(request: pytest.FixtureRequest, run_app: Callable[..., AbstractAsyncContextManager[App]]) -> AsyncIterator[App]:
     """The apps `shop` and `trials`: sandboxed, bare (no sandbox), or replaying (no cache: every task replays)."""
     with pytest.MonkeyPatch.context() as patch:
