@@ -131,7 +131,7 @@ def _type_fault(annotation: Any) -> str:
     if origin is typing.Annotated:
         return _type_fault(annotation.__origin__)
     if origin is typing.Literal or (isinstance(origin, type) and issubclass(origin, Enum)):
-        constants: Iterable[Any] = typing.get_args(annotation) if origin is typing.Literal else origin
+        constants: Any = typing.get_args(annotation) if origin is typing.Literal else origin
         return next(filter(None, (_constant_fault(getattr(one, "value", one)) for one in constants)), "")
     if origin is type(None):
         return "it may be None"
