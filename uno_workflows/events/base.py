@@ -12,9 +12,10 @@ from pydantic.fields import PrivateAttr
 from uno_workflows.events.codec import Codec
 from uno_workflows.events.declaration import strict_schema
 from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.limits import SCHEMA_VERSION
 from uno_workflows.events.names import check_name
 
-_SCHEMA_VERSIONS = range(1, 32768)
+_SCHEMA_VERSIONS = range(1, SCHEMA_VERSION.most + 1)
 _RESERVED = ("event_type", "schema_version")
 
 
@@ -79,7 +80,9 @@ class Event(BaseModel, metaclass=_EventClass):
                     f"class {cls.__name__}(Event, type=…, schema_version=…)"
                 )
         if schema_version.__class__ is not int or schema_version not in _SCHEMA_VERSIONS:
-            raise DeclarationError(f"{cls.__name__}: schema_version {schema_version!r} must be an integer from 1 to 32767")
+            raise DeclarationError(
+                f"{cls.__name__}: schema_version {schema_version!r} must be an integer from 1 to {SCHEMA_VERSION.most}"
+            )
         named = cls.__name__ if type is None else type
         is_base = type is None and (cls.__name__.startswith("_") or "[" in cls.__name__)
         cls.event_type = "" if is_base else check_name(named, f"event type of {cls.__qualname__}")
