@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaValidator, from_json
 
 from uno_workflows.events.building import build
@@ -62,7 +62,8 @@ class Codec(Generic[V]):
         self.judge, self._serializer, self._reader = build(strict.schema, strict.models, reading=reading.schema, title=title)
         self.judged = reading.left_out
         self._classes = {(cls.__module__, cls.__qualname__): cls for cls in (*strict.models, *strict.enums)}
-        self._exact = exact or self.judged  # a validator may give a value another type than a reader gets
+        # a validator may give a value another type than a reader gets, and a class's own comparison may overlook a difference
+        self._exact = exact or self.judged or strict.written or any(cls.__eq__ is not BaseModel.__eq__ for cls in strict.models)
 
     def write(self, value: V, *, most: int, judged: bool = False) -> bytes:
         """The bytes of a value, by the names of fields.

@@ -66,6 +66,8 @@ class Strict(NamedTuple):
     schema: CoreSchema
     models: set[type[BaseModel]]
     enums: set[type[Enum]]
+    written: bool
+    """Whether a function of the user's writes something in it."""
 
 
 def strict_schema(root: type[BaseModel] | None, schema: Any, *, path: str) -> Strict:
@@ -82,7 +84,7 @@ def strict_schema(root: type[BaseModel] | None, schema: Any, *, path: str) -> St
     made = walk.copy(schema, path)
     if walk.made:
         made = {"type": "definitions", "schema": made, "definitions": walk.made}
-    return Strict(made, walk.models, walk.enums)
+    return Strict(made, walk.models, walk.enums, walk.written)
 
 
 class _Walk:
@@ -91,6 +93,7 @@ class _Walk:
         self.definitions: dict[str, Any] = {}
         self.made: list[CoreSchema] = []
         self.converted = 0
+        self.written = False
         self.models: set[type[BaseModel]] = set()
         self.enums: set[type[Enum]] = set()
 
@@ -99,8 +102,14 @@ class _Walk:
         kind = node["type"]
         if fault := moment_fault(node) or return_fault(node) or self._written_fault(node):
             raise DeclarationError(f"{path} {fault}")
+        if _is_json_value(node):
+            raise DeclarationError(
+                f"{path} is a JsonValue with a constraint, which judges only some of its kinds; constrain the kind that is "
+                "meant, such as Annotated[list[JsonValue], Field(max_length=9)], or use JsonValue with an AfterValidator"
+            )
         if kind in _REFUSED:
             raise DeclarationError(f"{path} {_REFUSED[kind]}")
+        self.written |= _is_written_by_user(node)
         if kind in _KEEP:
             return dict(node)
         if (method := getattr(self, "_" + kind.replace("-", "_"), None)) is not None:
@@ -194,8 +203,7 @@ class _Walk:
     def _key(self, node: dict[str, Any], path: str) -> Any:
         if node["type"] != "enum":
             return self.copy(node, path)
-        self.enums.add(node["cls"])
-        _check_constants(node["members"], path)  # a key is text already, so `exact_constants` would refuse "1" for 1
+        self._check_enum(node, path)  # a key is text already, so `exact_constants` would refuse "1" for 1
         if fault := keys_fault(node["members"]):
             raise DeclarationError(f"{path} {fault}")
         return {**node, "strict": True}
@@ -229,9 +237,17 @@ class _Walk:
         return {**node, "strict": True, "choices": {tag: self.copy(choice, path) for tag, choice in node["choices"].items()}}
 
     def _enum(self, node: dict[str, Any], path: str) -> Any:
-        _check_constants(node["members"], path)
-        self.enums.add(node["cls"])
+        self._check_enum(node, path)
         return exact_constants({**node, "strict": True}, node["members"])
+
+    def _check_enum(self, node: dict[str, Any], path: str) -> None:
+        self.enums.add(node["cls"])
+        _check_constants(node["members"], path)
+        if node["cls"]._missing_.__module__ != "enum":
+            raise DeclarationError(
+                f"{path} is the enum {node['cls'].__name__}, whose _missing_ would run at each reading; "
+                "remove it, and convert in a BeforeValidator, which reads only values that fit no member"
+            )
 
     def _literal(self, node: dict[str, Any], path: str) -> Any:
         _check_constants(node["expected"], path)
@@ -360,6 +376,11 @@ def _moved(old: Mapping[str, Any], new: Any) -> Any:
 
 def _is_json_value(node: Mapping[str, Any]) -> bool:
     return str(node.get("ref", "")).startswith(_JSON_VALUE)
+
+
+def _is_written_by_user(node: Mapping[str, Any]) -> bool:
+    function = node.get("serialization", {}).get("function")
+    return function is not None and not str(getattr(function, "__module__", "")).startswith("pydantic.")
 
 
 def _name(entry: Mapping[str, Any], path: str) -> str:

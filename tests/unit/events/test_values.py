@@ -332,7 +332,7 @@ WRONG_TYPES = [
     (dict, {1: 2}, "valid string"),
     (dict, {"a": threading.Lock()}, "at a: must be a JSON value"),
     (list, [(1, 2)], "at 0: must be a JSON value"),
-    (list, [Word.RED], "at 0: would come back as something else"),
+    (list, [Word.RED], "at 0: must be a JSON value, not a member of an enum"),
     (str, threading.Lock(), "valid string"),
     (Rounded, Rounded(x=1.23), "at x: would come back as something else"),
     (Colour, "r", "instance of Colour"),
