@@ -21,7 +21,17 @@ from uno_workflows.events.recorded import Recorded
 
 UNKNOWN: Final = inspect.Parameter.empty
 """There is no annotation, or it names something that does not exist (yet, or outside of TYPE_CHECKING)."""
-_ROOMS: Final = tuple(f"{__package__.partition('.')[0]}.{room}" for room in ("events", "sagas", "projections"))
+_OF_PARAMETERS: Final = "<generic parameters of"
+"""The frame that Python puts around a class with parameters (PEP 695)."""
+_ROOMS: Final = (
+    *(f"{__package__.partition('.')[0]}.{room}" for room in ("events", "sagas", "projections")),
+    "pydantic.main",
+    "pydantic._internal",
+)
+    *(f"{__package__.partition('.')[0]}.{room}" for room in ("events", "sagas", "projections")),
+    "pydantic.main",
+    "pydantic._internal",
+)
 
 
 def place_of(function: Callable[..., Any]) -> str:
@@ -55,7 +65,9 @@ def place_around() -> str:
 
 def _frame_around() -> types.FrameType:
     frame = sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(_ROOMS):
+    while frame.f_back is not None and (
+        str(frame.f_globals.get("__name__", "")).startswith(_ROOMS) or frame.f_code.co_name.startswith(_OF_PARAMETERS)
+    ):
         frame = frame.f_back
     return frame
 

@@ -7,13 +7,14 @@ leaf by its strict form (`strictness`). What could come back as something else i
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, PydanticUserError
+from pydantic_core import PydanticCustomError, SchemaError
 from pydantic_core.core_schema import CoreSchema
 
 from uno_workflows.events.errors import DeclarationError
@@ -21,6 +22,7 @@ from uno_workflows.events.instances import taking_instances
 from uno_workflows.events.moments import moment_fault
 from uno_workflows.events.returning import class_fault, keys_fault, return_fault
 from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, strict_leaf
+from uno_workflows.events.telling import spelt
 
 _JSON_VALUE: Final = "pydantic.types.JsonValue"
 _EVERY_KIND: Final = frozenset({"null", "boolean", "number", "string", "array", "object"})
@@ -367,6 +369,18 @@ class _Walk:
             inner = self._kinds(node[_INNER[kind]], seen)
             return inner | {"null"} if kind == "nullable" else inner
         return _EVERY_KIND
+
+
+def schema_fault(error: BaseException) -> str:
+    """Why pydantic cannot describe a type, in one line."""
+    if isinstance(error, SchemaError):  # of nested schemas, the innermost says it last
+        return " ".join(_ERROR_NAME.split(str(error))[-1].split())
+    if isinstance(error, PydanticUserError):
+        return error.message.strip().partition("\n")[0].partition(". ")[0]
+    return spelt(error)
+
+
+_ERROR_NAME: Final = re.compile(r"\b[A-Z]\w*Error: ")
 
 
 def _moved(old: Mapping[str, Any], new: Any) -> Any:
