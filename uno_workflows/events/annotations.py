@@ -28,10 +28,6 @@ _ROOMS: Final = (
     "pydantic.main",
     "pydantic._internal",
 )
-    *(f"{__package__.partition('.')[0]}.{room}" for room in ("events", "sagas", "projections")),
-    "pydantic.main",
-    "pydantic._internal",
-)
 
 
 def place_of(function: Callable[..., Any]) -> str:

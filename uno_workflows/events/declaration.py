@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -21,7 +21,7 @@ from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.instances import taking_instances
 from uno_workflows.events.moments import moment_fault
 from uno_workflows.events.returning import class_fault, keys_fault, return_fault
-from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, strict_leaf
+from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, is_plainly_of, strict_leaf
 from uno_workflows.events.telling import spelt
 
 _JSON_VALUE: Final = "pydantic.types.JsonValue"
@@ -70,6 +70,24 @@ class Strict(NamedTuple):
     enums: set[type[Enum]]
     written: bool
     """Whether a function of the user's writes something in it."""
+    defaults: Defaults | None = None
+    """The defaults of fields that are yet to be judged; `None` if all are certainly right."""
+
+
+class Defaults(NamedTuple):
+    """Values that fields have when none is given, in the order of a tuple that has their schemas.
+
+    Attributes:
+        paths: The names of their places.
+        values: The values.
+        converted: Whether pydantic validates one of them each time, so that it need not be a value of its type.
+        strict: The tuple.
+    """
+
+    paths: Sequence[str]
+    values: tuple[Any, ...]
+    converted: bool
+    strict: Strict
 
 
 def strict_schema(root: type[BaseModel] | None, schema: Any, *, path: str) -> Strict:
@@ -83,10 +101,15 @@ def strict_schema(root: type[BaseModel] | None, schema: Any, *, path: str) -> St
         DeclarationError: a field, named as `Class.field`, has a type that cannot be stored.
     """
     walk = _Walk(root)
-    made = walk.copy(schema, path)
-    if walk.made:
-        made = {"type": "definitions", "schema": made, "definitions": walk.made}
-    return Strict(made, walk.models, walk.enums, walk.written)
+    made = walk.whole(walk.copy(schema, path))
+    if not walk.defaults:
+        return Strict(made, walk.models, walk.enums, walk.written)
+    paths, nodes, schemas = zip(*walk.defaults, strict=True)
+    items: Any = {"type": "tuple", "items_schema": list(schemas), "strict": True}
+    of_defaults = Strict(walk.whole(items, walk.named), walk.models, walk.enums, walk.written)
+    converted = any(node.get("validate_default") for node in nodes)
+    defaults = Defaults(paths, tuple(node["default"] for node in nodes), converted, of_defaults)
+    return Strict(made, walk.models, walk.enums, walk.written, defaults)
 
 
 class _Walk:
@@ -94,10 +117,17 @@ class _Walk:
         self.root = root
         self.definitions: dict[str, Any] = {}
         self.made: list[CoreSchema] = []
+        self.named: list[CoreSchema] = []
+        self.defaults: list[tuple[str, Mapping[str, Any], CoreSchema]] = []
         self.converted = 0
         self.written = False
         self.models: set[type[BaseModel]] = set()
         self.enums: set[type[Enum]] = set()
+
+    def whole(self, schema: CoreSchema, named: Iterable[CoreSchema] = ()) -> CoreSchema:
+        """A schema with the definitions that it refers to."""
+        definitions = [*self.made, *named]
+        return {"type": "definitions", "schema": schema, "definitions": definitions} if definitions else schema
 
     def copy(self, node: Mapping[str, Any], path: str) -> CoreSchema:
         """The strict copy of a node."""
@@ -265,7 +295,11 @@ class _Walk:
     def _inside(self, node: dict[str, Any], path: str) -> Any:
         return {**node, "schema": self.copy(node["schema"], path)}
 
-    _default = _inside
+    def _default(self, node: dict[str, Any], path: str) -> Any:
+        made = self._inside(node, path)
+        if "default" in node and not is_plainly_of(node["schema"], node["default"]):
+            self.defaults.append((path, node, made["schema"]))
+        return made
 
     def _function_before(self, node: dict[str, Any], path: str) -> Any:
         self.converted += 1
@@ -319,6 +353,7 @@ class _Walk:
     def _definitions(self, node: dict[str, Any], path: str) -> Any:
         self.definitions.update({entry["ref"]: entry for entry in node["definitions"]})
         made = [entry if _is_json_value(entry) else self.copy(entry, _name(entry, path)) for entry in node["definitions"]]
+        self.named += made
         return {**node, "definitions": made, "schema": self.copy(node["schema"], path)}
 
     def _definition_ref(self, node: dict[str, Any], path: str) -> Any:

@@ -67,8 +67,8 @@ def _have_same_items(given: Any, again: Any) -> bool:
         pairs = zip(given.items(), again.items(), strict=True)
         return all(is_same(key, key2) and is_same(value, value2) for (key, value), (key2, value2) in pairs)
     kinds = [*map(type, given)]
-    if _PLAIN.issuperset(kinds):  # at the speed of C: there may be many
-        return kinds == [*map(type, again)] and bool(given == again)
+    if _PLAIN.issuperset(kinds) and kinds == [*map(type, again)]:  # at the speed of C: there may be many
+        return bool(given == again)
     return all(map(is_same, given, again))
 
 

@@ -85,6 +85,24 @@ def _datetime(node: dict[str, Any]) -> Any:
     return _from_text({**node, "tz_constraint": "aware", "microseconds_precision": "error"}, to_utc)
 
 
+_PLAIN: Final = {"bool": bool, "int": int, "str": str, "float": float}
+_ALONE: Final = frozenset({"type", "metadata", "ref", "strict"})
+
+
+def is_plainly_of(node: Mapping[str, Any], value: object) -> bool:
+    """Whether a value is certainly of the type of a node, unconstrained: most defaults are, and cost nothing more."""
+    kind = node["type"]
+    if kind == "nullable":
+        return value is None or is_plainly_of(node["schema"], value)
+    if kind == "enum":
+        return type(value) is node["cls"]
+    if not node.keys() <= _ALONE or type(value) is not _PLAIN.get(kind):
+        return False
+    if isinstance(value, str):
+        return value.isascii() and value.isprintable()
+    return isinstance(value, (bool, int, float)) and -INT_LIMIT < value < INT_LIMIT  # NaN is not
+
+
 _LEAVES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "int": _int,
     "bool": lambda node: {**node, "strict": True},

@@ -450,3 +450,11 @@ def test_whatever_is_given_for_a_json_object_comes_back_equal_or_is_refused_by_n
     value_type = ValueType(dict, "result of step s")
     with suppress(InvalidValue):
         assert value_type.read(value_type.write(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"), [(list[float], [1, 2.5]), (tuple[float, ...], (1,)), (dict[str, float], {"a": 1})]
+)
+def test_whole_number_is_a_float_in_a_container_too(declared: Any, value: Any):
+    values = ValueType(declared, "argument of step s")
+    assert values.read(values.write(value)) == value
