@@ -32,7 +32,8 @@ _ROOMS: Final = (
 
 def place_of(function: Callable[..., Any]) -> str:
     """The place of a function, as `file:line`; empty for one that was not written in Python."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    written = inspect.unwrap(function) if inspect.isfunction(function) or inspect.ismethod(function) else None
+    code = getattr(written, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if isinstance(code, types.CodeType) else ""
 
 

@@ -204,3 +204,14 @@ def test_annotation_that_leaves_the_process_is_refused():
 def test_annotation_of_a_handler_that_leaves_the_process_is_unknown():
     class Fulfil(Saga, starts_on=Placed, key="order_id"):
         async def run(self, event: _exit()) -> None: ...
+
+
+class _Hostile:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"asked for {name}")
+
+
+@pytest.mark.parametrize("value", [_Hostile(), staticmethod(exits), partial(exits), _LaterRule(), 5], ids=range(5))
+def test_step_that_is_no_function_is_refused(value: Any):
+    with pytest.raises(DeclarationError, match="must be an `async def` function"):
+        step(value)
