@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
 from enum import StrEnum
@@ -19,11 +19,19 @@ from typing import Any, Final
 from uno_workflows.events.database_urls import database_url_fault
 from uno_workflows.events.durations import duration, spell
 from uno_workflows.events.errors import ConfigurationError, UnoError
-from uno_workflows.events.limits import APP
+from uno_workflows.events.limits import APP, SCHEMA
 from uno_workflows.events.names import check_name
+from uno_workflows.events.text import plain, type_name
 
 ADDRESSES: Final = "such as 127.0.0.1:9464, 0.0.0.0:9464 for every network, or [::1]:9464"
-_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]*")
+_KINDS: Final[dict[type, str]] = {
+    str: "text",
+    int: "a whole number",
+    bool: "True or False",
+    timedelta: "a timedelta, or text such as '30s'",
+    tuple: "an address and a port, such as ('127.0.0.1', 9464)",
+}
 _TRUTHS: Final = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -41,8 +49,8 @@ def _database_url(text: str) -> str:
 
 
 def _schema(text: str) -> str:
-    if not _SCHEMA.fullmatch(text):
-        raise ValueError("must be 1 to 63 of a-z, 0-9 and _, and not begin with a digit")
+    if not _SCHEMA.fullmatch(text) or len(text) > SCHEMA.most:
+        raise ValueError(f"must be 1 to {SCHEMA.most} of a-z, 0-9 and _, and not begin with a digit")
     return text
 
 
@@ -106,13 +114,20 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
-def _setting(variable: str, parse: Callable[[str], Any], default: Any, help: str, *, secret: bool = False) -> Any:
-    return field(default=default, metadata={"variable": variable, "parse": parse, "help": help, "secret": secret})
+def _setting(
+    variable: str, parse: Callable[[str], Any], default: Any, help: str, *, kind: type | None = None, secret: bool = False
+) -> Any:
+    takes = kind or type(default)
+    return field(default=default, metadata={"variable": variable, "parse": parse, "kind": takes, "help": help, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set, with the reasons for its defaults. Each field is an environment variable."""
+    """Everything that can be set, with the reasons for its defaults. Each field is an environment variable.
+
+    Raises:
+        ConfigurationError: with every problem of what is given in code; the same rules hold as for the environment.
+    """
 
     database_url: str = _setting(
         "UNO_DATABASE_URL", _database_url, "", "where the event store is: postgresql://user:password@host/database", secret=True
@@ -122,6 +137,7 @@ class Settings:
         _database_url,
         None,
         "a direct address for LISTEN, where UNO_DATABASE_URL leads through a transaction pooler, which never delivers it",
+        kind=str,
         secret=True,
     )
     schema: str = _setting("UNO_SCHEMA", _schema, "uno", "the database schema of the store; two schemas are two stores")
@@ -182,7 +198,16 @@ class Settings:
         _listen_address,
         None,
         "where a worker offers /metrics, /livez and /readyz, as 127.0.0.1:9464; off by default",
+        kind=tuple,
     )
+
+    def __post_init__(self) -> None:
+        """Judge what is given in code as the environment is judged."""
+        values, problems = _judged({setting.name: getattr(self, setting.name) for setting in fields(self)})
+        if problems:
+            raise ConfigurationError(problems)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
@@ -193,20 +218,22 @@ class Settings:
             given: Settings that are given in code; they win.
 
         Raises:
-            ConfigurationError: with every problem: missing, malformed and unknown variables.
+            ConfigurationError: with every problem: missing, malformed and unknown variables, and what is given in code.
+            TypeError: `environ` is no mapping, or there is no such setting.
         """
         source = os.environ if environ is None else environ
-        problems: list[str] = []
+        if not isinstance(source, Mapping):
+            raise TypeError(f"environ: must be a mapping, not {type(source).__name__}")
+        _, problems = _judged(given)
         values: dict[str, Any] = {}
         for setting in fields(cls):
             text = source.get(setting.metadata["variable"])
             if text is None or setting.name in given or (text == "" and setting.name == "database_url"):
                 continue
             try:
-                values[setting.name] = setting.metadata["parse"](text)
+                values[setting.name] = setting.metadata["parse"](_text(text))
             except (ValueError, UnoError) as err:
-                shown = "" if setting.metadata["secret"] else f"={text!r}"
-                problems.append(f"{setting.metadata['variable']}{shown}: {err}")
+                problems.append(_problem(setting, setting.metadata["variable"], text, err))
         problems += _unknown(source)
         if not given.get("database_url") and not source.get("UNO_DATABASE_URL"):
             problems.append(
@@ -215,6 +242,45 @@ class Settings:
         if problems:
             raise ConfigurationError(problems)
         return cls(**{**values, **given})
+
+
+def _judged(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Settings that are given in code, as the environment would give them, and what is wrong with them."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for setting in fields(Settings):
+        value = given.get(setting.name, setting.default)
+        if type(value) is type(setting.default) and value == setting.default:
+            continue
+        try:
+            values[setting.name] = setting.metadata["parse"](_as_text(value, setting.metadata["kind"]))
+        except (ValueError, UnoError) as err:
+            problems.append(_problem(setting, setting.name, value, err))
+    return values, problems
+
+
+def _problem(setting: Field[Any], name: str, value: object, error: Exception) -> str:
+    return f"{name}{'' if setting.metadata['secret'] else f'={plain(repr(value), 200)}'}: {error}"
+
+
+def _as_text(value: Any, kind: type) -> str:
+    """A value as the environment would spell it. Texts are taken for spans of time and for names, too."""
+    if isinstance(value, str) and kind in (str, timedelta, ProfileName):
+        return value
+    if type(value) is not kind:
+        raise ValueError(f"must be {_KINDS.get(kind, 'text')}, not {type_name(value)}")
+    if kind is not tuple:
+        return _spelt(value)
+    pair: Any = value
+    if len(pair) != 2 or not isinstance(pair[0], str) or type(pair[1]) is not int:
+        raise ValueError(f"must be {_KINDS[kind]}")
+    return f"[{pair[0]}]:{pair[1]}" if ":" in pair[0] else f"{pair[0]}:{pair[1]}"
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {type_name(value)}")  # noqa: TRY004 (told with the other problems)
+    return value
 
 
 def check_database_url(url: object) -> str:
@@ -287,14 +353,14 @@ def variables() -> dict[str, tuple[str, str]]:
 def _spelt(default: Any) -> str:
     if isinstance(default, timedelta):
         return spell(default)
-    return str(default).lower() if isinstance(default, bool) else str(default or "")
+    return str(default).lower() if isinstance(default, bool) else "" if default is None else str(default)
 
 
 def _unknown(source: Mapping[str, str]) -> list[str]:
     known = [s.metadata["variable"] for s in fields(Settings)]
     found = []
     for name in source:
-        if name.startswith("UNO_") and name not in known:
+        if isinstance(name, str) and name.startswith("UNO_") and name not in known:
             close = get_close_matches(name, known, n=1, cutoff=0.75)
             found.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
     return found

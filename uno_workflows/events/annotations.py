@@ -10,21 +10,42 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
+from uno_workflows.events.border import user_code
+from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.events.recorded import Recorded
 
 UNKNOWN: Final = inspect.Parameter.empty
 """There is no annotation, or it names something that does not exist (yet, or outside of TYPE_CHECKING)."""
-_ROOMS: Final = tuple(f"{__package__.partition('.')[0]}.{room}" for room in ("events", "sagas", "projections"))
+_OF_PARAMETERS: Final = "<generic parameters of"
+"""The frame that Python puts around a class with parameters (PEP 695)."""
+_ROOMS: Final = (
+    *(f"{__package__.partition('.')[0]}.{room}" for room in ("events", "sagas", "projections")),
+    "pydantic.main",
+    "pydantic._internal",
+)
 
 
 def place_of(function: Callable[..., Any]) -> str:
     """The place of a function, as `file:line`; empty for one that was not written in Python."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    written = inspect.unwrap(function) if inspect.isfunction(function) or inspect.ismethod(function) else None
+    code = getattr(written, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if isinstance(code, types.CodeType) else ""
+
+
+@contextmanager
+def declared_at(place: str) -> Iterator[None]:
+    """A `DeclarationError` that leaves this block begins with a place, unless it has one already."""
+    try:
+        yield
+    except DeclarationError as err:
+        if (placed := err.at(place)) is err:
+            raise
+        raise placed from err.__cause__
 
 
 def names_around() -> dict[str, Any]:
@@ -41,7 +62,9 @@ def place_around() -> str:
 
 def _frame_around() -> types.FrameType:
     frame = sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(_ROOMS):
+    while frame.f_back is not None and (
+        str(frame.f_globals.get("__name__", "")).startswith(_ROOMS) or frame.f_code.co_name.startswith(_OF_PARAMETERS)
+    ):
         frame = frame.f_back
     return frame
 
@@ -52,7 +75,8 @@ def annotation_of(function: Callable[..., Any], parameter: str, names: Mapping[s
     try:
         raw = _annotations(written)[parameter]
         holder: Any = types.SimpleNamespace(__annotations__={parameter: raw})
-        return typing.get_type_hints(holder, getattr(written, "__globals__", {}), dict(names))[parameter]
+        with user_code("its annotation"):
+            return typing.get_type_hints(holder, getattr(written, "__globals__", {}), dict(names))[parameter]
     except Exception:  # evaluating it runs the user's code, and a name may exist for type checkers only
         return UNKNOWN
 
@@ -67,7 +91,7 @@ def _annotations(function: Any) -> Mapping[str, Any]:
 
 def takes(annotation: Any, cls: type) -> bool:
     """Whether a parameter with this annotation takes an instance of a class."""
-    if (inner := _inner(annotation)) is not None:
+    if (inner := inner_types(annotation)) is not None:
         return any(takes(one, cls) for one in inner)
     origin = typing.get_origin(annotation) or annotation
     return not isinstance(origin, type) or _is_a(cls, origin)
@@ -75,7 +99,7 @@ def takes(annotation: Any, cls: type) -> bool:
 
 def takes_batch(annotation: Any, cls: type) -> bool:
     """Whether a parameter with this annotation takes a sequence of recorded events of a class."""
-    if (inner := _inner(annotation)) is not None:
+    if (inner := inner_types(annotation)) is not None:
         return any(takes_batch(one, cls) for one in inner)
     origin, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
     if not isinstance(origin, type):
@@ -87,7 +111,7 @@ def takes_batch(annotation: Any, cls: type) -> bool:
 
 def takes_transaction(annotation: Any) -> bool:
     """Whether a parameter with this annotation takes a `Transaction`; a protocol of the user's own may ask for less."""
-    if (inner := _inner(annotation)) is not None:
+    if (inner := inner_types(annotation)) is not None:
         return any(takes_transaction(one) for one in inner)
     origin = typing.get_origin(annotation) or annotation
     if not isinstance(origin, type) or origin is object or getattr(origin, "_is_protocol", False):
@@ -96,7 +120,7 @@ def takes_transaction(annotation: Any) -> bool:
 
 
 def _takes_recorded(annotation: Any, cls: type) -> bool:
-    if (inner := _inner(annotation)) is not None:
+    if (inner := inner_types(annotation)) is not None:
         return any(_takes_recorded(one, cls) for one in inner)
     origin, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
     if not isinstance(origin, type):
@@ -106,7 +130,7 @@ def _takes_recorded(annotation: Any, cls: type) -> bool:
     return origin is not Recorded or not arguments or takes(arguments[0], cls)
 
 
-def _inner(annotation: Any) -> Iterable[Any] | None:
+def inner_types(annotation: Any) -> Iterable[Any] | None:
     """The types behind a union, an alias, a `NewType` or a type variable; `None` for any other annotation."""
     if annotation is UNKNOWN or annotation is Any:
         return (object(),)  # no class, so anything

@@ -4,30 +4,66 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import PrivateAttr
 
+from uno_workflows.events.annotations import declared_at, names_around, place_around
+from uno_workflows.events.border import unwrapped, user_code
 from uno_workflows.events.codec import Codec
-from uno_workflows.events.declaration import strict_schema
+from uno_workflows.events.declaration import schema_fault, strict_schema
 from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.limits import SCHEMA_VERSION
 from uno_workflows.events.names import check_name
 
-_SCHEMA_VERSIONS = range(1, 32768)
+_SCHEMA_VERSIONS = range(1, SCHEMA_VERSION.most + 1)
+_LOOKS_UP_NAMES: Final = "__pydantic_reset_parent_namespace__"
+_NAMES: Final = "__pydantic_parent_namespace__"
 _RESERVED = ("event_type", "schema_version")
 
 
 if TYPE_CHECKING:
-    # Only for type checkers, so that they know fields as frozen without a plugin. PEP 681: the class that names the
-    # metaclass is neither frozen nor not, so it may derive from BaseModel while its subclasses are frozen.
     from pydantic._internal._model_construction import ModelMetaclass
-
-    @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr))
-    class _EventClass(ModelMetaclass): ...
-
 else:
-    _EventClass = type(BaseModel)
+    ModelMetaclass = type(BaseModel)
+
+
+@contextmanager
+def _understood(told: Callable[[BaseException], str], *passes: type[Exception]) -> Iterator[None]:
+    """Only a `DeclarationError` leaves this block, a warning that is an error, or what passes."""
+    try:
+        with user_code("its declaration"):
+            yield
+    except (DeclarationError, Warning):
+        raise
+    except passes:
+        raise
+    except Exception as error:
+        raise DeclarationError(told(unwrapped(error))) from error
+
+
+# For type checkers, so that they know fields as frozen without a plugin. PEP 681: the class that names the metaclass is neither
+# frozen nor not, so it may derive from BaseModel while its subclasses are frozen.
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr))
+class _EventClass(ModelMetaclass):
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        """Make the class. An error of pydantic's, or of an annotation, becomes a `DeclarationError` with the place and the field.
+
+        pydantic takes local names for annotations from the frame that calls it, which is this one, so they are given.
+        """
+        place, written = place_around(), dict(namespace)
+        namespace["__uno_place__"] = place
+        if options.setdefault(_LOOKS_UP_NAMES, True):
+            options[_LOOKS_UP_NAMES] = False
+            namespace[_NAMES] = written[_NAMES] = names_around()
+        with declared_at(place), _understood(lambda error: _fault_of_class(name, written, error)):
+            made: Any = super().__new__(mcs, name, bases, namespace, **options)
+        if made.__pydantic_complete__ and not made.__pydantic_generic_metadata__["parameters"]:
+            setattr(made, _NAMES, None)  # local names, whose values would live as long as the class
+        return made
 
 
 class Event(BaseModel, metaclass=_EventClass):
@@ -67,6 +103,7 @@ class Event(BaseModel, metaclass=_EventClass):
 
     event_type: ClassVar[str] = ""
     schema_version: ClassVar[int] = 1
+    __uno_place__: ClassVar[str]
     __uno_codec__: ClassVar[Codec[Any]]
     """How `encoding` writes and reads it: field names, base64, no computed fields, whatever nested models say."""
 
@@ -79,7 +116,9 @@ class Event(BaseModel, metaclass=_EventClass):
                     f"class {cls.__name__}(Event, type=…, schema_version=…)"
                 )
         if schema_version.__class__ is not int or schema_version not in _SCHEMA_VERSIONS:
-            raise DeclarationError(f"{cls.__name__}: schema_version {schema_version!r} must be an integer from 1 to 32767")
+            raise DeclarationError(
+                f"{cls.__name__}: schema_version {schema_version!r} must be an integer from 1 to {SCHEMA_VERSION.most}"
+            )
         named = cls.__name__ if type is None else type
         is_base = type is None and (cls.__name__.startswith("_") or "[" in cls.__name__)
         cls.event_type = "" if is_base else check_name(named, f"event type of {cls.__qualname__}")
@@ -105,14 +144,15 @@ class Event(BaseModel, metaclass=_EventClass):
         _types_namespace: Any = None,
     ) -> bool | None:
         """Complete a class whose annotations named classes that did not exist yet; its fields are judged now."""
-        done = super().model_rebuild(
-            force=force,
-            raise_errors=raise_errors,
-            _parent_namespace_depth=_parent_namespace_depth + 1,
-            _types_namespace=_types_namespace,
-        )
-        if done:
-            _make_strict(cls)
+        with declared_at(cls.__uno_place__), _understood(lambda error: f"{cls.__name__}: {schema_fault(error)}", NameError):
+            done = super().model_rebuild(
+                force=force,
+                raise_errors=raise_errors,
+                _parent_namespace_depth=_parent_namespace_depth + 1,
+                _types_namespace=_types_namespace,
+            )
+            if done:
+                _make_strict(cls)
         return done
 
 
@@ -141,6 +181,30 @@ def _make_strict(cls: type[Event]) -> None:
         strict = strict_schema(cls, cls.__pydantic_core_schema__, path=cls.__name__)
         cls.__uno_codec__ = Codec(strict, title=cls.__name__)
         cls.__pydantic_validator__ = cls.__uno_codec__.judge
+
+
+def _fault_of_class(name: str, namespace: dict[str, Any], error: BaseException) -> str:
+    """What is wrong with a class that pydantic cannot make: it is asked again for each field alone."""
+    kept = {key: namespace[key] for key in ("__module__", _NAMES) if key in namespace} | {"model_config": Event.model_config}
+    for field, annotation in _annotations_in(namespace).items():
+        default = {field: namespace[field]} if field in namespace else {}
+        try:
+            with user_code("its annotation"):
+                probe = {**kept, **default, "__annotations__": {field: annotation}}
+                ModelMetaclass(name, (BaseModel,), probe, __pydantic_reset_parent_namespace__=False)
+        except Exception as fault:
+            return f"{name}.{field}: {schema_fault(unwrapped(fault))}"
+    return f"{name}: {schema_fault(error)}"
+
+
+def _annotations_in(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        annotate = annotationlib.get_annotate_from_class_namespace(namespace)
+        if annotate is not None:
+            return annotationlib.call_annotate_function(annotate, annotationlib.Format.FORWARDREF)
+    return dict(namespace.get("__annotations__", {}))
 
 
 def _own_annotations(cls: type) -> Any:

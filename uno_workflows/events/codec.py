@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaValidator, from_json
 
+from uno_workflows.events.border import user_code
 from uno_workflows.events.building import build
-from uno_workflows.events.declaration import Strict
+from uno_workflows.events.declaration import Defaults, Strict
+from uno_workflows.events.errors import DeclarationError
+from uno_workflows.events.limits import PAYLOAD
 from uno_workflows.events.reading import reading_schema
 from uno_workflows.events.sameness import difference, is_same, native
 from uno_workflows.events.strictness import DEPTH, check_json
@@ -62,7 +65,10 @@ class Codec(Generic[V]):
         self.judge, self._serializer, self._reader = build(strict.schema, strict.models, reading=reading.schema, title=title)
         self.judged = reading.left_out
         self._classes = {(cls.__module__, cls.__qualname__): cls for cls in (*strict.models, *strict.enums)}
-        self._exact = exact or self.judged  # a validator may give a value another type than a reader gets
+        # a validator may give a value another type than a reader gets, and a class's own comparison may overlook a difference
+        if strict.defaults is not None:
+            _check_defaults(strict.defaults, *types)
+        self._exact = exact or self.judged or strict.written or any(cls.__eq__ is not BaseModel.__eq__ for cls in strict.models)
 
     def write(self, value: V, *, most: int, judged: bool = False) -> bytes:
         """The bytes of a value, by the names of fields.
@@ -149,6 +155,34 @@ class Codec(Generic[V]):
         except (PydanticSerializationError, ValueError) as error:
             raise Fault("", message_of(error), wrong_type=True) from None
         return checked
+
+
+def _check_defaults(defaults: Defaults, *types: Any) -> None:
+    """Raise DeclarationError for a default that is no value of its type, or would not come back as it is.
+
+    A validator of the user's may need the other fields of its model, so its refusal is no reason.
+    """
+    codec: Codec[Any] = Codec(defaults.strict, *types, title="", exact=True)
+    values, path, reason = defaults.values, "", ""
+    try:
+        with user_code("a validator"):
+            checked = codec.judge.validate_python(values, **_BY_NAME)
+        codec.write(checked if defaults.converted else values, most=PAYLOAD.most)
+    except Fault as fault:
+        path, reason = fault.path, fault.reason
+    except ValidationError as error:
+        own = [one for one in error.errors(include_input=False, include_url=False) if one["type"] not in _OF_USERS]
+        if own:
+            path, reason = ".".join(str(part) for part in own[0]["loc"]), own[0]["msg"]
+    except Exception:  # a validator may raise anything without the other fields
+        return
+    if reason:
+        number, _, inside = path.partition(".")
+        where = ".".join(filter(None, (defaults.paths[int(number or 0)], inside)))
+        raise DeclarationError(f"{where}: its default cannot be stored: {reason}")
+
+
+_OF_USERS: Final = frozenset({"value_error", "assertion_error"})
 
 
 def fault_of(error: ValidationError) -> Fault:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from uno_workflows.events.errors import InvalidArgument
 from uno_workflows.events.names import check_tenant
 
 
@@ -77,9 +78,22 @@ def event_context(**changes: Any) -> Iterator[EventContext]:
     Raises:
         TypeError: one of them has another type than `EventContext` declares, or is no field of it.
         InvalidTenant: the tenant breaks the naming rules.
+        InvalidArgument: one of them is an empty text.
     """
+    with inherited_context(**changes) as made:
+        check_tenant(made.tenant)
+        principal = {} if made.principal is None else {"principal.id": made.principal.id, "principal.kind": made.principal.kind}
+        texts = {name: getattr(made, name) for name in ("correlation_id", "causation_id", "traceparent")}
+        for name, text in (texts | principal).items():
+            if text == "":
+                raise InvalidArgument(name, "must not be empty; None leaves it out")
+        yield made
+
+
+@contextmanager
+def inherited_context(**changes: Any) -> Iterator[EventContext]:
+    """As `event_context`, for fields of a stored event: they were judged by the rules of the version that appended it."""
     made = replace(_current.get(), **changes)
-    check_tenant(made.tenant)
     token = _current.set(made)
     try:
         yield made

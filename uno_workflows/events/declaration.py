@@ -7,20 +7,22 @@ leaf by its strict form (`strictness`). What could come back as something else i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, PydanticUserError
+from pydantic_core import PydanticCustomError, SchemaError
 from pydantic_core.core_schema import CoreSchema
 
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.instances import taking_instances
 from uno_workflows.events.moments import moment_fault
 from uno_workflows.events.returning import class_fault, keys_fault, return_fault
-from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, strict_leaf
+from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, is_plainly_of, strict_leaf
+from uno_workflows.events.telling import spelt
 
 _JSON_VALUE: Final = "pydantic.types.JsonValue"
 _EVERY_KIND: Final = frozenset({"null", "boolean", "number", "string", "array", "object"})
@@ -66,6 +68,26 @@ class Strict(NamedTuple):
     schema: CoreSchema
     models: set[type[BaseModel]]
     enums: set[type[Enum]]
+    written: bool
+    """Whether a function of the user's writes something in it."""
+    defaults: Defaults | None = None
+    """The defaults of fields that are yet to be judged; `None` if all are certainly right."""
+
+
+class Defaults(NamedTuple):
+    """Values that fields have when none is given, in the order of a tuple that has their schemas.
+
+    Attributes:
+        paths: The names of their places.
+        values: The values.
+        converted: Whether pydantic validates one of them each time, so that it need not be a value of its type.
+        strict: The tuple.
+    """
+
+    paths: Sequence[str]
+    values: tuple[Any, ...]
+    converted: bool
+    strict: Strict
 
 
 def strict_schema(root: type[BaseModel] | None, schema: Any, *, path: str) -> Strict:
@@ -79,10 +101,15 @@ def strict_schema(root: type[BaseModel] | None, schema: Any, *, path: str) -> St
         DeclarationError: a field, named as `Class.field`, has a type that cannot be stored.
     """
     walk = _Walk(root)
-    made = walk.copy(schema, path)
-    if walk.made:
-        made = {"type": "definitions", "schema": made, "definitions": walk.made}
-    return Strict(made, walk.models, walk.enums)
+    made = walk.whole(walk.copy(schema, path))
+    if not walk.defaults:
+        return Strict(made, walk.models, walk.enums, walk.written)
+    paths, nodes, schemas = zip(*walk.defaults, strict=True)
+    items: Any = {"type": "tuple", "items_schema": list(schemas), "strict": True}
+    of_defaults = Strict(walk.whole(items, walk.named), walk.models, walk.enums, walk.written)
+    converted = any(node.get("validate_default") for node in nodes)
+    defaults = Defaults(paths, tuple(node["default"] for node in nodes), converted, of_defaults)
+    return Strict(made, walk.models, walk.enums, walk.written, defaults)
 
 
 class _Walk:
@@ -90,17 +117,31 @@ class _Walk:
         self.root = root
         self.definitions: dict[str, Any] = {}
         self.made: list[CoreSchema] = []
+        self.named: list[CoreSchema] = []
+        self.defaults: list[tuple[str, Mapping[str, Any], CoreSchema]] = []
         self.converted = 0
+        self.written = False
         self.models: set[type[BaseModel]] = set()
         self.enums: set[type[Enum]] = set()
+
+    def whole(self, schema: CoreSchema, named: Iterable[CoreSchema] = ()) -> CoreSchema:
+        """A schema with the definitions that it refers to."""
+        definitions = [*self.made, *named]
+        return {"type": "definitions", "schema": schema, "definitions": definitions} if definitions else schema
 
     def copy(self, node: Mapping[str, Any], path: str) -> CoreSchema:
         """The strict copy of a node."""
         kind = node["type"]
         if fault := moment_fault(node) or return_fault(node) or self._written_fault(node):
             raise DeclarationError(f"{path} {fault}")
+        if _is_json_value(node):
+            raise DeclarationError(
+                f"{path} is a JsonValue with a constraint, which judges only some of its kinds; constrain the kind that is "
+                "meant, such as Annotated[list[JsonValue], Field(max_length=9)], or use JsonValue with an AfterValidator"
+            )
         if kind in _REFUSED:
             raise DeclarationError(f"{path} {_REFUSED[kind]}")
+        self.written |= _is_written_by_user(node)
         if kind in _KEEP:
             return dict(node)
         if (method := getattr(self, "_" + kind.replace("-", "_"), None)) is not None:
@@ -194,8 +235,7 @@ class _Walk:
     def _key(self, node: dict[str, Any], path: str) -> Any:
         if node["type"] != "enum":
             return self.copy(node, path)
-        self.enums.add(node["cls"])
-        _check_constants(node["members"], path)  # a key is text already, so `exact_constants` would refuse "1" for 1
+        self._check_enum(node, path)  # a key is text already, so `exact_constants` would refuse "1" for 1
         if fault := keys_fault(node["members"]):
             raise DeclarationError(f"{path} {fault}")
         return {**node, "strict": True}
@@ -229,9 +269,17 @@ class _Walk:
         return {**node, "strict": True, "choices": {tag: self.copy(choice, path) for tag, choice in node["choices"].items()}}
 
     def _enum(self, node: dict[str, Any], path: str) -> Any:
-        _check_constants(node["members"], path)
-        self.enums.add(node["cls"])
+        self._check_enum(node, path)
         return exact_constants({**node, "strict": True}, node["members"])
+
+    def _check_enum(self, node: dict[str, Any], path: str) -> None:
+        self.enums.add(node["cls"])
+        _check_constants(node["members"], path)
+        if node["cls"]._missing_.__module__ != "enum":
+            raise DeclarationError(
+                f"{path} is the enum {node['cls'].__name__}, whose _missing_ would run at each reading; "
+                "remove it, and convert in a BeforeValidator, which reads only values that fit no member"
+            )
 
     def _literal(self, node: dict[str, Any], path: str) -> Any:
         _check_constants(node["expected"], path)
@@ -247,7 +295,11 @@ class _Walk:
     def _inside(self, node: dict[str, Any], path: str) -> Any:
         return {**node, "schema": self.copy(node["schema"], path)}
 
-    _default = _inside
+    def _default(self, node: dict[str, Any], path: str) -> Any:
+        made = self._inside(node, path)
+        if "default" in node and not is_plainly_of(node["schema"], node["default"]):
+            self.defaults.append((path, node, made["schema"]))
+        return made
 
     def _function_before(self, node: dict[str, Any], path: str) -> Any:
         self.converted += 1
@@ -301,6 +353,7 @@ class _Walk:
     def _definitions(self, node: dict[str, Any], path: str) -> Any:
         self.definitions.update({entry["ref"]: entry for entry in node["definitions"]})
         made = [entry if _is_json_value(entry) else self.copy(entry, _name(entry, path)) for entry in node["definitions"]]
+        self.named += made
         return {**node, "definitions": made, "schema": self.copy(node["schema"], path)}
 
     def _definition_ref(self, node: dict[str, Any], path: str) -> Any:
@@ -353,6 +406,18 @@ class _Walk:
         return _EVERY_KIND
 
 
+def schema_fault(error: BaseException) -> str:
+    """Why pydantic cannot describe a type, in one line."""
+    if isinstance(error, SchemaError):  # of nested schemas, the innermost says it last
+        return " ".join(_ERROR_NAME.split(str(error))[-1].split())
+    if isinstance(error, PydanticUserError):
+        return error.message.strip().partition("\n")[0].partition(". ")[0]
+    return spelt(error)
+
+
+_ERROR_NAME: Final = re.compile(r"\b[A-Z]\w*Error: ")
+
+
 def _moved(old: Mapping[str, Any], new: Any) -> Any:
     """Carry over what hangs on a node: its name for references, and its own way of being written."""
     return {**new, **{key: old[key] for key in ("ref", "metadata", "serialization") if key in old}}
@@ -360,6 +425,11 @@ def _moved(old: Mapping[str, Any], new: Any) -> Any:
 
 def _is_json_value(node: Mapping[str, Any]) -> bool:
     return str(node.get("ref", "")).startswith(_JSON_VALUE)
+
+
+def _is_written_by_user(node: Mapping[str, Any]) -> bool:
+    function = node.get("serialization", {}).get("function")
+    return function is not None and not str(getattr(function, "__module__", "")).startswith("pydantic.")
 
 
 def _name(entry: Mapping[str, Any], path: str) -> str:

@@ -102,12 +102,12 @@ def metadata_bytes(context: EventContext) -> bytes:
     """
     if not context.correlation_id:
         raise ValueError("the correlation id must be decided before: by default it is the id of the first event")
-    principal = context.principal and {"id": context.principal.id, "kind": context.principal.kind}
+    principal = context.principal and {"id": _bare(context.principal.id), "kind": _bare(context.principal.kind)}
     fields = {
-        "correlation_id": context.correlation_id,
-        "causation_id": context.causation_id,
+        "correlation_id": _bare(context.correlation_id),
+        "causation_id": _bare(context.causation_id),
         "principal": principal,
-        "traceparent": context.traceparent,
+        "traceparent": _bare(context.traceparent),
     }
     present = {name: value for name, value in fields.items() if value is not None}
     try:
@@ -137,6 +137,11 @@ def parse_metadata(stored: bytes) -> Metadata:
         principal=Principal(_loose(principal, "id"), _loose(principal, "kind")) if principal else None,
         traceparent=_text(found, "traceparent") if found.get("traceparent") is not None else None,
     )
+
+
+def _bare(text: Any) -> Any:
+    """A text of the plain type: a `StrEnum`'s member may be given, too."""
+    return str.__str__(text) if isinstance(text, str) else text
 
 
 def _written(event: Event, *, judged: bool) -> bytes:

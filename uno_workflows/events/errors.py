@@ -7,7 +7,7 @@ what happened, to which event, stream, saga or setting, and what to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 from uuid import UUID
 
 from uno_workflows.events.text import cut, shown
@@ -38,7 +38,21 @@ def _described(cls: type[UnoError]) -> str:
 
 
 class DeclarationError(UnoError, TypeError):
-    """An event, step, saga or projection is declared in a way that cannot work."""
+    """An event, step, saga or projection is declared in a way that cannot work.
+
+    Attributes:
+        place: Where it is declared, as `file:line`, which the message begins with; empty if it is not known.
+    """
+
+    place: str = ""
+
+    def at(self, place: str) -> Self:
+        """The same error with its place; itself if it has one already, or if there is none to give."""
+        if self.place or not place:
+            return self
+        made = type(self)(f"{place}: {self}")
+        made.place = place
+        return made
 
 
 class ConfigurationError(UnoError):

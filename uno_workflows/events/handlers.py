@@ -114,7 +114,9 @@ def handlers_of(cls: type, *, takes: int | None = None) -> dict[str, tuple[type[
 
 
 def _events_of(value: object) -> tuple[type[Event], ...]:
-    marked: tuple[type[Event], ...] = getattr(value, _MARK, ()) if inspect.isfunction(value) else ()
+    """The events of a marked method. A `staticmethod` or a wrapper has the mark of its function, and is refused by name."""
+    function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+    marked: tuple[type[Event], ...] = getattr(function, "__dict__", {}).get(_MARK, ())
     return marked
 
 
@@ -122,14 +124,14 @@ def _check_handler(cls: type, attribute: str, takes: int | None) -> None:
     handler = inspect.getattr_static(cls, attribute)
     name = f"{cls.__qualname__}.{attribute}"
     if not inspect.isfunction(handler) or not inspect.iscoroutinefunction(handler):
-        raise DeclarationError(f"{name} handles events, so it must be a method declared with async def")
+        raise DeclarationError(f"{name} handles events, so it must be a method declared with async def").at(place_of(handler))
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = list(inspect.signature(handler).parameters.values())
     count = len(parameters) - 1
     allowed = _SHAPES if takes is None else {takes: _SHAPES[takes]}
     if any(parameter.kind not in positional for parameter in parameters) or count not in allowed:
         wanted = " or ".join(allowed.values())
-        raise DeclarationError(f"{name} must take {wanted}")
+        raise DeclarationError(f"{name} must take {wanted}").at(place_of(handler))
 
 
 def _check_annotations(cls: type, attribute: str, event: type[Event], *, batch: bool, names: Mapping[str, Any]) -> None:
@@ -140,11 +142,10 @@ def _check_annotations(cls: type, attribute: str, event: type[Event], *, batch: 
         wanted = f"Sequence[Recorded[{event.__name__}]]" if batch else event.__name__
         what = f"a batch of {event.__name__}" if batch else event.__name__
         raise DeclarationError(
-            f"{place_of(handler)}: {name} is given {what}, but its parameter {given!r} is annotated as {spelt(annotation)}; "
-            f"annotate it as {wanted}"
-        )
+            f"{name} is given {what}, but its parameter {given!r} is annotated as {spelt(annotation)}; annotate it as {wanted}"
+        ).at(place_of(handler))
     if rest and not takes_transaction(annotation := annotation_of(handler, rest[0], names)):
         raise DeclarationError(
-            f"{place_of(handler)}: {name} is given a Transaction, but its parameter {rest[0]!r} is annotated as "
-            f"{spelt(annotation)}; annotate it as Transaction"
-        )
+            f"{name} is given a Transaction, but its parameter {rest[0]!r} is annotated as {spelt(annotation)}; annotate it as "
+            "Transaction"
+        ).at(place_of(handler))

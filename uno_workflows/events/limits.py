@@ -165,9 +165,6 @@ KEY: Final = Limit(
 WORKFLOW_ID: Final = Limit(
     "workflow id of a run", 255, "bytes", "dispatch", "cut; ends in a hash of saga, tenant and key", (TEMPORAL_SQL_ID,)
 )
-ACTIVITY_ID: Final = Limit(
-    "activity id, such as `charge_card#1`", 255, "bytes", "kept by the limit of names", "cannot be", (TEMPORAL_SQL_ID,)
-)
 IDENTITY: Final = Limit(
     "identity of a worker", 200, "bytes", "a worker's start", "shortened, because a host's name may be long", (TEMPORAL_SQL_ID,)
 )

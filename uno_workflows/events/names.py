@@ -32,7 +32,7 @@ HASHED: Final = "#"
 """Separates a cut workflow id from its hash. It occurs nowhere else in an id, because segments are percent-encoded."""
 HASH_LENGTH: Final = 40
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,127}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
 
 
 def check_stream_id(stream_id: str) -> StreamId:
@@ -64,8 +64,10 @@ def check_name(name: str, what: str) -> str:
     Raises:
         DeclarationError: unless it is 1–128 letters, digits, `_`, `.` or `-`, and begins with a letter.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise DeclarationError(f"{what} {name!r}: a name is 1-128 letters, digits, '_', '.' or '-' and begins with a letter")
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > limits.NAME.most:
+        raise DeclarationError(
+            f"{what} {name!r:.300}: a name is 1-{limits.NAME.most} letters, digits, '_', '.' or '-' and begins with a letter"
+        )
     return name
 
 

@@ -222,6 +222,12 @@ def _is_written_by_function(owner: type[BaseModel], name: str) -> bool:
     return any(name in serializer.info.fields or "*" in serializer.info.fields for serializer in serializers)
 
 
+def is_written_otherwise(owner: type[BaseModel], name: str) -> bool:
+    """Whether the JSON of a field is what a function of the user's makes of it, so that its type does not tell it."""
+    serialized = any(isinstance(one, _SERIALIZERS) for one in owner.model_fields[name].metadata)
+    return serialized or _is_written_by_function(owner, name) or _is_written_whole(owner)
+
+
 def _is_written_whole(cls: type[BaseModel]) -> bool:
     return bool(cls.__pydantic_decorators__.model_serializers)
 

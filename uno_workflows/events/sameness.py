@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
@@ -15,6 +15,8 @@ from pydantic import BaseModel
 from uno_workflows.events.strictness import to_utc
 
 _PLAIN: Final = frozenset({str, int, bool, type(None), bytes, Decimal, UUID, float})
+_TRUSTED: Final[frozenset[Any]] = frozenset({kind.__eq__ for kind in (object, str, int, float, date, time, timedelta)})
+"""Comparisons that look at the whole value."""
 _CONTAINERS: Final = frozenset({list, tuple, dict})
 
 
@@ -34,7 +36,9 @@ def is_same(given: Any, again: Any) -> bool:
     if isinstance(given, datetime):
         # never by ==, which is false for a moment in a repeated hour of another zone
         return isinstance(again, datetime) and to_utc(given) == to_utc(again)
-    if kind is type(again) or (kind is int and type(again) is float):
+    if kind is type(again):
+        return bool(given == again) and (kind.__eq__ in _TRUSTED or _have_same_attributes(given, again))
+    if kind is int and type(again) is float:
         return bool(given == again)
     if isinstance(given, Enum):
         return is_one_class(kind, type(again)) and given.name == again.name
@@ -63,9 +67,15 @@ def _have_same_items(given: Any, again: Any) -> bool:
         pairs = zip(given.items(), again.items(), strict=True)
         return all(is_same(key, key2) and is_same(value, value2) for (key, value), (key2, value2) in pairs)
     kinds = [*map(type, given)]
-    if _PLAIN.issuperset(kinds):  # at the speed of C: there may be many
-        return kinds == [*map(type, again)] and bool(given == again)
+    if _PLAIN.issuperset(kinds) and kinds == [*map(type, again)]:  # at the speed of C: there may be many
+        return bool(given == again)
     return all(map(is_same, given, again))
+
+
+def _have_same_attributes(given: Any, again: Any) -> bool:
+    """Whether what both hold is the same: a class's own `__eq__` may call two values equal that are not the same."""
+    ours, theirs = getattr(given, "__dict__", {}), getattr(again, "__dict__", {})
+    return all(is_same(ours[name], theirs[name]) for name in ours.keys() & theirs.keys())
 
 
 def _are_same_models(given: BaseModel, again: Any) -> bool:

@@ -7,7 +7,7 @@ Every rule here answers a loss that was seen: JSON numbers cut decimals, naive d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 
@@ -85,6 +85,24 @@ def _datetime(node: dict[str, Any]) -> Any:
     return _from_text({**node, "tz_constraint": "aware", "microseconds_precision": "error"}, to_utc)
 
 
+_PLAIN: Final = {"bool": bool, "int": int, "str": str, "float": float}
+_ALONE: Final = frozenset({"type", "metadata", "ref", "strict"})
+
+
+def is_plainly_of(node: Mapping[str, Any], value: object) -> bool:
+    """Whether a value is certainly of the type of a node, unconstrained: most defaults are, and cost nothing more."""
+    kind = node["type"]
+    if kind == "nullable":
+        return value is None or is_plainly_of(node["schema"], value)
+    if kind == "enum":
+        return type(value) is node["cls"]
+    if not node.keys() <= _ALONE or type(value) is not _PLAIN.get(kind):
+        return False
+    if isinstance(value, str):
+        return value.isascii() and value.isprintable()
+    return isinstance(value, (bool, int, float)) and -INT_LIMIT < value < INT_LIMIT  # NaN is not
+
+
 _LEAVES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "int": _int,
     "bool": lambda node: {**node, "strict": True},
@@ -95,7 +113,7 @@ _LEAVES: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "decimal": lambda node: _from_text({**node, "allow_inf_nan": False}, _bounded),
     "datetime": _datetime,
     "date": lambda node: _from_text(node, _plain_date),
-    "time": lambda node: _from_text({**node, "tz_constraint": "naive", "microseconds_precision": "error"}, lambda value: value),
+    "time": lambda node: _from_text({**node, "tz_constraint": "naive", "microseconds_precision": "error"}, _without_fold),
     "timedelta": lambda node: _from_text({**node, "microseconds_precision": "error"}, lambda value: value),
 }
 
@@ -147,13 +165,17 @@ def to_utc(value: datetime) -> datetime:
             raise _years() from None
     if not FIRST_YEAR <= value.year <= LAST_YEAR:
         raise _years()
-    return value
+    return value.replace(fold=0) if value.fold else value  # it says nothing in UTC
 
 
 def _years() -> PydanticCustomError:
     return PydanticCustomError(
         "datetime_years", "datetime must lie in the years {first} to {last}", {"first": FIRST_YEAR, "last": LAST_YEAR}
     )
+
+
+def _without_fold(value: time) -> time:
+    return value.replace(fold=0) if value.fold else value  # it is not written, and says nothing without a time zone
 
 
 def _plain_date(value: date) -> date:
@@ -174,10 +196,15 @@ def _bounded(value: Decimal) -> Decimal:
     return value
 
 
+_JSON_LEAVES: Final = frozenset({str, int, float, bool})
+
+
 def check_json(value: Any, depth: int = DEPTH) -> Any:
     """A copy of a JSON value, refused if it holds NUL, NaN, integers beyond 64 bits, other types or too much depth."""
     if depth < 0:
         raise PydanticCustomError("json_depth", "nested deeper than {n}", {"n": DEPTH})
+    if isinstance(value, (str, int, float)) and type(value) not in _JSON_LEAVES:
+        raise PydanticCustomError("json_type", "must be a JSON value, not a member of an enum or of another subclass of one")
     match value:
         case None | bool():
             return value
@@ -193,7 +220,7 @@ def check_json(value: Any, depth: int = DEPTH) -> Any:
             raise PydanticCustomError("finite_number", "numbers must be finite")
         case list():
             return [check_json(item, depth - 1) for item in value]
-        case dict() if all(isinstance(key, str) for key in value):
+        case dict() if all(type(key) is str for key in value):
             return {check_text(key): check_json(item, depth - 1) for key, item in value.items()}
         case dict():
             raise PydanticCustomError("json_key", "keys of JSON objects are strings")

@@ -14,8 +14,9 @@ from pydantic import BaseModel, PydanticUndefinedAnnotation, PydanticUserError, 
 
 from uno_workflows.events.annotations import spelt
 from uno_workflows.events.base import Event, complete
+from uno_workflows.events.border import unwrapped, user_code
 from uno_workflows.events.codec import Codec, Fault, fault_of
-from uno_workflows.events.declaration import strict_schema
+from uno_workflows.events.declaration import schema_fault, strict_schema
 from uno_workflows.events.encoding import carry, decode
 from uno_workflows.events.errors import DeclarationError, InvalidEvent, InvalidValue, UndecodableEvent
 from uno_workflows.events.limits import VALUE
@@ -128,20 +129,16 @@ def _is_standard(declared: Any) -> bool:
 
 def _made_codec(declared: Any) -> Codec[Any]:
     try:
-        schema: Any = TypeAdapter(declared).core_schema
+        with user_code("its declaration"):
+            schema: Any = TypeAdapter(declared).core_schema
         schema["type"]  # an incomplete class has a mock here, which raises only on access
     except PydanticUndefinedAnnotation as error:
         raise Unresolved(f"an annotation cannot be resolved: {error.message}") from error
     except PydanticUserError as error:
         if error.code == "class-not-fully-defined":
             raise Unresolved(f"an annotation in {spelt(declared)} names what does not exist") from error
-        raise DeclarationError(f"pydantic cannot describe {spelt(declared)}: {_first_sentence(error)}") from error
+        raise DeclarationError(f"pydantic cannot describe {spelt(declared)}: {schema_fault(unwrapped(error))}") from error
     except Exception as error:  # a type's own hooks may raise anything
-        raise DeclarationError(f"pydantic cannot describe {spelt(declared)}: {_first_sentence(error)}") from error
+        raise DeclarationError(f"pydantic cannot describe {spelt(declared)}: {schema_fault(unwrapped(error))}") from error
     name = spelt(declared)
     return Codec(strict_schema(None, schema, path=name), declared, title=name, exact=True)
-
-
-def _first_sentence(error: Exception) -> str:
-    text = str(getattr(error, "message", None) or error or type(error).__name__).strip()
-    return text.partition("\n")[0].partition(". ")[0]

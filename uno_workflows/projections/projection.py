@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
+from uno_workflows.events.annotations import declared_at, place_around
 from uno_workflows.events.base import Event
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.handlers import handlers_of
@@ -86,17 +87,23 @@ class Projection:
         """
         super().__init_subclass__()
         cls.__uno_projection__ = None
-        if abstract:
-            return
-        if type(batch) is not int or not 1 <= batch <= 10_000:
-            raise DeclarationError(f"projection {cls.__name__}: batch must be 1 to 10,000, not {batch!r}")
-        check_since(since, f"projection {cls.__name__}")
-        _check_retry(cls.__name__, retry)
-        handlers = handlers_of(cls, takes=2)
-        if not handlers:
-            raise DeclarationError(f"projection {cls.__name__} has no @on handler; give it one, or say abstract=True")
-        stored = check_name(cls.__name__ if name is None else name, "projection")
-        cls.__uno_projection__ = ProjectionDefinition(stored, handlers, since or "beginning", batch, retry)
+        with declared_at(place_around()):
+            if not isinstance(abstract, bool):
+                raise DeclarationError(f"projection {cls.__name__}: abstract must be True or False, not {abstract!r}")
+            if not abstract:
+                cls.__uno_projection__ = _defined(cls, name, since, batch, retry)
+
+
+def _defined(cls: type[Projection], name: str | None, since: datetime | None, batch: int, retry: Retry) -> ProjectionDefinition:
+    if type(batch) is not int or not 1 <= batch <= 10_000:
+        raise DeclarationError(f"projection {cls.__name__}: batch must be 1 to 10,000, not {batch!r}")
+    check_since(since, f"projection {cls.__name__}")
+    _check_retry(cls.__name__, retry)
+    handlers = handlers_of(cls, takes=2)
+    if not handlers:
+        raise DeclarationError(f"projection {cls.__name__} has no @on handler; give it one, or say abstract=True")
+    stored = check_name(cls.__name__ if name is None else name, "projection")
+    return ProjectionDefinition(stored, handlers, since or "beginning", batch, retry)
 
 
 def _check_retry(projection: str, retry: Retry) -> None:

@@ -19,7 +19,7 @@ from uno_workflows.events.annotations import spelt
 from uno_workflows.events.border import UserCodeExit, unwrapped, user_code
 from uno_workflows.events.calls import CurrentStep, StepCall, running_step
 from uno_workflows.events.codec import fault_of
-from uno_workflows.events.context import EventContext, event_context
+from uno_workflows.events.context import EventContext, inherited_context
 from uno_workflows.events.encoding import metadata_bytes
 from uno_workflows.events.errors import InvalidEvent, InvalidValue, NotYet, Refused, RunUndone, UnoError
 from uno_workflows.events.ids import derived_event_id
@@ -97,7 +97,7 @@ def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = No
 
     async def run(argument: RawValue, call: StepCall) -> RawValue:
         current, began = CurrentStep(call.key, activity.info().attempt, call), time.monotonic()
-        with running_step(current), _failures(step.name), _beating(), event_context(**_inherited(call)):
+        with running_step(current), _failures(step.name), _beating(), inherited_context(**_inherited(call)):
             with user_code(f"step {step.name}", passes=_was_asked_for):
                 given = _read(step, argument)
             if runs is not None:

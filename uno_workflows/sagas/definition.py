@@ -5,21 +5,27 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any, Final
 
-from uno_workflows.events.annotations import annotation_of, names_around, place_of, spelt, takes
+from pydantic import BaseModel, RootModel
+
+from uno_workflows.events.annotations import annotation_of, inner_types, names_around, place_of, spelt, takes
 from uno_workflows.events.base import Event
-from uno_workflows.events.errors import DeclarationError
-from uno_workflows.events.names import check_name
+from uno_workflows.events.errors import DeclarationError, InvalidKey
+from uno_workflows.events.names import check_name, workflow_id
+from uno_workflows.events.reading import is_written_otherwise
 
 KeyOf = str | Callable[[Any], str | Sequence[str]]
 """How an event names its saga: a field's name, or a function that returns a key or several."""
 Key = KeyOf | Mapping[type[Event], KeyOf]
 EventTypes = type[Event] | types.UnionType | tuple[type[Event], ...]
 _USUAL: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_SEVERAL: Final = (BaseModel, Mapping, list, tuple)
+_ASYNC: Final = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +107,81 @@ def key_rules(saga: str, key: Key | None, events: Mapping[str, type[Event]]) -> 
             raise DeclarationError(
                 f"saga {saga}: {name} has no field {rule!r}; every declared event needs it, or give key={{{name}: …}}"
             )
-        if not isinstance(rule, str) and (not callable(rule) or inspect.iscoroutinefunction(rule)):
+        if isinstance(rule, str):
+            fault = "" if is_written_otherwise(event, rule) else _type_fault(event.model_fields[rule].annotation)
+            if fault:
+                raise DeclarationError(
+                    f"saga {saga}: the field {rule!r} of {name} cannot be its key: {fault}; name another field, or give a "
+                    "function of the event"
+                )
+        elif fault := _function_fault(rule, event):
             raise DeclarationError(
                 f"saga {saga}: key= is the name of a field, a plain function of the event, or a mapping from event classes to "
-                f"either; for {name} it is {rule!r}"
+                f"either; for {name} it is {rule!r}{fault}"
             )
         rules[name] = rule
     return rules
+
+
+def _type_fault(annotation: Any) -> str:
+    """Why a value of a field's type may be no key; empty if each may be one, or if the type is not known yet."""
+    if (inner := inner_types(annotation)) is not None:
+        return next(filter(None, map(_type_fault, inner)), "")
+    origin = typing.get_origin(annotation) or annotation
+    if origin is typing.Annotated:
+        return _type_fault(annotation.__origin__)
+    if origin is typing.Literal or (isinstance(origin, type) and issubclass(origin, Enum)):
+        constants: Any = typing.get_args(annotation) if origin is typing.Literal else origin
+        return next(filter(None, (_constant_fault(getattr(one, "value", one)) for one in constants)), "")
+    if origin is type(None):
+        return "it may be None"
+    if isinstance(origin, type) and issubclass(origin, float):
+        return "it is a float"
+    if not isinstance(origin, type):
+        return ""
+    if issubclass(origin, RootModel):
+        return _type_fault(origin.model_fields["root"].annotation)
+    return f"it is a {spelt(annotation)}, and not one value" if issubclass(origin, _SEVERAL) else ""
+
+
+def _constant_fault(value: object) -> str:
+    if value is None:
+        return "it may be None"
+    try:
+        workflow_id("", str(value))
+    except InvalidKey as err:
+        return f"it may be {value!r} ({err.reason})"
+    return ""
+
+
+def _function_fault(rule: object, event: type[Event]) -> str:
+    """What is wrong with a function of the event, as the end of a sentence; empty if it may yield keys."""
+    if not callable(rule):
+        return " "
+    called = vars(type(rule)).get("__call__")  # of an object that is called like a function
+    if any(is_async(one) for is_async in _ASYNC for one in (rule, called)):
+        return ", which is async"
+    made = rule if isinstance(rule, type) else getattr(rule, "__supertype__", None)
+    yields = made is None or (isinstance(made, type) and issubclass(made, (str, Iterable)))
+    if not yields or "builtins" in (getattr(rule, "__module__", ""), getattr(made, "__module__", "")):
+        return ", which does not know the field that is meant"
+    try:
+        signature = inspect.signature(rule)
+    except (ValueError, TypeError):  # it is not written in Python
+        return ""
+    try:
+        signature.bind(event)
+    except TypeError:
+        return f", which takes {signature} and not the event alone"
+    returned = annotation_of(rule, "return", names_around())
+    return "" if _yields_keys(returned) else f", which returns {spelt(returned)}; a key is a string"
+
+
+def _yields_keys(annotation: Any) -> bool:
+    if (inner := inner_types(annotation)) is not None:
+        return any(map(_yields_keys, inner))
+    origin = typing.get_origin(annotation) or annotation
+    return not isinstance(origin, type) or issubclass(str, origin) or issubclass(origin, Iterable)
 
 
 def _function(key: Callable[[Any], str | Sequence[str]]) -> str:
@@ -124,17 +198,19 @@ def check_run(cls: type, starts_on: Mapping[str, type[Event]]) -> None:
     run = inspect.getattr_static(cls, "run", None)
     if not inspect.isfunction(run) or not inspect.iscoroutinefunction(run):
         raise DeclarationError(f"saga {cls.__name__} needs `async def run(self, event: …) -> None`")
-    _, *parameters = inspect.signature(run).parameters.values()
-    if len(parameters) != 1 or parameters[0].kind not in (inspect.Parameter.POSITIONAL_ONLY, _USUAL):
-        raise DeclarationError(f"saga {cls.__name__}: run takes the event that started it, and nothing else")
-    annotation = annotation_of(run, parameters[0].name, names_around())
+    parameters = [*inspect.signature(run).parameters.values()]
+    if len(parameters) != 2 or any(one.kind not in (inspect.Parameter.POSITIONAL_ONLY, _USUAL) for one in parameters):
+        raise DeclarationError(
+            f"saga {cls.__name__}: run takes the event that started it, and nothing else: `async def run(self, event: …) -> None`"
+        ).at(place_of(run))
+    given = parameters[1].name
+    annotation = annotation_of(run, given, names_around())
     for event in starts_on.values():
         if not takes(annotation, event):
             raise DeclarationError(
-                f"{place_of(run)}: {cls.__qualname__}.run is given {event.__name__}, which starts the saga, but its parameter "
-                f"{parameters[0].name!r} is annotated as {spelt(annotation)}; annotate it as "
-                f"{' | '.join(one.__name__ for one in starts_on.values())}"
-            )
+                f"{cls.__qualname__}.run is given {event.__name__}, which starts the saga, but its parameter {given!r} is "
+                f"annotated as {spelt(annotation)}; annotate it as {' | '.join(one.__name__ for one in starts_on.values())}"
+            ).at(place_of(run))
 
 
 def saga_name(cls: type, name: str | None) -> str:

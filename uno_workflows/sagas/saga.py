@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, NoReturn, TypeVar, overload
 
 from temporalio import workflow
 
-from uno_workflows.events.annotations import names_around, place_around
+from uno_workflows.events.annotations import declared_at, names_around, place_around
 from uno_workflows.events.base import Event
 from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
@@ -88,6 +88,18 @@ class Saga:
         """
         super().__init_subclass__()
         cls._uno_place = place_around()
+        with declared_at(cls._uno_place):
+            cls._declare(starts_on, expects, key, name, since)
+
+    @classmethod
+    def _declare(
+        cls,
+        starts_on: EventTypes | None,
+        expects: EventTypes | None,
+        key: Key | None,
+        name: str | None,
+        since: datetime | None,
+    ) -> None:
         names = names_around()
         setattr(cls, OWN_ROLES, own_roles(cls, names))
         if not workflow.unsafe.in_sandbox():  # the sandbox reloads a module that was checked before
@@ -100,6 +112,9 @@ class Saga:
         if starts_on is not None:
             cls.__uno_saga__ = _define(cls, starts_on, name, since)
             _make_workflow(cls, cls.__uno_saga__)
+        else:  # a base: what it gives to others is judged where it stands
+            _deadline(cls)
+            _undo_within(cls)
 
     @classmethod
     def judge(cls) -> None:
@@ -214,16 +229,24 @@ def _define(cls: type[Saga], starts_on: EventTypes, name: str | None, since: dat
         expects=cls._uno_expects,
         handlers=handlers,
         keys=key_rules(cls.__name__, cls._uno_key, events),
-        deadline=None if cls.deadline is None else duration(cls.deadline, what=f"{cls.__name__}.deadline"),
-        undo_within=_some_time(cls.undo_within, what=f"{cls.__name__}.undo_within"),
+        deadline=_deadline(cls),
+        undo_within=_undo_within(cls),
         since=since,
     )
 
 
-def _some_time(value: Duration, *, what: str) -> timedelta:
+def _deadline(cls: type[Saga]) -> timedelta | None:
+    return None if cls.deadline is None else _some_time(cls.deadline, f"{cls.__name__}.deadline", "a run needs some")
+
+
+def _undo_within(cls: type[Saga]) -> timedelta:
+    return _some_time(cls.undo_within, f"{cls.__name__}.undo_within", "an undo needs some")
+
+
+def _some_time(value: Duration, what: str, why: str) -> timedelta:
     span = duration(value, what=what)
     if not span:
-        raise DeclarationError(f"{what} {value!r} is no time at all, and an undo needs some")
+        raise DeclarationError(f"{what} {value!r} is no time at all, and {why}")
     return span
 
 

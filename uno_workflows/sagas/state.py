@@ -90,11 +90,11 @@ def judge_state(cls: type, base: type, place: str, names: Mapping[str, Any]) -> 
         try:
             _judge_attribute(cls, base, name, what, annotating, valued, names)
         except Unresolved as err:
-            later = later or Unresolved(f"{place}: {what}: {err}")
+            later = later or Unresolved(f"{what}: {err}")
         except DeclarationError as err:
-            raise DeclarationError(f"{place}: {what}: {err}") from err
+            raise DeclarationError(f"{what}: {err}").at(place) from err
     if later is not None:
-        raise later
+        raise later.at(place)
 
 
 def _judge_attribute(

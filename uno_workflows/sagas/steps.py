@@ -14,13 +14,15 @@ from typing import Any, Generic, TypeVar, overload
 from pydantic import BaseModel
 from temporalio import workflow
 
-from uno_workflows.events.annotations import place_of
+from uno_workflows.events.annotations import declared_at, place_of
+from uno_workflows.events.border import unwrapped, user_code
 from uno_workflows.events.durations import Duration, duration
 from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.names import check_name
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.events.retry import Retry, check_retry
 from uno_workflows.events.sameness import is_one_class
+from uno_workflows.events.telling import spelt
 from uno_workflows.events.values import Unresolved, ValueType
 
 A = TypeVar("A")
@@ -129,20 +131,20 @@ class Step(Generic[A_contra, R_co]):
         try:
             return ValueType(declared, f"{what} of step {self.name}")
         except DeclarationError as err:
-            raise type(err)(f"{place_of(self.function)}: the {what} of step {self.name}: {err}") from err
+            raise type(err)(f"the {what} of step {self.name}: {err}").at(place_of(self.function)) from err
 
     @functools.cached_property
     def _hints(self) -> dict[str, Any]:
         try:
-            return typing.get_type_hints(self.function, include_extras=True)
+            with user_code("its annotation"):
+                return typing.get_type_hints(self.function, include_extras=True)
         except NameError as err:
             raise Unresolved(
-                f"{place_of(self.function)}: step {self.name}: {err}; its annotations must be importable when it runs, "
-                "not only under TYPE_CHECKING"
-            ) from err
+                f"step {self.name}: {err}; its annotations must be importable when it runs, not only under TYPE_CHECKING"
+            ).at(place_of(self.function)) from err
         except Exception as err:
-            raise DeclarationError(
-                f"{place_of(self.function)}: step {self.name}: its annotations cannot be evaluated: {type(err).__name__}: {err}"
+            raise DeclarationError(f"step {self.name}: its annotations cannot be evaluated: {spelt(unwrapped(err))}").at(
+                place_of(self.function)
             ) from err
 
 
@@ -189,11 +191,12 @@ def step(
     options = StepOptions(_positive(timeout, "timeout"), beat, retry)
 
     def declare(f: Callable[..., Coroutine[Any, Any, Any]]) -> Step[Any, Any]:
-        _check(f)
-        made: Step[Any, Any] = Step(f, f.__name__ if name is None else name, options)
-        if not workflow.unsafe.in_sandbox():  # the sandbox reloads a module that was checked before
-            with suppress(Unresolved):  # checked when the worker starts
-                made.judge()
+        with declared_at(place_of(f)):
+            _check(f)
+            made: Step[Any, Any] = Step(f, f.__name__ if name is None else name, options)
+            if not workflow.unsafe.in_sandbox():  # the sandbox reloads a module that was checked before
+                with suppress(Unresolved):  # checked when the worker starts
+                    made.judge()
         return made
 
     return declare if function is None else declare(function)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from uno_workflows import Settings
-from uno_workflows.config import check_temporal_config_file, traces_wanted, variables
+from uno_workflows.config import ProfileName, check_temporal_config_file, traces_wanted, variables
 from uno_workflows.events.errors import ConfigurationError
 
 URL = "postgresql://me:s3cret@host/db"
@@ -124,3 +126,64 @@ def test_a_temporal_config_file_that_is_not_there_is_refused_by_name(tmp_path: P
     for wrong, reason in ((str(tmp_path / "none"), "No such file"), (str(tmp_path), "Is a directory"), ("a\0", "no path")):
         with pytest.raises(ConfigurationError, match=f"TEMPORAL_CONFIG_FILE=.* cannot be read: {reason}"):
             check_temporal_config_file({"TEMPORAL_CONFIG_FILE": wrong})
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"database_url": 5}, r"database_url: must be text, not int"),
+        ({"database_url": b"postgresql://h/x"}, r"database_url: must be text, not bytes"),
+        ({"database_url": "mysql://me:s3cret@host/db"}, r"database_url: must begin with postgresql://"),
+        ({"database_url": "postgresql://h/x\0"}, r"database_url: holds a control character"),
+        ({"listen_url": "postgresql://me:s3cret@h:port/x"}, r"listen_url: is no address"),
+        ({"schema": "Public"}, r"schema='Public': must be 1 to 63"),
+        ({"schema": "s" * 64}, r"schema='s+': must be 1 to 63"),
+        ({"schema": None}, r"schema=None: must be text"),
+        ({"app": ""}, r"app='': app '': a name is"),
+        ({"app": "a\0"}, r"app='a.*': app .*: a name is"),
+        ({"app": "a" * 101}, r"app='a+': has 101 characters; at most 100"),
+        ({"app": 7}, r"app=7: must be text, not int"),
+        ({"pool_size": "10"}, r"pool_size='10': must be a whole number, not str"),
+        ({"pool_size": 0}, r"pool_size=0: must be a whole number from 1"),
+        ({"pool_size": True}, r"pool_size=True: must be a whole number, not bool"),
+        ({"pool_size": -1}, r"pool_size=-1: must be a whole number from 1"),
+        ({"steps": 1.5}, r"steps=1\.5: must be a whole number, not float"),
+        ({"sandbox": "no"}, r"sandbox='no': must be True or False, not str"),
+        ({"sandbox": 0}, r"sandbox=0: must be True or False, not int"),
+        ({"profile": "slow"}, r"profile='slow': must be default or fast"),
+        ({"profile": 1}, r"profile=1: must be text, not int"),
+        ({"poll": 0.5}, r"poll=0\.5: must be a timedelta, or text such as '30s', not float"),
+        ({"poll": timedelta(0)}, r"poll=.*: must be from 50ms to 5s"),
+        ({"grace": timedelta(seconds=-1)}, r"grace=.*: "),
+        ({"log_level": "loud"}, r"log_level='loud': must be one of"),
+        ({"monitor": "127.0.0.1:9464"}, r"monitor='127.0.0.1:9464': must be an address and a port"),
+        ({"monitor": ("127.0.0.1",)}, r"monitor=.*: must be an address and a port"),
+        ({"monitor": ("localhost", 9464)}, r"monitor=.*: must be an address and a port"),
+    ],
+)
+def test_setting_in_code_is_refused_as_in_the_environment(given: dict[str, Any], reason: str):
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(**{"database_url": URL, **given})
+    (problem,) = caught.value.problems
+    assert re.match(reason, problem)
+    assert "s3cret" not in problem
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env({}, **{"database_url": URL, **given})
+    assert caught.value.problems == (problem,)
+
+
+def test_settings_in_code_are_taken_as_they_are():
+    given: dict[str, Any] = {
+        "database_url": URL, "listen_url": None, "app": "shop", "pool_size": 1, "statement_cache": 0, "sandbox": False,
+        "profile": ProfileName.FAST, "grace": timedelta(0), "poll": timedelta(microseconds=50_001), "monitor": ("::1", 0),
+    }  # fmt: skip
+    made = Settings(**given)
+    assert {name: getattr(made, name) for name in given} == given
+    spelt: dict[str, Any] = {"poll": "1s", "profile": "fast"}
+    assert Settings(**spelt) == Settings(poll=timedelta(seconds=1), profile=ProfileName.FAST)
+
+
+def test_an_environment_that_is_none_is_refused():
+    with pytest.raises(TypeError, match="environ: must be a mapping, not list"):
+        Settings.from_env([])  # type: ignore[arg-type]
+    assert problems(UNO_DATABASE_URL=URL, UNO_PAGE=5) == ("UNO_PAGE=5: must be text, not int",)  # type: ignore[arg-type]

@@ -1,13 +1,16 @@
 """Inputs that other systems take and spoil silently: each is refused, and the error names the place but not the value."""
 
+import enum
 import json
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_serializer
+from pydantic_core import core_schema
 
 from uno_workflows.events.base import Event
 from uno_workflows.events.encoding import PAYLOAD_BYTES, decode, encode
@@ -309,3 +312,112 @@ def test_errors_never_show_the_value():
         assert card not in str(error)
     assert encoded.value.__cause__ is None
     assert encoded.value.__suppress_context__
+
+
+class Word(enum.StrEnum):
+    RED = "r"
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+class Real(float):
+    pass
+
+
+class Loose(Event):
+    value: JsonValue
+
+
+@pytest.mark.parametrize("value", [Word.RED, Number.ONE, Real(1.5), [Word.RED], {"a": [Number.ONE]}, {Word.RED: 1}], ids=repr)
+def test_json_value_of_a_type_that_json_does_not_know_is_refused(value: Any):
+    """It would come back as a plain text or number, which the code that made the event compares as equal."""
+    with pytest.raises(ValidationError, match="value"):
+        Loose(value=value)
+
+
+class Hours(Event):
+    opens: time
+    at: datetime
+
+
+def test_fold_of_a_time_is_left_out_when_the_event_is_made():
+    made = Hours(opens=time(2, 30, fold=1), at=datetime(2026, 10, 25, 2, 30, tzinfo=UTC, fold=1))
+    again = decode(Hours, encode(made), schema_version=1)
+    assert [one.opens.fold for one in (made, again)] == [one.at.fold for one in (made, again)] == [0, 0]
+
+
+class Rounded(Event):
+    share: float
+    note: str = ""
+
+    @field_serializer("share")
+    def two_digits(self, share: float) -> float:
+        return round(share, 2)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rounded) and abs(self.share - other.share) < 0.01
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    share: float
+
+    @field_serializer("share")
+    def two_digits(self, share: float) -> float:
+        return round(share, 2)
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Weight:
+    """A type with a schema of its own, that compares loosely."""
+
+    def __init__(self, grams: float) -> None:
+        self.grams = grams
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Weight) and abs(self.grams - other.grams) < 1
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        schema = core_schema.no_info_after_validator_function(cls, core_schema.float_schema())
+        return core_schema.json_or_python_schema(
+            json_schema=schema,
+            python_schema=core_schema.is_instance_schema(cls),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda weight: float(round(weight.grams)), return_schema=core_schema.float_schema()
+            ),
+        )
+
+
+class Parcel(Event):
+    part: Part | None = None
+    weight: Weight | None = None
+
+
+@pytest.mark.parametrize(
+    ("event", "path"),
+    [
+        (Rounded(share=1.237), "share"),
+        (Parcel(part=Part(share=1.237)), r"part\.share"),
+        (Parcel(weight=Weight(1.4)), "weight"),
+    ],
+    ids=["event", "model", "type"],
+)
+def test_comparison_of_the_users_does_not_prove_that_a_value_comes_back(event: Event, path: str):
+    with pytest.raises(InvalidEvent, match=rf"\.{path}: would come back as something else"):
+        encode(event)
+
+
+@pytest.mark.parametrize("event", [Rounded(share=1.25), Parcel(part=Part(share=1.25), weight=Weight(1))], ids=["event", "parcel"])
+def test_value_that_a_serializer_leaves_as_it_is_is_stored(event: Event):
+    assert decode(type(event), encode(event), schema_version=1) == event

@@ -1,12 +1,13 @@
 """The context that events inherit."""
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from uno_workflows.events.context import EventContext, Principal, current_context, event_context
-from uno_workflows.events.errors import InvalidTenant
+from uno_workflows.events.context import EventContext, Principal, current_context, event_context, inherited_context
+from uno_workflows.events.errors import InvalidArgument, InvalidTenant
 
 
 def test_a_block_changes_only_what_it_names():
@@ -69,3 +70,24 @@ def test_a_block_refuses_wrong_types_and_leaves_the_context_as_it_was(field):
     with pytest.raises(TypeError, match=field), event_context(**{field: 5}):
         raise AssertionError("the block ran")
     assert current_context() == EventContext()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"correlation_id": ""}, "correlation_id"),
+        ({"causation_id": ""}, "causation_id"),
+        ({"traceparent": ""}, "traceparent"),
+        ({"principal": Principal("")}, r"principal\.id"),
+        ({"principal": Principal("u", kind="")}, r"principal\.kind"),
+    ],
+)
+def test_empty_text_is_refused_by_name(changes: dict[str, Any], field: str):
+    with pytest.raises(InvalidArgument, match=f"^{field}: must not be empty"), event_context(**changes):
+        pass
+    assert current_context() == EventContext()
+
+
+def test_what_a_stored_event_has_is_inherited():
+    with inherited_context(tenant=" acme", correlation_id="") as inherited:
+        assert current_context() == inherited == EventContext("", tenant=" acme")

@@ -83,6 +83,19 @@ class Same(enum.Enum):
     TEXT = "1"
 
 
+class Old(enum.Enum):
+    RED = "r"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Old":
+        return cls.RED
+
+
+class Rights(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
 class Maybe(RootModel[int | None]):
     pass
 
@@ -207,6 +220,9 @@ def event_with(annotation: Any) -> type[Event]:
         (Annotated[int, PlainSerializer(str, return_type=str)], r"Made\.f is written by its serializer as a JSON string"),
         (dict[Same, int], r"members NUMBER and TEXT are the same text"),
         (list[OnErrorOmit[int]], r"Made\.f\[\] has OnErrorOmit"),
+        (Old, r"Made\.f is the enum Old, whose _missing_ would run at each reading"),
+        (dict[Old, int], r"Made\.f \(its keys\) is the enum Old"),
+        (Annotated[JsonValue, Field(max_length=3)], r"Made\.f is a JsonValue with a constraint.*Annotated\[list\[JsonValue\]"),
         (Literal["a\0"], r"Made\.f: text must not hold the character NUL"),
         (enum.Enum("Nul", {"A": "a\0"}), r"Made\.f: text must not hold the character NUL"),
     ],
@@ -237,6 +253,7 @@ def test_what_could_come_back_as_something_else_is_refused(annotation, message):
         (dt.timedelta, dt.timedelta(days=-1, microseconds=1), '"-PT23H59M59.999999S"'),
         (Colour, Colour.RED, '"r"'),
         (Level, Level.LOW, "1"),
+        (Rights, Rights.READ, "1"),
         (Literal[1, "a", None], "a", '"a"'),
         (HttpUrl, HttpUrl("https://a.example/b"), '"https://a.example/b"'),
         (pathlib.PurePosixPath, pathlib.PurePosixPath("/a"), '"/a"'),

@@ -1,7 +1,12 @@
 """Every limit of ours keeps below those of the servers that it is made for."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import uno_workflows
+from uno_workflows.events import limits
 from uno_workflows.events.limits import APP, FAR_ENDS, KEY, LIMITS, NAME, POSTGRES_INDEX_ROW, STREAM_ID, TEMPORAL_SQL_ID, TENANT
 
 OVERHEAD = 64
@@ -30,3 +35,9 @@ def test_names_that_are_put_together_fit_into_an_id_of_temporal():
 def test_every_far_limit_names_its_source_and_is_named_once():
     assert all(far.source for far in FAR_ENDS)
     assert len({(far.far_end, far.what) for far in FAR_ENDS}) == len(FAR_ENDS)
+
+
+def test_every_limit_of_ours_is_used():
+    sources = [path for path in Path(uno_workflows.__file__).parent.rglob("*.py") if path.name != "limits.py"]
+    words = {word for path in sources for word in re.findall(r"[A-Z_]+", path.read_text())}
+    assert {name for name, value in vars(limits).items() if isinstance(value, limits.Limit)} <= words

@@ -332,7 +332,7 @@ WRONG_TYPES = [
     (dict, {1: 2}, "valid string"),
     (dict, {"a": threading.Lock()}, "at a: must be a JSON value"),
     (list, [(1, 2)], "at 0: must be a JSON value"),
-    (list, [Word.RED], "at 0: would come back as something else"),
+    (list, [Word.RED], "at 0: must be a JSON value, not a member of an enum"),
     (str, threading.Lock(), "valid string"),
     (Rounded, Rounded(x=1.23), "at x: would come back as something else"),
     (Colour, "r", "instance of Colour"),
@@ -450,3 +450,11 @@ def test_whatever_is_given_for_a_json_object_comes_back_equal_or_is_refused_by_n
     value_type = ValueType(dict, "result of step s")
     with suppress(InvalidValue):
         assert value_type.read(value_type.write(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"), [(list[float], [1, 2.5]), (tuple[float, ...], (1,)), (dict[str, float], {"a": 1})]
+)
+def test_whole_number_is_a_float_in_a_container_too(declared: Any, value: Any):
+    values = ValueType(declared, "argument of step s")
+    assert values.read(values.write(value)) == value

@@ -93,3 +93,9 @@ def test_base_needs_no_handler_and_its_children_have_their_own_definition():
     assert Orders.__uno_projection__ is not None
     assert Again.__uno_projection__ is not None
     assert (Orders.__uno_projection__.name, Again.__uno_projection__.name) == ("orders", "Again")
+
+
+@pytest.mark.parametrize("abstract", ["no", 0, None])
+def test_abstract_that_is_no_truth_is_refused(abstract: Any):
+    with pytest.raises(DeclarationError, match=r"test_declarations\.py:\d+: projection Orders: abstract must be True or False"):
+        declare(abstract=abstract)
