@@ -124,17 +124,17 @@ def key_rules(saga: str, key: Key | None, events: Mapping[str, type[Event]]) -> 
 
 
 def _type_fault(annotation: Any) -> str:
-    """Why a value of a field's type may be no key; empty if each may be one, or if the type is not known yet."""
+    """Why no value of a field's type can be a key; empty if one can, or if the type is not known yet."""
     if (inner := inner_types(annotation)) is not None:
-        return next(filter(None, map(_type_fault, inner)), "")
+        return _common_fault(map(_type_fault, inner))
     origin = typing.get_origin(annotation) or annotation
     if origin is typing.Annotated:
         return _type_fault(annotation.__origin__)
     if origin is typing.Literal or (isinstance(origin, type) and issubclass(origin, Enum)):
         constants: Any = typing.get_args(annotation) if origin is typing.Literal else origin
-        return next(filter(None, (_constant_fault(getattr(one, "value", one)) for one in constants)), "")
+        return _common_fault(_constant_fault(getattr(one, "value", one)) for one in constants)
     if origin is type(None):
-        return "it may be None"
+        return "it is None"
     if isinstance(origin, type) and issubclass(origin, float):
         return "it is a float"
     if not isinstance(origin, type):
@@ -144,13 +144,19 @@ def _type_fault(annotation: Any) -> str:
     return f"it is a {spelt(annotation)}, and not one value" if issubclass(origin, _SEVERAL) else ""
 
 
+def _common_fault(faults: Iterable[str]) -> str:
+    """The first fault if nothing is without one."""
+    found = [*faults]
+    return found[0] if found and all(found) else ""
+
+
 def _constant_fault(value: object) -> str:
     if value is None:
-        return "it may be None"
+        return "it is None"
     try:
         workflow_id("", str(value))
     except InvalidKey as err:
-        return f"it may be {value!r} ({err.reason})"
+        return f"it is {value!r} ({err.reason})"
     return ""
 
 
