@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from temporalio import workflow
 
+from uno_workflows.events.raised import TOLD, cause_of, marks_of, walk
 from uno_workflows.events.telling import masked, spelt, stack_of
 from uno_workflows.events.text import cut
 from uno_workflows.observability.line import Line, error_fields, line
@@ -104,13 +105,8 @@ class Once(logging.Filter):
 
 def was_told(record: logging.LogRecord) -> bool:
     """Whether one of our lines has told of this error, or of the one that it was made of."""
-    error, seen = record.exc_info[1] if record.exc_info else None, set[int]()
-    while error is not None and id(error) not in seen:  # `raise err from err` makes a ring
-        if getattr(error, "uno_told", False):
-            return True
-        seen.add(id(error))
-        error = error.__cause__
-    return False
+    error = record.exc_info[1] if record.exc_info else None
+    return error is not None and any(marks_of(one).get(TOLD) is True for one in walk(error, lambda one: (cause_of(one),)))
 
 
 def _replaying() -> bool:
