@@ -43,6 +43,7 @@ def of_sqlalchemy(error: BaseException, statement: str = "insert into users valu
 class OfPsycopg(Exception):
     """As psycopg2 tells an error: with the line of the statement, in which it has put the values, and what was at work."""
 
+    __module__ = "psycopg2.errors"
     pgcode = "22P02"
 
 

@@ -326,7 +326,7 @@ class Hostile(Exception):
         raise SystemExit(3)
 
 
-@pytest.mark.parametrize("kind", [Willing])
+@pytest.mark.parametrize("kind", [Willing, Hostile])
 def test_only_our_own_mark_silences_the_sdk(configured: Callable[..., Lines], kind: type[Exception]):
     lines = configured()
     error, extra = kind("heard"), {"__temporal_error_identifier": "ActivityFailure"}
