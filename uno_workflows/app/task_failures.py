@@ -139,6 +139,6 @@ class TaskFailures:
         if info is None:
             return True
         error = record.exc_info[1] if record.exc_info else None
-        kind, text = (error_type(unwrapped(error)), message_of(unwrapped(error))) if error else ("Exception", record.getMessage())
+        kind, text = (error_type(unwrapped(error)), message_of(unwrapped(error))) if error is not None else ("Exception", record.getMessage())
         self._tell(info, "bug", kind, text)
         return False

@@ -245,7 +245,8 @@ def _of_sqlalchemy(error: BaseException, most: int | Limit) -> str:
     others = [one for one in walk(error, behind) if not is_from(one, "sqlalchemy")]
     cause = next((one for one in others if is_from(one, *_DRIVERS)), others[0] if others else None)
     said = spelt(cause, most) if cause is not None else masked(shown(error).partition("\n[SQL:")[0], most)
-    sql = shown(attribute(error, "statement") or "")[: 10 * SQL_LENGTH]
+    statement = attribute(error, "statement")
+    sql = "" if statement is None else shown(statement)[: 10 * SQL_LENGTH]
     if "\\" in sql:  # it may escape a quotation mark, or may not
         sql = _without(sql, _first_quote(sql), (), whole=True)
     sql = " ".join(_LITERAL.sub("…", sql).split())
@@ -261,8 +262,8 @@ def _of_postgres(error: BaseException) -> str:
         said = shown(arguments[0])
     else:
         said = shown(error).partition("\n")[0]
-    state = attribute(error, "sqlstate") or attribute(error, "pgcode")
-    if not (is_a(state, str) and state.startswith(_ABOUT_VALUES)) or _ARGUMENT.search(said):  # asyncpg's own is masked anyway
+    states = [attribute(error, name) for name in ("sqlstate", "pgcode")]
+    if not any(is_a(one, str) and shown(one).startswith(_ABOUT_VALUES) for one in states) or _ARGUMENT.search(said):  # asyncpg's own is masked anyway
         return said
     return _BYTES.sub("…", _without(said, _first_quote(said), _QUOTES, whole=True) if _first_quote(said) < len(said) else said)
 
