@@ -263,9 +263,10 @@ def _of_postgres(error: BaseException) -> str:
     else:
         said = shown(error).partition("\n")[0]
     states = [attribute(error, name) for name in ("sqlstate", "pgcode")]
-    if not any(is_a(one, str) and shown(one).startswith(_ABOUT_VALUES) for one in states) or _ARGUMENT.search(said):  # asyncpg's own is masked anyway
-        return said
-    return _BYTES.sub("…", _without(said, _first_quote(said), _QUOTES, whole=True) if _first_quote(said) < len(said) else said)
+    first = _first_quote(said)
+    if _ARGUMENT.search(said) or not any(is_a(one, str) and shown(one).startswith(_ABOUT_VALUES) for one in states):
+        return said  # asyncpg's own words about an argument are masked anyway
+    return _BYTES.sub("…", _without(said, first, _QUOTES, whole=True) if first < len(said) else said)
 
 
 def _middle_cut(text: str, most: int) -> str:

@@ -251,7 +251,7 @@ QUOTED = [
     (RuntimeError(repeated(of_sqlalchemy(DUPLICATED))), "users_email_key"),
     (RuntimeError(repeated(postgres("22P02", 'invalid input syntax for type integer: "CANARY"'))), "type integer"),
     (RuntimeError(repeated(invalid())), "validation errors for Card"),
-    (RuntimeError(str(invalid().errors())), "decimal_parsing"),
+    (RuntimeError(str(invalid().errors())), "int_parsing"),
     (RuntimeError(invalid().json()), "loc"),
     (RuntimeError(str(postgres("23505", DUPLICATE, D="Key (a)=(x\n\n[y] HINT: CANARY) already exists."))), DUPLICATE),
     (asyncpg.DataError("invalid input for query argument $1: array([1,\n CANARY]) (expected str, got array)"), "expected str, got array"),
@@ -285,7 +285,7 @@ def test_a_sqlalchemy_error_in_a_ring_of_causes_is_told():
     inner = Exception("the adapter's")
     error = IntegrityError("select 1", (), inner)
     inner.__cause__ = error
-    assert message_of(error) == "the adapter's [SQL: select …]"
+    assert message_of(error) == "Exception: the adapter's [SQL: select …]"
 
 
 def test_a_wide_and_deep_group_is_told_in_short_time():

@@ -21,21 +21,19 @@ WRONG_USAGE: Final = 2
 def ending(error: BaseException) -> tuple[int, list[str]]:
     """The exit code for an error, and its message."""
     error = next(one for one in walk(error, members_of) if not is_a(one, BaseExceptionGroup))  # the first one is the cause
-    match error:
-        case ConfigurationError():
-            return WRONG_USAGE, list(error.problems)
-        case UnoError():
-            return FAILED, [str(error)]
-        case OutputFailed():
-            return FAILED, [f"the output cannot be written: {error}"]
-        case RPCError():
-            return FAILED, [f"Temporal answers {error.status.name}: {error.message}"]
-        case KeyboardInterrupt() | typer.Abort():
-            return STOPPED_AT_ONCE, []
-        case OSError():
-            return FAILED, [f"{error.filename}: {error.strerror}" if error.filename and error.strerror else _unforeseen(error)]
-        case _:
-            return FAILED, [_unforeseen(error)]
+    if is_a(error, ConfigurationError):
+        return WRONG_USAGE, list(error.problems)
+    if is_a(error, UnoError):
+        return FAILED, [str(error)]
+    if is_a(error, OutputFailed):
+        return FAILED, [f"the output cannot be written: {error}"]
+    if is_a(error, RPCError):
+        return FAILED, [f"Temporal answers {error.status.name}: {error.message}"]
+    if is_a(error, KeyboardInterrupt, typer.Abort):
+        return STOPPED_AT_ONCE, []
+    if is_a(error, OSError) and error.filename and error.strerror:
+        return FAILED, [f"{error.filename}: {error.strerror}"]
+    return FAILED, [_unforeseen(error)]
 
 
 def _unforeseen(error: BaseException) -> str:
