@@ -209,17 +209,19 @@ def test_notes_of_any_kind_are_told(notes):
 
 
 MARKS = [
-    "input_value=", "DETAIL: ", "query argument $1: ", "invalid input syntax for type x: '", 'value "', '" is out of range', "Key (a)=(",
-    "row contains (", "[SQL: ", "[parameters: ", "Input tag '", "\nLINE 1: ", "1 validation error for X\n", "{'type': 'x', 'loc': ", "at or near '",
+    "input_value=", "DETAIL: ", "query argument $1: ", "invalid input syntax for type x: '",
+    'value "', '" is out of range', "Key (a)=(",
+    "row contains (", "[SQL: ", "[parameters: ", "Input tag '", "\nLINE 1: ", "1 validation error for X\n",
+    "{'type': 'x', 'loc': ", "at or near '",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("mark", MARKS)
 def test_a_long_text_is_masked_in_linear_time(mark):
-    began = time.perf_counter()
+    began = time.process_time()
     masked(mark * 100_000, 1_000_000)
     masked(mark * 1_000_000)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 LONG = "CANARY" * 3000
@@ -254,7 +256,7 @@ QUOTED = [
     (RuntimeError(str(invalid().errors())), "int_parsing"),
     (RuntimeError(invalid().json()), "loc"),
     (RuntimeError(str(postgres("23505", DUPLICATE, D="Key (a)=(x\n\n[y] HINT: CANARY) already exists."))), DUPLICATE),
-    (asyncpg.DataError("invalid input for query argument $1: array([1,\n CANARY]) (expected str, got array)"), "expected str, got array"),
+    (asyncpg.DataError("invalid input for query argument $1: array([1,\n CANARY]) (expected str, got x)"), "expected str, got x"),
     (asyncpg.DataError("invalid input for query argument $1: 'x) (expected CANARY, got y) z' (a new reason: 'CANARY')"), "$1"),
     (postgres("42601", 'syntax error at or near "CANARY"'), "syntax error"),
     (RuntimeError('failed: syntax error at or near "CANARY"'), "syntax error"),
@@ -289,16 +291,16 @@ def test_a_sqlalchemy_error_in_a_ring_of_causes_is_told():
 
 
 def test_a_wide_and_deep_group_is_told_in_short_time():
-    def raised(left: int) -> Exception:
-        try:
-            raise ExceptionGroup("many", [raised(left - 1) for _ in range(10)]) if left else ValueError("x" * 10_000)
-        except Exception as err:
-            return err
+    def made(left: int) -> Exception:
+        error = ExceptionGroup("many", [made(left - 1) for _ in range(10)]) if left else ValueError("x" * 10_000)
+        with pytest.raises(type(error)) as raised:
+            raise error
+        return raised.value
 
-    group = raised(4)
+    wide = deep = made(4)
     for _ in range(200):
-        group = ExceptionGroup("two", [group, group])
-    began = time.perf_counter()
-    for told in (stack_of(raised(4)), stack_of(group)):
-        assert len(told) < 8100
-    assert time.perf_counter() - began < 1.5
+        deep = ExceptionGroup("two", [deep, deep])
+    began = time.process_time()
+    for group in (wide, deep):
+        assert len(stack_of(group)) < 8100
+    assert time.process_time() - began < 1
