@@ -35,7 +35,7 @@ DEEPEST: Final = 10
 ERRORS: Final = 30
 """How many errors a stack shows in all."""
 FRAMES: Final = 50
-"""How many frames of one error are shown; of each cause and member a fifth of it."""
+"""How many frames of one error are shown; of each of its causes and members, a fifth as many."""
 SQL_LENGTH: Final = 300
 ITEMS: Final = 10_000
 """A greater number in a path may be the key of a mapping, such as the number of a card."""
@@ -104,12 +104,15 @@ def spelt(error: BaseException, most: int | Limit = MESSAGE) -> str:
 
 
 def is_told_whole(error: BaseException) -> bool:
-    """Whether the text of an error is shown unchanged: it can be read and stored, and holds no value that must be left out."""
+    """Whether the text of an error is shown unchanged: it can be read and stored, and holds no value that must be left out.
+
+    False also for an error that other code cannot judge, because its class overrides `__class__` or raises for it.
+    """
     try:
         text = str(error)
     except BaseException:  # user code
         return False
-    return str.__str__(text) == message_of(error)
+    return str.__str__(text) == message_of(error) and attribute(error, "__class__") is type(error)
 
 
 def error_type(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from uno_workflows.events.codec import fault_of
 from uno_workflows.events.sameness import difference
-from uno_workflows.events.telling import error_type, masked, message_of, path_of, spelt, stack_of
+from uno_workflows.events.telling import error_type, is_told_whole, masked, message_of, path_of, spelt, stack_of
 
 DUPLICATE = 'duplicate key value violates unique constraint "users_email_key"'
 
@@ -304,3 +304,8 @@ def test_a_wide_and_deep_group_is_told_in_short_time():
     for group in (wide, deep):
         assert len(stack_of(group)) < 8100
     assert time.process_time() - began < 1
+
+
+def test_an_error_that_others_cannot_judge_is_not_told_whole():
+    assert is_told_whole(ValueError("no"))
+    assert not is_told_whole(Hostile("no"))
