@@ -32,6 +32,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from uno_workflows.app.task_failures import TaskFailures
 from uno_workflows.events.border import SDK, UserCodeExit, user_code
+from uno_workflows.events.raised import is_a, is_from
 from uno_workflows.events.telling import error_type, message_of
 
 MOST_EXITS: Final = 10_000
@@ -77,7 +78,7 @@ class GuardedInstance(WorkflowInstance):
         except Exception:
             raise
         except BaseException as err:
-            if type(err).__module__.startswith(SDK):
+            if is_from(err, SDK):
                 raise  # the SDK interrupts a deadlocked workflow by it
             completion = _failed(act, err)
         self._tell(act, completion)
@@ -169,11 +170,11 @@ class _ActivityBorder(ActivityInboundInterceptor):
 
 def _is_cancellation(error: BaseException) -> bool:
     """The SDK has a rule for cancellations: the workflow is cancelled if that was requested, and fails if not."""
-    return isinstance(error, asyncio.CancelledError)
+    return is_a(error, asyncio.CancelledError)
 
 
 def _ends_activity(error: BaseException) -> bool:
-    return isinstance(error, asyncio.CancelledError) and activity.is_cancelled()
+    return is_a(error, asyncio.CancelledError) and activity.is_cancelled()
 
 
 def _nothing(_: BaseException) -> bool:

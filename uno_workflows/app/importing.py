@@ -16,7 +16,9 @@ from typing import Final
 import temporalio
 
 from uno_workflows.events.errors import ConfigurationError, DeclarationError, UnoError
+from uno_workflows.events.raised import is_a, traceback_of
 from uno_workflows.events.telling import error_type, message_of
+from uno_workflows.events.text import shown
 
 OURS: Final = str(Path(__file__).parents[1])
 SDK: Final = str(Path(temporalio.__file__).parent)
@@ -40,9 +42,9 @@ def with_submodules(module: ModuleType | str) -> Iterator[ModuleType]:
 
 def where(error: BaseException) -> str:
     """The user's line that raised; the last one that is neither ours, nor the SDK's, nor the import machinery's."""
-    if isinstance(error, SyntaxError):
+    if is_a(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: "
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(traceback_of(error))
     user = [f for f in frames if not f.filename.startswith(("<", OURS, SDK)) and "importlib" not in f.filename]
     return f"{user[-1].filename}:{user[-1].lineno}: " if user else ""
 
@@ -78,8 +80,8 @@ def _import(name: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as err:  # a module that exits during its import would silently end this process
-        reason = err.msg if isinstance(err, SyntaxError) else message_of(err)
-        hint = _meant(name) if isinstance(err, ModuleNotFoundError) and name.endswith(".py") else _shadows()
+        reason = shown(err.msg) if is_a(err, SyntaxError) else message_of(err)
+        hint = _meant(name) if is_a(err, ModuleNotFoundError) and name.endswith(".py") else _shadows()
         raise ConfigurationError([f"module {name!r} does not import: {where(err)}{error_type(err)}: {reason}{hint}"]) from err
 
 

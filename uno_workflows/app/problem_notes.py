@@ -19,6 +19,7 @@ from uno_workflows.app.step_measures import outcome_of
 from uno_workflows.events.border import unwrapped
 from uno_workflows.events.errors import UnoError
 from uno_workflows.events.problems import Problem
+from uno_workflows.events.raised import attribute, is_a
 from uno_workflows.events.telling import spelt
 from uno_workflows.observability.outages import Outages
 from uno_workflows.sagas.envelope import CAUGHT_UP
@@ -136,7 +137,7 @@ def _problem(info: activity.Info, error: BaseException) -> Problem | None:
     outcome = outcome_of(error)
     if outcome == "cancelled" and (details is None or not details.timed_out):
         return None
-    if outcome in ("refused", "not_yet") or (isinstance(error, ApplicationError) and error.non_retryable):
+    if outcome in ("refused", "not_yet") or (is_a(error, ApplicationError) and attribute(error, "non_retryable")):
         return None
     said = "it took longer than its timeout" if outcome == "cancelled" else spelt(unwrapped(error))
     return Problem("step", f"step {info.activity_type} failed in attempt {info.attempt}: {said}")

@@ -22,6 +22,8 @@ from uno_workflows.app.connecting import short
 from uno_workflows.app.importing import where
 from uno_workflows.events.border import UserCodeExit, user_code
 from uno_workflows.events.errors import ConfigurationError, UnoError
+from uno_workflows.events.raised import cause_of
+from uno_workflows.events.telling import error_type, message_of
 from uno_workflows.sagas.calls import HEARTBEAT_FUNCTION
 
 LOOK_SECONDS: Final = 0.005
@@ -56,12 +58,12 @@ def make_worker(catalogue: Catalogue, client: Client, **options: Any) -> Worker:
         with user_code("a module"):
             return Worker(client, build_id=build_id(catalogue.modules), **options)
     except (RuntimeError, ValueError, TypeError, UserCodeExit) as err:
-        name = str(err).removeprefix("Failed validating workflow ")
+        name = message_of(err).removeprefix("Failed validating workflow ")
         workflow = catalogue.sagas.get(name) or catalogue.workflows.get(name)
-        if workflow is None or (cause := err.__cause__) is None:
-            raise ConfigurationError([f"Temporal's worker refuses what the modules declare: {err}"]) from err
+        if workflow is None or (cause := cause_of(err)) is None:
+            raise ConfigurationError([f"Temporal's worker refuses what the modules declare: {message_of(err)}"]) from err
         # the SDK goes on to advise what is not in the user's hands here
-        reason = f"{where(cause)}{type(cause).__name__}: {str(cause).partition('. If this is code from')[0]}"
+        reason = f"{where(cause)}{error_type(cause)}: {message_of(cause).partition('. If this is code from')[0]}"
         raise ConfigurationError(
             [f"module {workflow.__module__!r} is refused by the sandbox of sagas: {reason}; a module of steps may do it"]
         ) from err

@@ -7,10 +7,11 @@ import time
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from uno_workflows.events.protocols import Measures
+from uno_workflows.events.raised import attribute, is_a
 
 
 class StepMeasures(Interceptor):
@@ -49,8 +50,9 @@ class _Attempt(ActivityInboundInterceptor):
 
 def outcome_of(error: BaseException) -> str:
     """How an attempt ended, in one of four words."""
-    if isinstance(error, (asyncio.CancelledError, CancelledError)):
+    if is_a(error, asyncio.CancelledError, CancelledError):
         return "cancelled"
-    if isinstance(error, ApplicationError) and error.category.name == "BENIGN":  # an answer, and not a fault
-        return "refused" if error.non_retryable else "not_yet"
+    # an answer, and not a fault
+    if is_a(error, ApplicationError) and attribute(error, "category") is ApplicationErrorCategory.BENIGN:
+        return "refused" if attribute(error, "non_retryable") else "not_yet"
     return "failed"

@@ -18,7 +18,7 @@ from temporalio.api.failure.v1 import Failure
 from uno_workflows.app.refusals import Tell
 from uno_workflows.events.border import UserCodeExit, unwrapped
 from uno_workflows.events.problems import Problem, ProblemKind
-from uno_workflows.events.telling import error_type, message_of
+from uno_workflows.events.telling import error_type, masked, message_of
 from uno_workflows.events.text import cut
 from uno_workflows.observability.core_logs import sdk_lines
 from uno_workflows.observability.log_context import run_fields
@@ -139,6 +139,8 @@ class TaskFailures:
         if info is None:
             return True
         error = record.exc_info[1] if record.exc_info else None
-        kind, text = (error_type(unwrapped(error)), message_of(unwrapped(error))) if error else ("Exception", record.getMessage())
-        self._tell(info, "bug", kind, text)
+        if error is None:
+            self._tell(info, "bug", "Exception", masked(record.getMessage()))
+        else:
+            self._tell(info, "bug", error_type(unwrapped(error)), message_of(unwrapped(error)))
         return False

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
+from uno_workflows.events.raised import is_a, is_from
 from uno_workflows.events.telling import spelt
 
-SDK: Final = "temporalio."
+SDK: Final = "temporalio"
 
 
 class UserCodeExit(Exception):
@@ -30,13 +31,13 @@ class UserCodeExit(Exception):
 
 def unwrapped(error: BaseException) -> BaseException:
     """The exception that user code raised."""
-    return error.raised if isinstance(error, UserCodeExit) else error
+    return error.raised if is_a(error, UserCodeExit) else error
 
 
 def was_asked_for(error: BaseException) -> bool:
     """Whether an error is the cancellation of this task, not a `CancelledError` that user code raised by itself."""
     task = _current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return is_a(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 class user_code:  # noqa: N801 (used as a function)
@@ -59,9 +60,9 @@ class user_code:  # noqa: N801 (used as a function)
         self._task = _current_task()
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if error is None or isinstance(error, Exception) or type(error).__module__.startswith(SDK) or self._passes(error):
+        if error is None or is_a(error, Exception) or is_from(error, SDK) or self._passes(error):
             return
-        if isinstance(error, GeneratorExit) and (self._task is None or _current_task() is not self._task):
+        if is_a(error, GeneratorExit) and (self._task is None or _current_task() is not self._task):
             return  # closed from outside: its own task is not at work
         raise UserCodeExit(self._what, error) from error
 

@@ -16,7 +16,7 @@ from uno_workflows.events.limits import PAYLOAD
 from uno_workflows.events.reading import reading_schema
 from uno_workflows.events.sameness import difference, is_same, native
 from uno_workflows.events.strictness import DEPTH, check_json
-from uno_workflows.events.telling import message_of
+from uno_workflows.events.telling import faults_in, message_of
 
 V = TypeVar("V")
 
@@ -187,10 +187,9 @@ _OF_USERS: Final = frozenset({"value_error", "assertion_error"})
 
 def fault_of(error: ValidationError) -> Fault:
     """Path and reason of the first fault, without the value."""
-    faults = error.errors(include_input=False, include_url=False)
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    path, reason = ".".join(str(part) for part in faults[0]["loc"]), faults[0]["msg"] + more
-    return Fault(path, reason, wrong_type=faults[0]["type"] not in _OF_THE_TYPE)
+    first, count = faults_in(error)[0], error.error_count()
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    return Fault(first.path, first.reason + more, wrong_type=first.kind not in _OF_THE_TYPE)
 
 
 def bytes_fault(data: bytes, most: int) -> str | None:

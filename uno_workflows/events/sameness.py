@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from uno_workflows.events.strictness import to_utc
+from uno_workflows.events.telling import path_of
 
 _PLAIN: Final = frozenset({str, int, bool, type(None), bytes, Decimal, UUID, float})
 _TRUSTED: Final[frozenset[Any]] = frozenset({kind.__eq__ for kind in (object, str, int, float, date, time, timedelta)})
@@ -47,7 +48,7 @@ def is_same(given: Any, again: Any) -> bool:
     return any(isinstance(given, base) and type(again) is base for base in (UUID, float, date)) and bool(given == again)
 
 
-def difference(given: Any, again: Any, path: str = "") -> str:
+def difference(given: Any, again: Any, path: tuple[object, ...] = ()) -> str:
     """Where two values that are not the same differ first; `""` for the whole."""
     parts: Iterable[tuple[object, Any, Any]] = ()
     if isinstance(given, BaseModel) and isinstance(again, BaseModel):
@@ -58,8 +59,8 @@ def difference(given: Any, again: Any, path: str = "") -> str:
         parts = ((n, *pair) for n, pair in enumerate(zip(given, again, strict=False)))
     for name, one, other in parts:
         if not is_same(one, other):
-            return difference(one, other, f"{path}.{name}" if path else str(name))
-    return path
+            return difference(one, other, (*path, name))
+    return path_of(path)
 
 
 def _have_same_items(given: Any, again: Any) -> bool:

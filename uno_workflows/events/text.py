@@ -36,12 +36,12 @@ def storable(text: str, most: int | Limit = MESSAGE) -> str:
     Args:
         most: Characters of the result.
     """
-    return cut(_spelt_out(text), most)
+    return cut(spelt_out(text), most)
 
 
 def plain(text: str, most: int | Limit = FIELD) -> str:
     """Storable text on one line: runs of white space become one blank, other control and invisible characters are escaped."""
-    return cut(printable(" ".join(_spelt_out(text).split())), most)
+    return cut(printable(" ".join(spelt_out(text).split())), most)
 
 
 def printable(text: str) -> str:
@@ -49,18 +49,22 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
-def cut(text: str, most: int | Limit = FIELD) -> str:
-    """Text of at most this length; if it is cut and there is room, a note says how much is missing."""
+def cut(text: str, most: int | Limit = FIELD, *, of: int = 0) -> str:
+    """Text of at most this length; if it is cut and there is room, a note says how long it was.
+
+    Args:
+        of: The characters of the whole, if the text is only its beginning.
+    """
     length = most if isinstance(most, int) else most.most
-    if len(text) <= length:
+    if max(len(text), of) <= length:
         return text
-    note = f"… ({len(text)} characters)"
+    note = f"… ({max(len(text), of)} characters)"
     return text[: length - len(note)] + note if length > 2 * len(note) else text[: length - 1] + "…"
 
 
 def labelled(text: str, limit: Limit) -> str:
     """A label for a server that counts bytes: unchanged if it fits; if not, cut, with a hash of the whole at the end."""
-    made = printable(_spelt_out(text))
+    made = printable(spelt_out(text))
     if (size := _size(limit.unit))(made) <= limit.most:
         return made
     mark = f"…{digest(text, HASH_LENGTH)}"
@@ -76,7 +80,8 @@ def digest(text: str, length: int) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:length]
 
 
-def _spelt_out(text: str) -> str:
+def spelt_out(text: str) -> str:
+    """Text in which NUL and lone surrogates, which servers refuse, are written as escapes."""
     if text.isascii() and "\x00" not in text:  # nearly all is
         return text
     return text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()

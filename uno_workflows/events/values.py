@@ -20,6 +20,7 @@ from uno_workflows.events.declaration import schema_fault, strict_schema
 from uno_workflows.events.encoding import carry, decode
 from uno_workflows.events.errors import DeclarationError, InvalidEvent, InvalidValue, UndecodableEvent
 from uno_workflows.events.limits import VALUE
+from uno_workflows.events.raised import cause_of, is_a
 from uno_workflows.events.sameness import is_one_class
 
 _STANDARD: Final = frozenset({
@@ -105,7 +106,7 @@ def _complete(event: type[Event]) -> None:
     try:
         complete(event)
     except DeclarationError as error:
-        if isinstance(error.__cause__, NameError):
+        if is_a(cause_of(error), NameError):
             raise Unresolved(str(error)) from error
         raise
 

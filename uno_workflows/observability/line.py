@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from uno_workflows.events.limits import FIELD
+from uno_workflows.events.raised import is_a
 from uno_workflows.events.telling import error_type, masked, message_of
-from uno_workflows.events.text import cut, printable, shown
+from uno_workflows.events.text import printable, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def spelt(fields: Mapping[str, Any]) -> list[str]:
 
 def told(value: object) -> str:
     """A value of a field as text: for an error its message, without values that drivers quote."""
-    return message_of(value, FIELD) if isinstance(value, BaseException) else cut(masked(shown(value)), FIELD)
+    return message_of(value, FIELD) if is_a(value, BaseException) else masked(shown(value), FIELD)
 
 
 def spell(value: object) -> str:

@@ -18,8 +18,9 @@ import structlog
 from temporalio import activity, workflow
 
 from uno_workflows.events.limits import FIELD
+from uno_workflows.events.raised import is_a
 from uno_workflows.events.telling import masked
-from uno_workflows.events.text import cut, printable, shown
+from uno_workflows.events.text import printable, shown
 from uno_workflows.observability.line import spelt, told
 from uno_workflows.observability.log_context import surroundings, trace_fields
 from uno_workflows.observability.log_events import LOG_EVENTS
@@ -110,16 +111,16 @@ class _Fields:
 
 def _storable(value: Any) -> Any:
     """A value that JSON can hold and every reader of JSON takes, not too long; else its text."""
-    if value is None or isinstance(value, bool) or (isinstance(value, int) and value.bit_length() < LONG_INT):
+    if value is None or is_a(value, bool) or (is_a(value, int) and int.bit_length(value) < LONG_INT):
         return value
-    if isinstance(value, float) and math.isfinite(value):
+    if is_a(value, float) and math.isfinite(value):
         return value
-    if isinstance(value, (str, BaseException)):
+    if is_a(value, str, BaseException):
         return told(value)
-    if isinstance(value, (dict, list, tuple)):
-        with suppress(ValueError, TypeError, RecursionError):  # NaN, a key that is no text, a ring
+    if is_a(value, dict, list, tuple):
+        with suppress(BaseException):  # NaN, a key that is no text, a ring, or what user code raises
             text = json.dumps(value, default=told, allow_nan=False)
-            return value if len(text) <= FIELD.most and masked(text) == text else cut(masked(text))
+            return value if (said := masked(text, FIELD)) == text else said
     return told(value)
 
 

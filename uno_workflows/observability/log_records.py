@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from temporalio import workflow
 
+from uno_workflows.events.limits import FIELD
+from uno_workflows.events.raised import TOLD, cause_of, marks_of, walk
 from uno_workflows.events.telling import masked, spelt, stack_of
-from uno_workflows.events.text import cut
 from uno_workflows.observability.line import Line, error_fields, line
 from uno_workflows.observability.log_context import activity_fields, run_fields
 from uno_workflows.observability.log_events import LOG_EVENTS
@@ -44,7 +45,7 @@ def line_of(record: logging.LogRecord, text: str) -> Line:
     if values.get(KIND) == "WorkflowTaskFailure":
         return line("saga_bug", **_of_sdk(values))
     extra = {name: value for name, value in values.items() if name not in _NO_EXTRA}
-    return Line(FOREIGN, {"msg": cut(masked(text)), **_of_sdk(values), **extra})
+    return Line(FOREIGN, {"msg": masked(text, FIELD), **_of_sdk(values), **extra})
 
 
 def error_of(exc_info: Any) -> dict[str, str]:
@@ -104,13 +105,8 @@ class Once(logging.Filter):
 
 def was_told(record: logging.LogRecord) -> bool:
     """Whether one of our lines has told of this error, or of the one that it was made of."""
-    error, seen = record.exc_info[1] if record.exc_info else None, set[int]()
-    while error is not None and id(error) not in seen:  # `raise err from err` makes a ring
-        if getattr(error, "uno_told", False):
-            return True
-        seen.add(id(error))
-        error = error.__cause__
-    return False
+    error = record.exc_info[1] if record.exc_info else None
+    return error is not None and any(marks_of(one).get(TOLD) is True for one in walk(error, lambda one: (cause_of(one),)))
 
 
 def _replaying() -> bool:

@@ -15,6 +15,7 @@ from uno_workflows.events.border import unwrapped, user_code
 from uno_workflows.events.errors import LostLease, StoreContended, StoreUnavailable, SubscriptionHalted, UnoError
 from uno_workflows.events.names import GlobalPosition
 from uno_workflows.events.protocols import Measures, Subscriptions
+from uno_workflows.events.raised import cause_of, is_a
 from uno_workflows.events.recorded import Recorded, StoredEvent
 from uno_workflows.events.registry import EventRegistry
 from uno_workflows.events.retry import jittered, waits
@@ -129,7 +130,7 @@ class FolderSession:
                 log.warning(
                     "projection_failed", subscription=self._folder.subscription, position=upto, attempt=attempt, reason=str(err)
                 )
-                self._folder.measures.retried(self._folder.subscription, error_type(unwrapped(err.__cause__ or err)))
+                self._folder.measures.retried(self._folder.subscription, error_type(unwrapped(cause_of(err) or err)))
             else:
                 return True
             if not await self._rest(jittered(wait)):
@@ -210,9 +211,9 @@ class _Handler:
 
     def is_to_blame(self, error: Exception) -> bool:
         """Whether the handler failed, and not Postgres, the lease or an event that cannot be decoded."""
-        if not self.method or isinstance(error, (StoreContended, LostLease, SubscriptionHalted)):
+        if not self.method or is_a(error, StoreContended, LostLease, SubscriptionHalted):
             return False
-        return not isinstance(error, StoreUnavailable) or time.monotonic() - self._since > SLOW_SECONDS
+        return not is_a(error, StoreUnavailable) or time.monotonic() - self._since > SLOW_SECONDS
 
 
 class _HandlerFailed(UnoError):

@@ -25,6 +25,7 @@ from uno_workflows.events.errors import InvalidEvent, InvalidValue, NotYet, Refu
 from uno_workflows.events.ids import derived_event_id
 from uno_workflows.events.names import ANY, EventType, GlobalPosition, StreamId
 from uno_workflows.events.protocols import EventStore, Runs, StepStore, Subscriptions, Transaction
+from uno_workflows.events.raised import TOLD, is_a, marks_of
 from uno_workflows.events.recorded import NewEvent, StreamAppend
 from uno_workflows.events.runs import Mark, RunKey, Undelivered
 from uno_workflows.events.telling import error_type, is_told_whole, message_of
@@ -256,7 +257,7 @@ class FrameworkActivities:
 
 def _was_asked_for(error: BaseException) -> bool:
     """Whether Temporal wants this attempt to end; a cancellation that the step itself raised is a failure."""
-    return isinstance(error, asyncio.CancelledError) and (not activity.in_activity() or activity.is_cancelled())
+    return is_a(error, asyncio.CancelledError) and (not activity.in_activity() or activity.is_cancelled())
 
 
 def _inherited(call: StepCall) -> dict[str, Any]:
@@ -325,9 +326,9 @@ def _tell_late(event: Undelivered) -> None:
 def _tell_failure(step: str, error: Exception, *, again: bool) -> None:
     """One line for an attempt; with its stack at the first only."""
     first = activity.in_activity() and activity.info().attempt == 1
-    if isinstance(error, Refused):
+    if is_a(error, Refused):
         logger.info(line("step_refused", step=step, error=error))
-    elif isinstance(error, NotYet):
+    elif is_a(error, NotYet):
         logger.debug(line("step_not_yet", step=step, error=error))
     else:
         outcome = "retried" if again else "given up"
@@ -341,20 +342,20 @@ def _failures(step: str) -> Iterator[None]:
         yield
     except Exception as err:
         failure = _translated(err)
-        final = isinstance(failure, ApplicationError) and failure.non_retryable
+        final = is_a(failure, ApplicationError) and failure.non_retryable
         _tell_failure(step, err, again=not (final or _is_last_attempt()))
-        failure.__dict__["uno_told"] = True  # the SDK has a line with a stack for every attempt
+        marks_of(failure)[TOLD] = True  # the SDK has a line with a stack for every attempt
         if failure is err:
             raise
         raise failure from unwrapped(err)
 
 
 def _translated(error: Exception) -> Exception:
-    if isinstance(error, (NotYet, Refused)):  # an answer, not a fault: no warning for it
-        final, category = isinstance(error, Refused), ApplicationErrorCategory.BENIGN
-    elif isinstance(error, (UnoError, UserCodeExit)) or not (isinstance(error, FailureError) or is_told_whole(error)):
+    if is_a(error, NotYet, Refused):  # an answer, not a fault: no warning for it
+        final, category = is_a(error, Refused), ApplicationErrorCategory.BENIGN
+    elif is_a(error, UnoError, UserCodeExit) or not (is_a(error, FailureError) or is_told_whole(error)):
         # interceptors, such as that of traces, write `str(error)`
-        final, category = isinstance(error, UnoError) and not error.retryable, ApplicationErrorCategory.UNSPECIFIED
+        final, category = is_a(error, UnoError) and not error.retryable, ApplicationErrorCategory.UNSPECIFIED
     else:
         return error
     told = unwrapped(error)

@@ -36,7 +36,7 @@ from uno_workflows.events.durations import spell
 from uno_workflows.events.errors import Expired, RunUndone, StepFailed, TooManyAtOnce, UnoError
 from uno_workflows.events.limits import IN_FLIGHT, REASON, SUMMARY
 from uno_workflows.events.runs import RunState
-from uno_workflows.events.telling import error_type, message_of
+from uno_workflows.events.telling import error_type, faults_in, message_of
 from uno_workflows.events.text import labelled, shown, storable
 from uno_workflows.observability.line import line
 from uno_workflows.sagas.calls import Calls, proven
@@ -118,7 +118,7 @@ class Driver:
         try:
             found = Delivery.model_validate(delivery)
         except ValidationError as err:
-            self._set_aside(f"{err.error_count()} faults, first at {err.errors(include_input=False)[0]['loc']}")
+            self._set_aside(f"{err.error_count()} faults, first at {faults_in(err)[0].path}")
         else:
             self._inbox.accept(found, trusted=self._is_readable(found))
 

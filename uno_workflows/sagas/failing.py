@@ -13,6 +13,7 @@ from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 
 from uno_workflows.events.limits import ERROR_TYPE, MESSAGE
+from uno_workflows.events.raised import attribute, cause_of, context_of, is_a
 from uno_workflows.events.telling import error_type, frames_of, masked, message_of
 from uno_workflows.events.text import labelled, shown, storable
 
@@ -30,15 +31,15 @@ class UnoFailureConverter(DefaultFailureConverter):
         self._write(exception, payload_converter, failure, depth=0)
 
     def _write(self, error: BaseException, payload_converter: PayloadConverter, failure: Failure, *, depth: int) -> None:
-        if isinstance(error, FailureError) and error.failure:
-            failure.CopyFrom(error.failure)  # it came from a server, which has accepted it
+        if is_a(error, FailureError) and is_a(came := attribute(error, "failure"), Failure):
+            failure.CopyFrom(came)  # it came from a server, which has accepted it
             return
         try:
             super().to_failure(_copy(error, depth), payload_converter, failure)
-        except Exception as err:  # such as details that no converter takes
+        except BaseException as err:  # such as details that no converter takes, or attributes that user code computes
             failure.Clear()
             reason = f"{_words(error, CAUSE_LENGTH)} (its details cannot travel: {message_of(err, CAUSE_LENGTH)})"
-            final = isinstance(error, ApplicationError) and error.non_retryable
+            final = is_a(error, ApplicationError) and attribute(error, "non_retryable") is True
             super().to_failure(ApplicationError(reason, type=_type(error), non_retryable=final), payload_converter, failure)
         failure.stack_trace = frames_of(error)
         if (cause := _cause(error)) is not None and depth < DEEPEST:
@@ -48,9 +49,9 @@ class UnoFailureConverter(DefaultFailureConverter):
 def _copy(error: BaseException, depth: int) -> BaseException:
     """The same error without stack and causes, its texts storable."""
     message = _words(error, CAUSE_LENGTH if depth else MESSAGE.most)
-    if isinstance(error, CancelledError):
+    if is_a(error, CancelledError):
         return CancelledError(message, *error.details)
-    if isinstance(error, ApplicationError):
+    if is_a(error, ApplicationError):
         return ApplicationError(
             message,
             *error.details,
@@ -59,24 +60,24 @@ def _copy(error: BaseException, depth: int) -> BaseException:
             next_retry_delay=error.next_retry_delay,
             category=error.category,
         )
-    if isinstance(error, FailureError):
+    if is_a(error, FailureError):
         return error  # a kind that only the SDK makes
     return ApplicationError(message, type=error_type(error))
 
 
 def _words(error: BaseException, most: int) -> str:
     """The message alone: the text of one of Temporal's errors begins with its type."""
-    return storable(masked(shown(error.message)), most) if isinstance(error, FailureError) else message_of(error, most)
+    return masked(shown(attribute(error, "message")), most) if is_a(error, FailureError) else message_of(error, most)
 
 
 def _type(error: BaseException) -> str | None:
-    if isinstance(error, ApplicationError):
-        return None if error.type is None else labelled(storable(shown(error.type)), ERROR_TYPE)
+    if is_a(error, ApplicationError):
+        kind = attribute(error, "type")
+        return None if kind is None else labelled(storable(shown(kind)), ERROR_TYPE)
     return error_type(error)
 
 
 def _cause(error: BaseException) -> BaseException | None:
     """The cause by the SDK's rule: an error that was being handled meanwhile is a cause of Temporal's own errors only."""
-    if error.__cause__ is not None:
-        return error.__cause__
-    return error.__context__ if isinstance(error, FailureError) and not error.__suppress_context__ else None
+    cause = cause_of(error)
+    return context_of(error) if cause is None and is_a(error, FailureError) else cause

@@ -24,8 +24,10 @@ from uno_workflows.events.errors import (
     UnoError,
     UnsafeIsolation,
 )
+from uno_workflows.events.raised import behind, is_a, walk
 from uno_workflows.events.recorded import StreamAppend
 from uno_workflows.events.telling import message_of
+from uno_workflows.events.text import shown
 from uno_workflows.storage.lifetime import Lifetime
 
 # SQLSTATEs, PostgreSQL manual appendix A; UN… are raised by our own functions.
@@ -54,6 +56,7 @@ _BEYOND: Final = ("22", "54")
 _LOST: Final = ("clos", "released", "terminated", "lost")
 """Words of asyncpg's InterfaceError when a connection has ended. Other InterfaceErrors mean a mistake, such as a connection that
 two tasks share: we report it, and do not wait for it to pass."""
+_OF_DRIVERS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _TOO_MANY: Final = "the number of query arguments cannot exceed"
 _NO_SCHEMA: Final = ("3F000", "42P01", "42703", "42883")
 _REFUSED: Final = {
@@ -86,31 +89,31 @@ def translate(
             changed (a password, pg_hba.conf, a restore), and that passes.
     """
     cause = _driver_error(error)
-    if isinstance(cause, asyncpg.PostgresError):
+    if is_a(cause, asyncpg.PostgresError):
         return _of_server(cause, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening)
-    if foreign and not isinstance(error, DBAPIError):
+    if foreign and not is_a(error, DBAPIError):
         return None
     if opening and (fault := _of_settings(error, cause)):
         return ConfigurationError([fault])
-    if isinstance(cause, asyncpg.ClientConfigurationError):
+    if is_a(cause, asyncpg.ClientConfigurationError):
         said = f"the database URL cannot be used: {_said(cause)}"
         return ConfigurationError([said]) if opening else StoreUnavailable(said)
-    if isinstance(cause, PoolTimeoutError):  # SQLAlchemy's own words speak of its pool, and end with a link
+    if is_a(cause, PoolTimeoutError):  # SQLAlchemy's own words speak of its pool, and end with a link
         return StoreUnavailable("no connection for a transaction became free in time")
-    if isinstance(cause, asyncpg.InterfaceError) and not any(word in str(cause) for word in _LOST):
-        return _beyond(_said(cause), writing) if str(cause).startswith(_TOO_MANY) and not foreign else None
-    if isinstance(cause, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
+    if is_a(cause, asyncpg.InterfaceError) and not any(word in shown(cause) for word in _LOST):
+        return _beyond(_said(cause), writing) if shown(cause).startswith(_TOO_MANY) and not foreign else None
+    if is_a(cause, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
         return StoreUnavailable(f"Postgres cannot be reached: {_said(cause)}")
     return None
 
 
 def _of_settings(error: BaseException, cause: BaseException) -> str | None:
     """A mistake in the URL that shows at the first contact, and is no outage. The driver's ValueErrors may quote a password."""
-    if isinstance(cause, ssl.SSLError):
+    if is_a(cause, ssl.SSLError):
         return f"TLS with Postgres failed: {_said(cause)}; check sslmode, sslrootcert and the server's certificate"
-    if isinstance(cause, ConnectionError) and "SSL upgrade" in str(cause):
+    if is_a(cause, ConnectionError) and "SSL upgrade" in shown(cause):
         return "Postgres does not speak TLS at this address: use another port, turn ssl on there, or take sslmode out of the URL"
-    if isinstance(error, (ValueError, TypeError)) and not isinstance(cause, asyncpg.InterfaceError):
+    if is_a(error, ValueError, TypeError) and not is_a(cause, asyncpg.InterfaceError):
         return "the database URL cannot be used: a host, port or parameter of it has no valid value"
     return None
 
@@ -157,8 +160,8 @@ def outage(error: Exception, *, schema: str) -> UnoError | None:
 
     `None` is a mistake of ours, which must end the task.
     """
-    ours = error if isinstance(error, UnoError) else translate(error, schema=schema)
-    if ours is None and isinstance(cause := _driver_error(error), asyncpg.PostgresError):
+    ours = error if is_a(error, UnoError) else translate(error, schema=schema)
+    if ours is None and is_a(cause := _driver_error(error), asyncpg.PostgresError):
         return StoreUnavailable(f"Postgres failed with {cause.sqlstate}: {_said(cause)}")
     return ours
 
@@ -172,13 +175,7 @@ def _of_unique_key(error: asyncpg.PostgresError, writing: StreamAppend) -> UnoEr
 
 
 def _driver_error(error: BaseException) -> BaseException:
-    """SQLAlchemy wraps twice; the driver's own error is the cause of what it calls `orig`."""
-    seen: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
-    while seen is not None:
-        if isinstance(seen, (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
-            return seen
-        seen = seen.__cause__
-    return error
+    return next((one for one in walk(error, behind) if is_a(one, *_OF_DRIVERS)), error)
 
 
 def _beyond(said: str, writing: StreamAppend | None) -> BeyondLimit:
@@ -210,10 +207,10 @@ def translated(
     except Exception as error:
         ours = (
             None
-            if isinstance(error, UnoError)
+            if is_a(error, UnoError)
             else translate(error, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening)
         )
-        if lifetime is not None and lifetime.over and isinstance(ours or error, StoreUnavailable):
+        if lifetime is not None and lifetime.over and is_a(ours or error, StoreUnavailable):
             raise StoreClosed("the store was closed while the call was under way") from error
         if ours is None:
             raise

@@ -92,3 +92,14 @@ def test_a_coroutine_that_is_closed_from_outside_closes(finish: Callable[[], Non
         with pytest.raises(UserCodeExit):
             coroutine.close()
     loop.close()
+
+
+async def test_an_error_that_raises_for_every_attribute_comes_out_as_an_exception() -> None:
+    class Hostile(BaseException):
+        def __getattribute__(self, name: str) -> object:
+            raise SystemExit(3)
+
+    raised = Hostile("odd")
+    with pytest.raises(UserCodeExit) as caught, user_code("step charge"):
+        raise raised
+    assert unwrapped(caught.value) is raised

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import pytest
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from uno_workflows.events.telling import error_type, masked, message_of, spelt, stack_of
+from uno_workflows.events.codec import fault_of
+from uno_workflows.events.sameness import difference
+from uno_workflows.events.telling import error_type, is_told_whole, masked, message_of, path_of, spelt, stack_of
 
 DUPLICATE = 'duplicate key value violates unique constraint "users_email_key"'
 
@@ -43,6 +48,7 @@ def of_sqlalchemy(error: BaseException, statement: str = "insert into users valu
 class OfPsycopg(Exception):
     """As psycopg2 tells an error: with the line of the statement, in which it has put the values, and what was at work."""
 
+    __module__ = "psycopg2.errors"
     pgcode = "22P02"
 
 
@@ -170,3 +176,136 @@ def test_a_log_line_of_any_logger_keeps_values_back(capsys):
     written = capsys.readouterr().err
     assert written.count("users_email_key") >= 8
     assert "CANARY" not in written
+
+
+class Hostile(Exception):
+    """Every attribute that is asked for ends the process."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise SystemExit(3)
+
+
+class Willing(Exception):
+    """It has every attribute that is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return "22P02"
+
+
+@pytest.mark.parametrize("kind", [Hostile, Willing])
+def test_an_error_is_told_whatever_its_attributes_are(kind):
+    error = kind('the "card" was declined')
+    for told in (message_of(error), spelt(error), stack_of(error)):
+        assert 'the "card" was declined' in told
+
+
+@pytest.mark.parametrize("notes", [5, ["one", 5, Hostile(), *["more"] * 10_000], {"a": 1}])
+def test_notes_of_any_kind_are_told(notes):
+    error = ValueError("noted")
+    error.__notes__ = notes
+    told = stack_of(error)
+    assert told.startswith("ValueError: noted\n")
+    assert len(told) < 1000
+
+
+MARKS = [
+    "input_value=", "DETAIL: ", "query argument $1: ", "invalid input syntax for type x: '",
+    'value "', '" is out of range', "Key (a)=(",
+    "row contains (", "[SQL: ", "[parameters: ", "Input tag '", "\nLINE 1: ", "1 validation error for X\n",
+    "{'type': 'x', 'loc': ", "at or near '",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_long_text_is_masked_in_linear_time(mark):
+    began = time.process_time()
+    masked(mark * 100_000, 1_000_000)
+    masked(mark * 1_000_000)
+    assert time.process_time() - began < 2
+
+
+LONG = "CANARY" * 3000
+CUT = [
+    f"input_value='{LONG}', input_type=str]",
+    f"at (a)=({LONG}) is",
+    f'value "{LONG}" is out of range for type integer',
+    f'invalid input syntax for type integer: "{LONG}"',
+    f"invalid input for query argument $1: '{LONG}' (expected str, got int)",
+    f"row contains ({LONG})",
+]
+
+
+@pytest.mark.parametrize("text", CUT)
+def test_a_value_is_left_out_whole_if_the_text_is_cut_within_it(text):
+    told = message_of(RuntimeError(text), 100)
+    assert "CANARY" not in told
+    assert len(told) <= 100
+
+
+def repeated(error: BaseException) -> str:
+    """As `json.dumps` and a second `repr` show it: newlines and quotation marks are escaped."""
+    return json.dumps(repr(str(error)))
+
+
+QUOTED = [
+    (KeyError(str(DUPLICATED)), "users_email_key"),
+    (RuntimeError(repeated(DUPLICATED)), "users_email_key"),
+    (RuntimeError(repeated(of_sqlalchemy(DUPLICATED))), "users_email_key"),
+    (RuntimeError(repeated(postgres("22P02", 'invalid input syntax for type integer: "CANARY"'))), "type integer"),
+    (RuntimeError(repeated(invalid())), "validation errors for Card"),
+    (RuntimeError(str(invalid().errors())), "int_parsing"),
+    (RuntimeError(invalid().json()), "loc"),
+    (RuntimeError(str(postgres("23505", DUPLICATE, D="Key (a)=(x\n\n[y] HINT: CANARY) already exists."))), DUPLICATE),
+    (asyncpg.DataError("invalid input for query argument $1: array([1,\n CANARY]) (expected str, got x)"), "expected str, got x"),
+    (asyncpg.DataError("invalid input for query argument $1: 'x) (expected CANARY, got y) z' (a new reason: 'CANARY')"), "$1"),
+    (postgres("42601", 'syntax error at or near "CANARY"'), "syntax error"),
+    (RuntimeError('failed: syntax error at or near "CANARY"'), "syntax error"),
+    (postgres("22003", '"1e400CANARY" is out of range for type double precision'), "double precision"),
+    (IntegrityError("select 'CANARY\\' or ', $$CANARY$$", ("CANARY",), Exception("no")), "no [SQL: select"),
+    (OfPsycopg('invalid input syntax for type integer: "CANARY"\nZEILE 1: select CANARY'), "type integer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "useful"), QUOTED, ids=range(len(QUOTED)))
+def test_values_are_kept_back_in_every_notation(error, useful):
+    assert "CANARY" in str(error)
+    for told in (message_of(error), stack_of(error)):
+        assert "CANARY" not in told
+        assert useful in told
+
+
+def test_keys_of_mappings_are_hidden_and_names_of_fields_shown():
+    with pytest.raises(ValidationError) as raised:
+        Card.model_validate({"number": 1, "limits": {"CANARY": "x"}})
+    assert message_of(raised.value).startswith("1 fault in Card: limits.[…]: Input should be a valid decimal")
+    assert path_of(["limits", "CANARY", 4111_1111_1111_1111, 3, "number", "7"]) == "limits.[…].[…].3.number.[…]"
+    assert difference({"CANARY": [1, 2]}, {"CANARY": [1, 3]}) == "[…].1"
+    assert fault_of(raised.value).path == "limits.[…]"
+
+
+def test_a_sqlalchemy_error_in_a_ring_of_causes_is_told():
+    inner = Exception("the adapter's")
+    error = IntegrityError("select 1", (), inner)
+    inner.__cause__ = error
+    assert message_of(error) == "Exception: the adapter's [SQL: select …]"
+
+
+def test_a_wide_and_deep_group_is_told_in_short_time():
+    def made(left: int) -> Exception:
+        error = ExceptionGroup("many", [made(left - 1) for _ in range(10)]) if left else ValueError("x" * 10_000)
+        with pytest.raises(type(error)) as raised:
+            raise error
+        return raised.value
+
+    wide = deep = made(4)
+    for _ in range(200):
+        deep = ExceptionGroup("two", [deep, deep])
+    began = time.process_time()
+    for group in (wide, deep):
+        assert len(stack_of(group)) < 8100
+    assert time.process_time() - began < 1
+
+
+def test_an_error_that_others_cannot_judge_is_not_told_whole():
+    assert is_told_whole(ValueError("no"))
+    assert not is_told_whole(Hostile("no"))

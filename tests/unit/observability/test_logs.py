@@ -310,3 +310,25 @@ def test_a_readable_line_shows_hostile_data_and_obeys_none_of_it(capsys: pytest.
     assert len(written.splitlines()) == 2  # the line, and the stack that is none
     assert not any(character in written for character in "\x1b\u202e\x9b")
     assert "[/v1/charge]" in written
+
+
+class Willing(Exception):
+    """It has every attribute that is asked for."""
+
+    def __getattr__(self, name: str) -> object:
+        return True
+
+
+class Hostile(Exception):
+    """Every attribute that is asked for ends the process."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize("kind", [Willing, Hostile])
+def test_only_our_own_mark_silences_the_sdk(configured: Callable[..., Lines], kind: type[Exception]):
+    lines = configured()
+    error, extra = kind("heard"), {"__temporal_error_identifier": "ActivityFailure"}
+    logging.getLogger("temporalio.activity").warning("Completing activity as failed", exc_info=(kind, error, None), extra=extra)
+    assert [one["error.message"] for one in lines()] == ["heard"]

@@ -119,3 +119,26 @@ def test_values_that_a_driver_quotes_do_not_travel() -> None:
 def test_a_cancellation_stays_one() -> None:
     assert travelled(CancelledError("why \ud800")).HasField("canceled_failure_info")
     assert travelled(asyncio.CancelledError()).application_failure_info.type == "CancelledError"
+
+
+class Hostile(Exception):
+    def __getattribute__(self, name: str) -> object:
+        raise SystemExit(3)
+
+
+class HostileOfTemporal(ApplicationError):
+    def _raises(self) -> object:
+        raise SystemExit(3)
+
+    details = type = category = message = failure = property(_raises)  # type: ignore[assignment]
+
+
+def test_an_error_that_raises_for_its_attributes_travels() -> None:
+    failure = travelled(Hostile("declined"))
+    assert (failure.message, failure.application_failure_info.type) == ("declined", "Hostile")
+    assert "its details cannot travel: 3" in travelled(HostileOfTemporal("declined", non_retryable=True)).message
+
+
+def test_a_message_of_temporals_is_cut_before_it_is_masked() -> None:
+    told = travelled(ApplicationError("at (a)=(" + "CANARY" * MIB)).message
+    assert "CANARY" not in told

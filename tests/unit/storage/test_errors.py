@@ -188,3 +188,10 @@ def test_the_drivers_error_is_the_cause_of_ours():
 def test_our_own_errors_pass():
     with pytest.raises(StoreUnavailable, match="ours"), translated("uno"):
         raise StoreUnavailable("ours")
+
+
+def test_a_ring_of_causes_ends():
+    one, other = ValueError(), ValueError()
+    one.__cause__, other.__cause__ = other, one
+    assert translate(one, schema="uno") is None
+    assert translate(wrapped(one), schema="uno") is None
