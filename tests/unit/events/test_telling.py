@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from decimal import Decimal
 from typing import Any
 
@@ -218,10 +217,9 @@ MARKS = [
 
 @pytest.mark.parametrize("mark", MARKS)
 def test_a_long_text_is_masked_in_linear_time(mark):
-    began = time.process_time()
-    masked(mark * 100_000, 1_000_000)
-    masked(mark * 1_000_000)
-    assert time.process_time() - began < 2
+    """In quadratic time it would be minutes, and the suite gives up."""
+    assert len(masked(mark * 100_000, 1_000_000)) <= 1_000_000
+    assert len(masked(mark * 1_000_000, 1000)) <= 1000
 
 
 LONG = "CANARY" * 3000
@@ -290,7 +288,9 @@ def test_a_sqlalchemy_error_in_a_ring_of_causes_is_told():
     assert message_of(error) == "Exception: the adapter's [SQL: select …]"
 
 
-def test_a_wide_and_deep_group_is_told_in_short_time():
+def test_a_wide_and_deep_group_is_told_once():
+    """Each of 200 levels holds the next twice: a walk that takes both does not end."""
+
     def made(left: int) -> Exception:
         error = ExceptionGroup("many", [made(left - 1) for _ in range(10)]) if left else ValueError("x" * 10_000)
         with pytest.raises(type(error)) as raised:
@@ -300,10 +300,8 @@ def test_a_wide_and_deep_group_is_told_in_short_time():
     wide = deep = made(4)
     for _ in range(200):
         deep = ExceptionGroup("two", [deep, deep])
-    began = time.process_time()
     for group in (wide, deep):
         assert len(stack_of(group)) < 8100
-    assert time.process_time() - began < 1
 
 
 def test_an_error_that_others_cannot_judge_is_not_told_whole():
