@@ -1,4 +1,4 @@
-"""The checker is awake: it finds every bug that is planted, and nothing in the same run without it."""
+"""The checker is awake: it finds every bug that is planted, and nothing in a run that only looks odd."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ SEED = 1
 CHOSEN = ("emitted id from the attempt", "a step runs again")
 """Of the list of mutations; `scripts/chaos --planted` runs them all."""
 CAUGHT = (*BUGS, *(bug for bug in MUTATED if bug.name in CHOSEN))
-WITHOUT = [bug for bug in BUGS if bug.name != "undo twice"]  # which is exposed by the same run as "undo skipped"
+WITHOUT = [bug for bug in BUGS if bug.odds]
+"""Runs of another build than the product's even without the bug; that the product's finds nothing, the seeds show."""
 
 
 @pytest.mark.timeout(900)
