@@ -36,7 +36,7 @@ async def connect_temporal(*, runtime: Runtime | None = None) -> Client:
     try:
         config = ClientConfig.load_client_connect_config()
     except (RuntimeError, ValueError, OSError) as err:
-        reason = message_of(err).splitlines()[0]  # the next lines quote the file, which may hold a key
+        reason = message_of(err).partition("\n")[0]  # the next lines quote the file, which may hold a key
         raise ConfigurationError([f"the TEMPORAL_* settings cannot be read: {reason}"]) from err
     address = config.setdefault("target_host", "localhost:7233")
     _check_name(config.get("namespace", ""))
@@ -81,4 +81,4 @@ def short(error: BaseException) -> str:
         return cause[1]
     if handshake := re.search(r"kind: InvalidData, error: (\w+)", said):
         return f"the TLS handshake failed ({handshake[1]}): does the server speak TLS? See TEMPORAL_TLS and its certificates"
-    return said.splitlines()[0][:200]
+    return said.partition("\n")[0][:200]
