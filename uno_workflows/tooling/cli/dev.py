@@ -51,7 +51,7 @@ def dev(
       uno dev --ephemeral shop
     """
     foreign = forget_servers()
-    told = Settings.from_env(database_url="not yet: the server is started below")
+    told = Settings.from_env(database_url="postgresql://localhost/started-below")
     log_to_stderr(told, verbose=verbose, person=True)
     catalogue, traces = discover(modules or []), traces_wanted()
     log_to_stderr(told, verbose=verbose, person=True, build=build_id(catalogue.modules))

@@ -46,7 +46,7 @@ def migrate(
       uno migrate --sql > uno.sql
     """
     if sql:
-        schema = Settings.from_env(database_url="postgresql://").schema
+        schema = Settings.from_env(database_url="postgresql://localhost/of-nobody").schema
         print(migrations.sql(schema=schema))
         return
     catalogue, settings = discover(modules or []), Settings.from_env()  # outside of the loop, where Ctrl-C ends an import
