@@ -63,7 +63,7 @@ def _place_of(owner: type, name: str) -> str:
     if file is not None:
         try:
             tree = ast.parse("".join(linecache.getlines(file)))
-        except SyntaxError:
+        except (SyntaxError, SystemError):  # python/cpython#106905: other threads parse lines of stacks meanwhile
             tree = ast.Module([], [])
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and node.name == owner.__name__ and (line := _line_of(node, name)):
