@@ -69,14 +69,18 @@ class Servers:
         """Kill all of Postgres at once, and start it after so many seconds: it recovers as after a loss of power."""
         kill(self.postgres_pids())
         await self.postgres.kill()
-        await asyncio.sleep(seconds)
-        await _insist(self.postgres.start)
+        try:
+            await asyncio.sleep(seconds)
+        finally:  # a finding cancels the faults, and is judged and told with both servers
+            await _insist(self.postgres.start)
 
     async def crash_temporal(self, seconds: float) -> None:
         """Kill Temporal, and start it on its file after so many seconds."""
         await self.temporal.kill()
-        await asyncio.sleep(seconds)
-        await _insist(self.temporal.start)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await _insist(self.temporal.start)
 
     @asynccontextmanager
     async def control(self) -> AsyncIterator[Any]:
