@@ -13,9 +13,11 @@ from workers.bank.chaos.disk import fill_disk
 from workers.bank.chaos.plan import Fault, split
 from workers.bank.chaos.processes import Kept, frozen
 from workers.bank.chaos.proxy import BOTH, Proxy, Trouble, Way
-from workers.bank.chaos.system import START_SECONDS, NotRun, System, until
+from workers.bank.chaos.system import NotRun, System, until
 
 Deed = Callable[[System, Fault], Awaitable[None]]
+ROLL_SECONDS: Final = 300.0
+"""Within which a worker that was restarted is ready: the other faults of a minute may keep both servers away from it."""
 
 
 async def commit(system: System, fault: Fault) -> None:
@@ -41,7 +43,7 @@ async def _freeze_process(system: System, fault: Fault) -> None:
 async def _roll_workers(system: System, fault: Fault) -> None:
     for worker in system.workers:
         await worker.end()
-        await until(partial(_is_ready, worker), seconds=START_SECONDS, what=f"{worker.name} is ready again")
+        await until(partial(_is_ready, worker), seconds=ROLL_SECONDS, what=f"{worker.name} is ready again")
 
 
 def _is_ready(worker: Kept) -> bool:
