@@ -107,7 +107,7 @@ _ALL: Final = (
     LogEvent(
         "silent_session_ended",
         "warning",
-        "A client of ours stopped in the middle of a statement; its transaction is rolled back, so readers do not wait for it",
+        "A client of ours stopped in the middle of a statement; Postgres rolls its transaction back, and readers do not wait",
         "was the process at `client` frozen, or its event loop blocked?",
     ),
     LogEvent("notification_lost", "debug", "A wake-up for other processes could not be sent; they poll"),
