@@ -24,6 +24,8 @@ from uno_workflows.events.names import check_name
 from uno_workflows.events.text import plain, type_name
 
 ADDRESSES: Final = "such as 127.0.0.1:9464, 0.0.0.0:9464 for every network, or [::1]:9464"
+UNUSED_URL: Final = "postgresql://localhost/unused"
+"""The database URL of a command that reads the other settings alone."""
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _KINDS: Final[dict[type, str]] = {
     str: "text",

@@ -65,9 +65,9 @@ class Codec(Generic[V]):
         self.judge, self._serializer, self._reader = build(strict.schema, strict.models, reading=reading.schema, title=title)
         self.judged = reading.left_out
         self._classes = {(cls.__module__, cls.__qualname__): cls for cls in (*strict.models, *strict.enums)}
-        # a validator may give a value another type than a reader gets, and a class's own comparison may overlook a difference
         if strict.defaults is not None:
             _check_defaults(strict.defaults, *types)
+        # a validator may give a value another type than a reader gets, and a class's own comparison may overlook a difference
         self._exact = exact or self.judged or strict.written or any(cls.__eq__ is not BaseModel.__eq__ for cls in strict.models)
 
     def write(self, value: V, *, most: int, judged: bool = False) -> bytes:
@@ -171,9 +171,7 @@ def _check_defaults(defaults: Defaults, *types: Any) -> None:
     except Fault as fault:
         path, reason = fault.path, fault.reason
     except ValidationError as error:
-        own = [one for one in error.errors(include_input=False, include_url=False) if one["type"] not in _OF_USERS]
-        if own:
-            path, reason = ".".join(str(part) for part in own[0]["loc"]), own[0]["msg"]
+        path, reason = next((one[:2] for one in faults_in(error, None) if one.kind not in _OF_USERS), ("", ""))
     except Exception:  # a validator may raise anything without the other fields
         return
     if reason:
@@ -187,7 +185,7 @@ _OF_USERS: Final = frozenset({"value_error", "assertion_error"})
 
 def fault_of(error: ValidationError) -> Fault:
     """Path and reason of the first fault, without the value."""
-    first, count = faults_in(error)[0], error.error_count()
+    first, count = faults_in(error, 1)[0], error.error_count()
     more = f" (and {count - 1} more)" if count > 1 else ""
     return Fault(first.path, first.reason + more, wrong_type=first.kind not in _OF_THE_TYPE)
 

@@ -158,10 +158,10 @@ def path_of(parts: Iterable[object]) -> str:
     return ".".join(str(part) if _is_item(part) or (type(part) is str and part in names) else HIDDEN for part in given)
 
 
-def faults_in(error: ValidationError) -> list[FaultIn]:
-    """What a validation found: at most the first ten faults, at least one."""
+def faults_in(error: ValidationError, most: int | None = DEEPEST) -> list[FaultIn]:
+    """What a validation found: at most the first so many faults, or all; at least one."""
     try:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)[:DEEPEST]
+        faults = error.errors(include_input=False, include_url=False, include_context=False)[:most]
     except BaseException as err:  # the text of a user's own error is part of it
         return [FaultIn("", f"its faults cannot be told: {type_name(err)}", "")]
     return [FaultIn(path_of(one["loc"]), _reason(one["type"], one["msg"]), one["type"]) for one in faults]

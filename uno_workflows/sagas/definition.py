@@ -135,10 +135,10 @@ def _type_fault(annotation: Any) -> str:
         return _common_fault(_constant_fault(getattr(one, "value", one)) for one in constants)
     if origin is type(None):
         return "it is None"
-    if isinstance(origin, type) and issubclass(origin, float):
-        return "it is a float"
     if not isinstance(origin, type):
         return ""
+    if issubclass(origin, float):
+        return "it is a float"
     if issubclass(origin, RootModel):
         return _type_fault(origin.model_fields["root"].annotation)
     return f"it is a {spelt(annotation)}, and not one value" if issubclass(origin, _SEVERAL) else ""
@@ -163,7 +163,7 @@ def _constant_fault(value: object) -> str:
 def _function_fault(rule: object, event: type[Event]) -> str:
     """What is wrong with a function of the event, as the end of a sentence; empty if it may yield keys."""
     if not callable(rule):
-        return " "
+        return ", which cannot be called"
     called = vars(type(rule)).get("__call__")  # of an object that is called like a function
     if any(is_async(one) for is_async in _ASYNC for one in (rule, called)):
         return ", which is async"

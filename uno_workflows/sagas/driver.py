@@ -118,7 +118,7 @@ class Driver:
         try:
             found = Delivery.model_validate(delivery)
         except ValidationError as err:
-            self._set_aside(f"{err.error_count()} faults, first at {faults_in(err)[0].path}")
+            self._set_aside(f"{err.error_count()} faults, first at {faults_in(err, 1)[0].path}")
         else:
             self._inbox.accept(found, trusted=self._is_readable(found))
 

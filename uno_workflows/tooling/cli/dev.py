@@ -18,7 +18,7 @@ from uno_workflows.app.registering import define_subscriptions
 from uno_workflows.app.sdk_worker import build_id
 from uno_workflows.app.uno import open_store
 from uno_workflows.app.worker import run_worker
-from uno_workflows.config import Settings, traces_wanted
+from uno_workflows.config import UNUSED_URL, Settings, traces_wanted
 from uno_workflows.devstack.environment import forget_servers, shell_lines
 from uno_workflows.devstack.errors import ServerEnded
 from uno_workflows.devstack.stack import DevStack
@@ -51,7 +51,7 @@ def dev(
       uno dev --ephemeral shop
     """
     foreign = forget_servers()
-    told = Settings.from_env(database_url="postgresql://localhost/started-below")
+    told = Settings.from_env(database_url=UNUSED_URL)
     log_to_stderr(told, verbose=verbose, person=True)
     catalogue, traces = discover(modules or []), traces_wanted()
     log_to_stderr(told, verbose=verbose, person=True, build=build_id(catalogue.modules))

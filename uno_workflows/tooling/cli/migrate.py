@@ -12,7 +12,7 @@ import typer
 from uno_workflows.app.catalogue import Catalogue, discover
 from uno_workflows.app.registering import define_subscriptions
 from uno_workflows.app.uno import open_store
-from uno_workflows.config import Settings
+from uno_workflows.config import UNUSED_URL, Settings
 from uno_workflows.events.subscriptions import Defined
 from uno_workflows.storage import migrations
 from uno_workflows.storage.store import PostgresStore
@@ -46,7 +46,7 @@ def migrate(
       uno migrate --sql > uno.sql
     """
     if sql:
-        schema = Settings.from_env(database_url="postgresql://localhost/of-nobody").schema
+        schema = Settings.from_env(database_url=UNUSED_URL).schema
         print(migrations.sql(schema=schema))
         return
     catalogue, settings = discover(modules or []), Settings.from_env()  # outside of the loop, where Ctrl-C ends an import

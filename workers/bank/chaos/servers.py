@@ -13,6 +13,7 @@ import asyncpg
 from uno_workflows.devstack.errors import DevStackError
 from uno_workflows.devstack.guardian import children_of
 from uno_workflows.devstack.postgres import PostgresServer
+from uno_workflows.devstack.server import Server
 from uno_workflows.devstack.temporal import TemporalServer
 from workers.bank.chaos.processes import kill
 
@@ -68,19 +69,11 @@ class Servers:
     async def crash_postgres(self, seconds: float) -> None:
         """Kill all of Postgres at once, and start it after so many seconds: it recovers as after a loss of power."""
         kill(self.postgres_pids())
-        await self.postgres.kill()
-        try:
-            await asyncio.sleep(seconds)
-        finally:  # a finding cancels the faults, and is judged and told with both servers
-            await _insist(self.postgres.start)
+        await _stay_away(self.postgres, seconds)
 
     async def crash_temporal(self, seconds: float) -> None:
         """Kill Temporal, and start it on its file after so many seconds."""
-        await self.temporal.kill()
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            await _insist(self.temporal.start)
+        await _stay_away(self.temporal, seconds)
 
     @asynccontextmanager
     async def control(self) -> AsyncIterator[Any]:
@@ -132,6 +125,14 @@ class Servers:
             with suppress(*OUTAGES):
                 return await asyncpg.connect(self.dsn, timeout=3, command_timeout=10, server_settings=settings)
             await asyncio.sleep(0.1)
+
+
+async def _stay_away(server: Server, seconds: float) -> None:
+    await server.kill()
+    try:
+        await asyncio.sleep(seconds)
+    finally:  # a finding cancels the faults, and is judged and told with both servers
+        await _insist(server.start)
 
 
 async def _insist(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
