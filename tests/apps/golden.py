@@ -84,6 +84,10 @@ class Golden(Saga, starts_on=Began, expects=Answered, key="key"):
     async def says_too_much(self, began: Began) -> None:
         await self.step(reserve, began.key * 200_000)
 
+    async def says_much_at_once(self, began: Began) -> None:
+        text = began.key * (1_200_000 // len(began.key))
+        await self.parallel(*(self.step(charge, text) for _ in range(3)))
+
     @on(Interrupted)
     async def interrupted(self, event: Interrupted) -> None:
         await self.step(charge, event.key, undo=refund)
@@ -115,6 +119,8 @@ RUNS: Final = {
     "declared_waits_by_reference": ("waits", (Answered(key="", word="long " * 100),)),
     "declared_found": ("waits_a_second", (Answered(key="", word="in time"),)),
     "declared_too_large": ("says_too_much", ()),
+    "declared_reads_alone": ("waits", (Answered(key="", word="long " * 100),)),
+    "declared_much_at_once": ("says_much_at_once", ()),
 }
 """Each history by its name, which is the key of its run too: what it runs, and the events that follow its start.
 

@@ -97,13 +97,17 @@ async def _write_leases(app: App, workflow_id: str, name: str) -> None:
 
 async def _write_history(app: App, workflow_id: str, name: str) -> None:
     found = json.loads((await app.handle(workflow_id).fetch_history()).to_json())
-    (HISTORIES / f"{name}.json").write_text(json.dumps(_without_the_place(found), indent=1) + "\n")
+    (HISTORIES / f"{name}.json").write_text(json.dumps(_kept(found), indent=1) + "\n")
 
 
-def _without_the_place(value: Any) -> Any:
-    """Names of machines and folders are nobody's business, and no part of what is replayed."""
+def _kept(value: Any) -> Any:
+    """What the file keeps: names of machines and folders are nobody's business, and a replay reads no argument of an activity."""
     if isinstance(value, dict):
-        return {key: _without_the_place(one) for key, one in value.items() if key != "stackTrace"}
+        return {key: _kept(one) for key, one in value.items() if key != "stackTrace" and not (key == "input" and _is_long(one))}
     if isinstance(value, list):
-        return [_without_the_place(one) for one in value]
+        return [_kept(one) for one in value]
     return PROCESS.sub("recorder", value) if isinstance(value, str) else value
+
+
+def _is_long(value: Any) -> bool:
+    return len(json.dumps(value)) > 100_000

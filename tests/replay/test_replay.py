@@ -85,6 +85,8 @@ async def test_every_history_is_replayed(histories: Path):
         ("declared_waits_by_reference", "uno.load"),
         ("declared_found", "uno.caught_up#1"),
         ("declared_too_large", "uno-proven-values"),
+        ("declared_reads_alone", "uno-load-activity"),
+        ("declared_much_at_once", "uno-full-message"),
         ("subscription", '"scheduleToStartTimeout": "0s"'),  # recorded before there was one
     ],
 )

@@ -213,6 +213,14 @@ IN_FLIGHT: Final = Limit(
     "refused before any of them begins: TooManyAtOnce, a bug of the saga",
     (TEMPORAL_ACTIVITIES,),
 )
+MESSAGE_ARGUMENTS: Final = Limit(
+    "arguments of the calls that a run begins in one workflow task, together; base64 in a codec adds a third",
+    5 * MIB // 2,
+    "bytes",
+    "the call",
+    "the call begins in the next workflow task",
+    (TEMPORAL_MESSAGE,),
+)
 SUMMARY: Final = Limit(
     "summary in the UI; a codec takes its share of the far end's limit",
     200,

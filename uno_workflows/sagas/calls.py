@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
 
+import pydantic_core
+from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
@@ -20,7 +22,7 @@ from uno_workflows.events.calls import StepCall
 from uno_workflows.events.durations import duration
 from uno_workflows.events.encoding import encode
 from uno_workflows.events.errors import InvalidEvent, InvalidValue, StepFailed, TooManyAtOnce
-from uno_workflows.events.limits import IN_FLIGHT, REASON, SUMMARY, VALUE
+from uno_workflows.events.limits import IN_FLIGHT, MESSAGE_ARGUMENTS, REASON, SUMMARY, VALUE
 from uno_workflows.events.names import check_stream_id, parse_workflow_id
 from uno_workflows.events.retry import Retry
 from uno_workflows.events.runs import RunState
@@ -51,6 +53,13 @@ PATIENT: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maxim
 LOOK_TIMEOUT: Final = timedelta(days=3650)  # it waits for the dispatcher, however long that takes
 PROVEN: Final = "uno-proven-values"
 """The patch of runs whose arguments are proven. The driver asks for it only at a refusal: other calls have the same history."""
+FULL: Final = "uno-full-message"
+"""The patch of runs whose calls wait for the next workflow task if the message of this one is full."""
+NEXT_TASK: Final = timedelta(milliseconds=1)
+HEAD: Final = 512
+"""Bytes that a call takes in a message beside its arguments, generously: ids, time-outs, a summary."""
+LOADS_ALONE: Final = "uno-load-activity"
+"""The patch of runs that read a large event by an ordinary activity."""
 HEARTBEAT_FUNCTION: Final = "uno_heartbeat"
 """The function by which a worker tells its workflows after how long of silence an activity counts as dead."""
 HEARTBEAT: Final = timedelta(seconds=7)
@@ -68,7 +77,8 @@ class Calls:
     def __init__(self, saga: str, start: Delivery) -> None:
         self._saga, self.start, self.cause = saga, start, start
         self._counts: dict[str, int] = {}
-        self._in_flight = 0
+        self._in_flight = self._task = self._message = 0
+        self._turn = asyncio.Lock()
         self._workflow_id = workflow.info().workflow_id
         self._first_run_id = workflow.info().first_execution_run_id
 
@@ -141,24 +151,20 @@ class Calls:
             stream=target,
         )
         try:
-            await self._execute(
-                envelope.EMIT,
-                args=[request],
-                activity_id=number,
-                summary=labelled(f"{event.event_type} in {target}", SUMMARY),
-                start_to_close_timeout=SMALL_TIMEOUT,
-                heartbeat_timeout=_heartbeat(),
-                retry_policy=PATIENT,
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            )
+            await self._small(envelope.EMIT, request, None, number, summary=f"{event.event_type} in {target}")
         except ActivityError as err:
             raise _failed(f"emit {event.event_type}", err) from err
 
     async def load(self, delivery: Delivery) -> str | None:
-        """The JSON text of an event, as the log has it; `None` if the log does not know it."""
+        """The JSON text of an event, as the log has it; `None` if the log does not know it.
+
+        By an ordinary activity. The results of local ones go back in one message with all else of their workflow task, and
+        Temporal terminates a run whose message is too large: five events of 1 MiB that waited together were enough.
+        """
         number, summary = self.number(envelope.LOAD), f"event {delivery.position}"
         request = LoadRequest(position=delivery.position, event_id=delivery.event_id)
-        found = await self._local(envelope.LOAD, request, RawValue, number, summary=summary)
+        ask = self._small if workflow.patched(LOADS_ALONE) else self._local
+        found = await ask(envelope.LOAD, request, RawValue, number, summary=summary)
         return None if is_nothing(found) else text_of(found)
 
     async def last_look(self, types: Iterable[str]) -> Sequence[Any]:
@@ -188,18 +194,9 @@ class Calls:
 
     async def begin_undo(self, plan: Sequence[str]) -> UndoAnswer:
         """Record that this run is being undone, however long that takes, and ask whether it may be."""
-        answer = await self._execute(
-            envelope.BEGIN_UNDO,
-            args=[UndoRequest(plan=tuple(plan), calls=dict(self._counts), first_run_id=self._first_run_id)],
-            result_type=UndoAnswer,
-            activity_id=self.number(envelope.BEGIN_UNDO),
-            summary="from here on nothing goes forward",
-            start_to_close_timeout=SMALL_TIMEOUT,
-            heartbeat_timeout=_heartbeat(),
-            retry_policy=PATIENT,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        )
-        return cast(UndoAnswer, answer)
+        request = UndoRequest(plan=tuple(plan), calls=dict(self._counts), first_run_id=self._first_run_id)
+        number, summary = self.number(envelope.BEGIN_UNDO), "from here on nothing goes forward"
+        return cast(UndoAnswer, await self._small(envelope.BEGIN_UNDO, request, UndoAnswer, number, summary=summary))
 
     async def record(
         self,
@@ -241,21 +238,51 @@ class Calls:
                 workflow.logger.error(line("saga_end_unwritten", error=err.cause))
                 await workflow.sleep(RECORD_AGAIN, summary="the table of runs cannot be written")
 
-    async def _execute(self, name: str, **options: Any) -> Any:
+    async def _execute(self, name: str, *, args: Sequence[RawValue | BaseModel], **options: Any) -> Any:
         """An ordinary activity. One too many is refused before its command: the task fails, and none of its commands counts."""
+        size = HEAD + sum(len(_data(one)) for one in args)
+        if (self._turn.locked() or not self._fits(size)) and workflow.patched(FULL):
+            async with self._turn:  # in the order of the calls
+                if not self._fits(size):
+                    await workflow.sleep(NEXT_TASK, summary="the message of this workflow task is full")
         if self._in_flight >= IN_FLIGHT.most:
             raise TooManyAtOnce(f"one more call of {name}", limit=IN_FLIGHT.most)
+        self._fill(size)
         self._in_flight += 1
         try:
-            return await workflow.execute_activity(name, **options)
+            return await workflow.execute_activity(name, args=args, **options)
         finally:
             self._in_flight -= 1
+
+    def _fits(self, size: int) -> bool:
+        """Whether the message of this workflow task has room for a call. Temporal terminates a run, without undo, for one too
+        large."""
+        self._fill(0)
+        return not self._message or self._message + size <= MESSAGE_ARGUMENTS.most
+
+    def _fill(self, size: int) -> None:
+        task = workflow.info().get_current_history_length()  # it grows with each task, and is the same at a replay
+        self._task, self._message = task, size + (self._message if task == self._task else 0)
 
     async def _close(self, request: CloseRequest, number: str) -> str | None:
         answer = await self._local(envelope.CLOSE, request, None, number, summary=request.state)
         return answer if isinstance(answer, str) else None
 
-    async def _local(self, name: str, request: Any, result_type: type | None, activity_id: str, *, summary: str) -> Any:
+    async def _small(self, name: str, request: BaseModel, result_type: type | None, activity_id: str, *, summary: str) -> Any:
+        """A call of the framework's own as an ordinary activity."""
+        return await self._execute(
+            name,
+            args=[request],
+            result_type=result_type,
+            activity_id=activity_id,
+            summary=labelled(summary, SUMMARY),
+            start_to_close_timeout=SMALL_TIMEOUT,
+            heartbeat_timeout=_heartbeat(),
+            retry_policy=PATIENT,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+
+    async def _local(self, name: str, request: BaseModel, result_type: type | None, activity_id: str, *, summary: str) -> Any:
         return await workflow.execute_local_activity(
             name,
             request,
@@ -319,6 +346,10 @@ def _proven_event(event: Event) -> str:
         reason = f"{event.event_type}: it is {travels} bytes on its way; at most {VALUE.most}"
         raise StepFailed(f"emit {event.event_type}", "InvalidEvent", reason)
     return payload.decode()
+
+
+def _data(argument: RawValue | BaseModel) -> bytes:
+    return argument.payload.data if isinstance(argument, RawValue) else pydantic_core.to_json(argument)
 
 
 def _heartbeat() -> timedelta:

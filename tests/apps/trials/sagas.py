@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from apps.trials import steps
 from apps.trials.events import Announced, Begun, Noted, Nudged, Poked, Redone, Reported, Timed, Unsorted
-from apps.trials.steps import Deed, act, count_up, give_back, hand_back, hand_back_in_tx, react, record, take_back
+from apps.trials.steps import Deed, act, count_up, give_back, hand_back, hand_back_in_tx, react, record, take_back, weigh
 from uno_workflows import Expired, Saga, StepFailed, on
 from uno_workflows.sagas.definition import Key
 
@@ -148,6 +148,16 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
         """As many as its load says, with asyncio's own means, and whatever comes of it."""
         steps = [self.step(count_up, number) for number in range(int(begun.load))]
         await asyncio.gather(*steps, return_exceptions=True)
+
+    async def heavy(self, begun: Begun) -> None:
+        """Steps side by side with arguments of as many characters as its load says."""
+        done = await self.parallel(*(self.step(weigh, "x" * int(size)) for size in begun.load.split()))
+        self.words += map(str, done)
+
+    async def heavy_news(self, begun: Begun) -> None:
+        """Events side by side, each of as many characters as its load says."""
+        sizes = begun.load.split()
+        await self.parallel(*(self.emit(Reported(trial=begun.trial, words=("x" * int(size),))) for size in sizes))
 
     async def held(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one"), undo=take_back)

@@ -90,6 +90,11 @@ async def count_up(number: int) -> int:
     return number + 1
 
 
+@step
+async def weigh(text: str) -> int:
+    return len(text)
+
+
 @step(retry=QUICK)
 async def record(deed: Deed, tx: Transaction) -> list[str]:
     """Transactional: effect, result and event commit together."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from apps.running import App, until
 from apps.shop.events import OrderPlaced
+from apps.trials.events import Noted, Poked
 from apps.trials.starting import begin
 from apps.trials.steps import gate
 
@@ -30,6 +31,22 @@ async def test_more_steps_side_by_side_than_temporal_takes_are_refused_before_an
     assert scheduled == []
     assert (await until(lambda: app.run(run))).state == "open"
     await app.handle(run).terminate("it would wait for repaired code")
+
+
+@pytest.mark.parametrize("what", ["heavy", "heavy_news"])
+async def test_calls_that_do_not_fit_into_one_message_begin_one_after_the_other(app: App, what: str):
+    """In one message, they had the run terminated by Temporal, without undo."""
+    _, run = await begin(app, what, load="1000000 " * 6)
+    assert await app.ended(run) == ("done", "")
+    assert await app.failures(run) == []
+
+
+async def test_large_events_that_wait_together_are_read_one_after_the_other(app: App):
+    key, run = await begin(app, "wait_noted")
+    large = [Poked(trial=key, what="x" * 1_000_000) for _ in range(10)]
+    await app.uno.append(f"trial-{key}", [*large, Noted(trial=key)])
+    assert await app.ended(run) == ("done", "")
+    assert (await app.state(run))["state"]["poked"] == len(large)
 
 
 async def test_undo_that_breaks_without_end_is_given_up_and_the_others_run(app: App, monkeypatch: pytest.MonkeyPatch):
