@@ -37,7 +37,7 @@ def shops(
         connection = await asyncpg.connect(postgres.dsn)
         try:
             async with copying:
-                await connection.execute(f"create database {name} template {template}")
+                await connection.execute(f"create database {name} template {template} strategy file_copy")
             url = f"{postgres.dsn.rpartition('/')[0]}/{name}"
             folder, address = tmp_path_factory.mktemp(name), temporal.address
             async with open_shop(name, folder, database_url=url, temporal_address=address) as shop:

@@ -79,7 +79,7 @@ class Bank:
 async def bank(postgres: PostgresServer, template: str, temporal: TemporalServer, tmp_path: Path) -> AsyncIterator[Bank]:
     name = f"bank_{secrets.token_hex(4)}"
     administration = await asyncpg.connect(postgres.dsn)
-    await administration.execute(f"create database {name} template {template}")
+    await administration.execute(f"create database {name} template {template} strategy file_copy")
     dsn = f"{postgres.dsn.rpartition('/')[0]}/{name}"
     await tables.create(dsn)
     addresses = {"UNO_DATABASE_URL": dsn, "TEMPORAL_ADDRESS": temporal.address, "UNO_APP": name}

@@ -91,5 +91,5 @@ async def _bank(sound: Bank, postgres: PostgresServer, ledgers: Path) -> AsyncIt
 
 async def _copy(postgres: PostgresServer, source: str, name: str) -> str:
     async with connected(postgres.dsn) as connection:
-        await connection.execute(f"create database {name} template {source}")
+        await connection.execute(f"create database {name} template {source} strategy file_copy")
     return f"{postgres.dsn.rpartition('/')[0]}/{name}"
