@@ -44,6 +44,12 @@ def build(schema: CoreSchema, models: Collection[type[BaseModel]], *, reading: C
         return Built(judge, SchemaSerializer(_keeping(schema), config, **_AS_WRITTEN), reader)
 
 
+def validator_of(schema: CoreSchema) -> SchemaValidator:
+    """A validator of exactly this strict schema, for values of models that are complete."""
+    config: Any = CONFIG
+    return SchemaValidator(schema, config, **_AS_WRITTEN)
+
+
 def _keeping(node: Any) -> Any:
     """The same schema for writing: fields that were kept by a read are written again."""
     if isinstance(node, dict):

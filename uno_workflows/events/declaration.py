@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError, SchemaError
 from pydantic_core.core_schema import CoreSchema
 
 from uno_workflows.events.errors import DeclarationError
-from uno_workflows.events.instances import taking_instances
+from uno_workflows.events.instances import Aliases, taking_instances
 from uno_workflows.events.moments import moment_fault
 from uno_workflows.events.returning import class_fault, keys_fault, return_fault
 from uno_workflows.events.strictness import CONFIG, check_json, check_text, exact_constants, is_plainly_of, strict_leaf
@@ -121,6 +121,7 @@ class _Walk:
         self.defaults: list[tuple[str, Mapping[str, Any], CoreSchema]] = []
         self.converted = 0
         self.written = False
+        self.aliases = Aliases(lambda part: self.whole(part, self.named))
         self.models: set[type[BaseModel]] = set()
         self.enums: set[type[Enum]] = set()
 
@@ -162,7 +163,7 @@ class _Walk:
         config = {**node.get("config", {}), **CONFIG}
         made = {**node, "schema": fields, "config": config, "revalidate_instances": "always", "strict": True}
         made.pop("extra_behavior", None)
-        taking, definition = taking_instances(cls, made)
+        taking, definition = taking_instances(cls, made, self.aliases)
         self.made.append(definition)
         return taking
 
@@ -196,6 +197,7 @@ class _Walk:
     def _field(self, field: dict[str, Any], path: str) -> Any:
         if field.get("serialization_exclude") or field.get("serialization_exclude_if"):
             raise DeclarationError(f"{path} has exclude, so it would not be stored; remove it")
+        self.aliases.used |= "validation_alias" in field
         return {**field, "schema": self.copy(field["schema"], path)}
 
     def _typed_dict(self, node: dict[str, Any], path: str) -> Any:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, PlainSerializer
 from pydantic.fields import FieldInfo
 from pydantic_core.core_schema import CoreSchema
 
-from uno_workflows.events.instances import model_of
+from uno_workflows.events.instances import for_reading, model_of
 from uno_workflows.events.strictness import INT_LIMIT
 
 _FUNCTIONS: Final = frozenset({"function-before", "function-after", "function-wrap"})
@@ -144,7 +144,7 @@ class _Reading:
         function = node["function"]["function"]
         users = self.validators.holds(function)
         if paired or not (users or _is_constraint(function)):
-            return {**node, "schema": inner}
+            return for_reading({**node, "schema": inner})
         self.changed, self.left_out = True, self.left_out or users
         return {**inner, **({"ref": node["ref"]} if "ref" in node else {})}
 

@@ -15,7 +15,9 @@ from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import pytest
+import typing_extensions
 from pydantic import (
+    AliasPath,
     AwareDatetime,
     Base64Bytes,
     Base64Str,
@@ -35,6 +37,7 @@ from pydantic import (
     Secret,
     SecretBytes,
     SecretStr,
+    ValidationError,
     computed_field,
     model_validator,
 )
@@ -295,6 +298,35 @@ def test_aliases_are_for_the_constructor_and_never_stored():
     event = Renamed(orderId="1")
     assert encode(event) == b'{"order_id":"1"}'
     assert decode(Renamed, encode(event), schema_version=1) == event
+
+
+def test_an_instance_is_taken_by_the_names_of_its_fields_whatever_their_aliases():
+    class Sized(typing_extensions.TypedDict):  # pydantic needs it before Python 3.12
+        size_cm: Annotated[int, Field(alias="sizeCm")]
+
+    class Box(BaseModel):
+        box_id: str = Field(alias="boxId", min_length=1)
+        size: Sized
+        place: str = Field("", validation_alias=AliasPath("places", 0))
+
+    class Crossed(BaseModel):
+        a: int = Field(alias="b")
+        b: int = Field(alias="a")
+
+    class Packed(Event):
+        box: Box
+        more: list[Box] = []
+        crossed: Crossed
+
+    box, crossed = Box(boxId="1", size={"sizeCm": 3}), Crossed(a=1, b=2)
+    event = Packed(box=box, more=[box], crossed=crossed)
+    assert (event.box, event.more, event.crossed) == (box, [box], crossed)
+    assert decode(Packed, encode(event), schema_version=1) == event
+    assert Packed(box={"boxId": "1", "size": {"sizeCm": 3}}, crossed={"b": 2, "a": 1}, more=[box]) == event
+    assert event.box.model_fields_set == {"box_id", "size"}
+    box.box_id = ""
+    with pytest.raises(ValidationError, match=r"box\.box_id"):
+        Packed(box=box, crossed=crossed)
 
 
 def test_computed_fields_are_not_stored():
