@@ -173,7 +173,8 @@ class Appending:
                     async with connection.transaction(isolation="read_committed"):
                         return await self.write(AsyncpgHandle(connection), writes)
         except (StoreUnavailable, StoreClosed) as error:
-            error.may_be_stored = sent and not isinstance(error, StoreRefused)
+            refused = isinstance(error, StoreUnavailable) and not error.may_be_stored
+            error.may_be_stored = sent and not refused
             raise
 
     @property

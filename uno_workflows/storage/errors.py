@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ _UNAVAILABLE: Final = {
     "53200": "the server is out of memory or of room for locks",
     "53300": "the server has no connection left",
 }
+_ROLLED_BACK: Final = ("25006", "53100", "53200")
+"""Of these the answers that say ERROR, not FATAL: the server refused the statement, so nothing of it was stored."""
 _UNAVAILABLE_CLASSES: Final = ("08", "53", "57", "58")
 # A user's own statement may earn these too, and then they mean something else.
 _NOT_NOW: Final = {
@@ -58,6 +61,9 @@ _LOST: Final = ("clos", "released", "terminated", "lost")
 two tasks share: we report it, and do not wait for it to pass."""
 _OF_DRIVERS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _TOO_MANY: Final = "the number of query arguments cannot exceed"
+_URL: Final = "the database URL, or a PG… variable that completes it,"
+_DESCRIPTION: Final = re.compile(r"one of <[^>]*>")
+"""Where the driver's message shows a method in place of the values."""
 _NO_SCHEMA: Final = ("3F000", "42P01", "42703", "42883")
 _REFUSED: Final = {
     "28000": "check user and password of the URL, and pg_hba.conf",
@@ -96,7 +102,7 @@ def translate(
     if opening and (fault := _of_settings(error, cause)):
         return ConfigurationError([fault])
     if is_a(cause, asyncpg.ClientConfigurationError):
-        said = f"the database URL cannot be used: {_said(cause)}"
+        said = f"{_URL} cannot be used: {_DESCRIPTION.sub('another value', _said(cause))}"
         return ConfigurationError([said]) if opening else StoreUnavailable(said)
     if is_a(cause, PoolTimeoutError):  # SQLAlchemy's own words speak of its pool, and end with a link
         return StoreUnavailable("no connection for a transaction became free in time")
@@ -114,7 +120,7 @@ def _of_settings(error: BaseException, cause: BaseException) -> str | None:
     if is_a(cause, ConnectionError) and "SSL upgrade" in shown(cause):
         return "Postgres does not speak TLS at this address: use another port, turn ssl on there, or take sslmode out of the URL"
     if is_a(error, ValueError, TypeError) and not is_a(cause, asyncpg.InterfaceError):
-        return "the database URL cannot be used: a host, port or parameter of it has no valid value"
+        return f"{_URL} cannot be used: a host, a port or a parameter has no valid value"
     return None
 
 
@@ -125,7 +131,9 @@ def _of_server(
     if state in _CONTENDED:
         return StoreContended(f"Postgres gave up on {_CONTENDED[state]}, and nothing was written: {said}")
     if state in _UNAVAILABLE or state.startswith(_UNAVAILABLE_CLASSES):
-        return StoreUnavailable(f"Postgres is not available: {_UNAVAILABLE.get(state, 'it said')}: {said}")
+        away = StoreUnavailable(f"Postgres is not available: {_UNAVAILABLE.get(state, 'it said')}: {said}")
+        away.may_be_stored = not (state in _ROLLED_BACK and getattr(error, "severity_en", None) == "ERROR")
+        return away
     if foreign:
         return None
     if state in _NOT_NOW:

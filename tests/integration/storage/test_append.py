@@ -387,6 +387,16 @@ async def test_append_gives_up_with_a_message_that_says_the_ids_may_be_sent_agai
     assert pauses == [0.1, 0.2]
 
 
+async def test_a_server_that_is_read_only_has_stored_nothing(database, write, pauses):
+    read_only = f"{database}{'&' if '?' in database else '?'}default_transaction_read_only=on"
+    async with PostgresStore.open(read_only, encode=to_new_events) as standby:
+        for writes in ([write("order-1")], [write("order-1"), write("order-2")]):
+            with pytest.raises(StoreUnavailable, match=r"read-only transaction; nothing was stored$") as caught:
+                await standby.events.append(writes)
+            assert not caught.value.may_be_stored
+        assert [event async for event in standby.events.read_stream("", "order-1")] == []
+
+
 async def test_a_role_that_may_not_append_is_told_at_once_that_nothing_was_stored(database, write, connect, pauses):
     owner = await connect()
     await owner.execute("create role reader login password 'p'; grant usage on schema uno to reader")
