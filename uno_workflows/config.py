@@ -21,7 +21,7 @@ from uno_workflows.events.durations import duration, spell
 from uno_workflows.events.errors import ConfigurationError, UnoError
 from uno_workflows.events.limits import APP, SCHEMA
 from uno_workflows.events.names import check_name
-from uno_workflows.events.text import plain, type_name
+from uno_workflows.events.text import cut, plain, printable, spelt_out, type_name
 
 ADDRESSES: Final = "such as 127.0.0.1:9464, 0.0.0.0:9464 for every network, or [::1]:9464"
 UNUSED_URL: Final = "postgresql://localhost/unused"
@@ -364,5 +364,5 @@ def _unknown(source: Mapping[str, str]) -> list[str]:
     for name in source:
         if isinstance(name, str) and name.startswith("UNO_") and name not in known:
             close = get_close_matches(name, known, n=1, cutoff=0.75)
-            found.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
+            found.append(f"{cut(printable(spelt_out(name)), 200)} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
 _HOST: Final = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]*)(?::(?P<port>[^:]*))?")
@@ -21,6 +21,8 @@ def database_url_fault(text: str) -> str | None:
         query = parse_qs(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
     except ValueError:
         return _UNREADABLE
+    if "\0" in unquote(text):
+        return "holds %00, a character that Postgres takes in no name, password or parameter"
     hosts = url.netloc.rpartition("@")[2]
     if hosts and not all(_is_host(host, alone="," not in hosts) for host in hosts.split(",")):
         return _UNREADABLE

@@ -74,7 +74,7 @@ def on(*events: type[Event]) -> On[Any]:
             raise DeclarationError(f"@on takes event classes, not {event!r}: write @on(OrderPlaced)")
         if not event.event_type:
             raise DeclarationError(f"@on({event.__name__}): it is a base for events; name the events themselves")
-    return On(events)
+    return On(tuple(dict.fromkeys(events)))
 
 
 def handlers_of(cls: type, *, takes: int | None = None) -> dict[str, tuple[type[Event], str]]:

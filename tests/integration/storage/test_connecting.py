@@ -85,8 +85,15 @@ async def test_a_value_that_postgres_refuses_is_a_mistake_in_the_url_and_not_sho
     "parameter", ["sslmode=perhaps", "target_session_attrs=any-of-them", "sslmode=verify-full&sslrootcert=/nowhere"]
 )
 async def test_a_parameter_that_the_driver_refuses_is_no_outage(database, parameter):
-    with pytest.raises(ConfigurationError, match=r"database URL cannot be used|of the database URL names a file"):
+    with pytest.raises(ConfigurationError, match=r"database URL, .* cannot be used|of the database URL names a file") as caught:
         await opened(f"{database}{'&' if '?' in database else '?'}{parameter}")
+    assert "<" not in str(caught.value)
+
+
+async def test_a_wrong_variable_of_the_driver_is_not_blamed_on_the_url_alone(database, monkeypatch):
+    monkeypatch.setenv("PGPORT", "abc")
+    with pytest.raises(ConfigurationError, match=r"^the database URL, or a PG… variable that completes it, cannot be used"):
+        await opened("postgresql://localhost/db")
 
 
 async def test_several_hosts_are_tried_in_turn(database):

@@ -118,6 +118,11 @@ def test_an_exporter_or_a_protocol_that_there_is_not_is_refused(environ: dict[st
         traces_wanted(environ)
 
 
+def test_an_unknown_variable_is_named_on_one_line():
+    with pytest.raises(ConfigurationError, match=r"^UNO_X\\n\\x1b\[31m is not a setting$"):
+        Settings.from_env({"UNO_DATABASE_URL": "postgresql://h/x", "UNO_X\n\x1b[31m": "1"})
+
+
 def test_a_temporal_config_file_that_is_not_there_is_refused_by_name(tmp_path: Path):
     check_temporal_config_file({})
     check_temporal_config_file({"TEMPORAL_CONFIG_FILE": ""})

@@ -59,6 +59,8 @@ def test_an_ipv6_address_among_several_hosts_is_taken_where_python_takes_it():
         ("postgresql://h/d?sslmode", "check the port"),
         ("postgresql://h/d\0", "control character"),
         ("postgresql://h/d\n", "control character"),
+        ("postgresql://h/d%00", "holds %00"),
+        ("postgresql://u:p%00@h/d", "holds %00"),
         ("postgresql://h/d?client_encoding=latin1", "leave it out"),
     ],
 )

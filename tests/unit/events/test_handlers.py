@@ -80,6 +80,14 @@ def test_marks_can_be_stacked():
     assert handlers_of(Stacked).keys() == {"Placed", "Cancelled"}
 
 
+def test_an_event_that_is_named_twice_counts_once():
+    class Doubled:
+        @on(Placed, Placed)
+        async def placed(self, event: Placed) -> None: ...
+
+    assert handlers_of(Doubled) == {"Placed": (Placed, "placed")}
+
+
 def test_two_handlers_of_one_class_for_one_event_are_refused():
     class Twice:
         @on(Placed)
