@@ -190,7 +190,7 @@ RESULTS: list[tuple[Any, Any, str]] = [
     (int, "5", "step give returned str, and is declared to return int"),
     (str, "x" * 3_000_000, "result of step give: it is 3000002 bytes; at most 1572864"),
     (str, "no \ud800", "result of step give: text holds a lone surrogate"),
-    (dict, {"a": threading.Lock()}, "result of step give, at a: must be a JSON value"),
+    (dict, {"amount": threading.Lock()}, "result of step give, at amount: must be a JSON value"),
     (float, float("nan"), "result of step give: .*finite"),
     (type(None), 5, "step give returned int, and is declared to return None"),
 ]
