@@ -364,5 +364,7 @@ def _unknown(source: Mapping[str, str]) -> list[str]:
     for name in source:
         if isinstance(name, str) and name.startswith("UNO_") and name not in known:
             close = get_close_matches(name, known, n=1, cutoff=0.75)
-            found.append(f"{cut(printable(spelt_out(name)), 200)} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
+            found.append(
+                f"{cut(printable(spelt_out(name)), 200)} is not a setting" + (f"; did you mean {close[0]}?" if close else "")
+            )
     return found

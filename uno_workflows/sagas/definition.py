@@ -219,6 +219,20 @@ def check_run(cls: type, starts_on: Mapping[str, type[Event]]) -> None:
             ).at(place_of(run))
 
 
+def check_init(cls: type) -> None:
+    """Raise DeclarationError if a saga's own `__init__` wants arguments: a run is made without any."""
+    init = inspect.getattr_static(cls, "__init__")
+    if not inspect.isfunction(init):
+        return
+    wanted = [one for one in [*inspect.signature(init).parameters.values()][1:] if one.default is one.empty]
+    named = [one.name for one in wanted if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    if named:
+        raise DeclarationError(
+            f"saga {cls.__name__}: a run is made without arguments, but __init__ takes {', '.join(named)}; "
+            "what a run needs comes with the event that starts it"
+        ).at(place_of(init))
+
+
 def saga_name(cls: type, name: str | None) -> str:
     """The stored name of a saga class.
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final, NoReturn, TypeVar, overload
+from typing import Any, ClassVar, Final, NoReturn, TypeVar, cast, overload
 
 from temporalio import workflow
 
@@ -17,7 +17,16 @@ from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.handlers import handlers_of
 from uno_workflows.events.subscriptions import check_since
 from uno_workflows.events.values import Unresolved
-from uno_workflows.sagas.definition import EventTypes, Key, SagaDefinition, check_run, event_types, key_rules, saga_name
+from uno_workflows.sagas.definition import (
+    EventTypes,
+    Key,
+    SagaDefinition,
+    check_init,
+    check_run,
+    event_types,
+    key_rules,
+    saga_name,
+)
 from uno_workflows.sagas.driver import Driver
 from uno_workflows.sagas.envelope import SIGNAL, STATE_QUERY
 from uno_workflows.sagas.roles import Role, own_roles
@@ -36,6 +45,15 @@ T4 = TypeVar("T4")
 
 OVERRIDDEN: Final = "uno-overridden-state"
 """The patch of runs that begin with a subclass's own values. Only classes with such values ask for it."""
+
+
+class _NoDriver:
+    """In the place of a run's driver, which `Saga.__init__` makes."""
+
+    def __get__(self, run: Saga | None, cls: type[Saga]) -> Any:
+        if run is None:
+            return self
+        raise TypeError(f"{cls.__name__}.__init__ must call super().__init__(), which makes the run")
 
 
 class Saga:
@@ -59,6 +77,7 @@ class Saga:
     A single attempt gets the step's own `timeout`, even if that is longer."""
 
     __uno_saga__: ClassVar[SagaDefinition | None] = None
+    _uno: Driver = cast("Driver", _NoDriver())
     _uno_expects: ClassVar[dict[str, type[Event]]] = {}
     _uno_key: ClassVar[Key | None] = None
     _uno_place: ClassVar[str] = ""
@@ -220,6 +239,7 @@ def _define(cls: type[Saga], starts_on: EventTypes, name: str | None, since: dat
     if not starts:
         raise DeclarationError(f"saga {cls.__name__}: starts_on= names no event; leave it out for a base class")
     check_run(cls, starts)
+    check_init(cls)
     check_since(since, f"saga {cls.__name__}")
     handlers = handlers_of(cls, takes=1)
     events = {**starts, **cls._uno_expects, **{n: event for n, (event, _) in handlers.items()}}

@@ -49,6 +49,13 @@ def _two_arguments() -> None:
         async def run(self, event: Placed, more: int) -> None: ...
 
 
+def _init_with_arguments() -> None:
+    class Fulfil(Saga, starts_on=Placed, key="order_id"):
+        def __init__(self, shop: str, *, limit: int) -> None: ...
+
+        async def run(self, event: Placed) -> None: ...
+
+
 def _two_handlers() -> None:
     class Fulfil(Saga, starts_on=Placed, key="order_id"):
         async def run(self, event: Placed) -> None: ...
@@ -88,6 +95,7 @@ def _projection_handler() -> None:
         (_missing_run, "needs `async def run"),
         (_sync_run, "needs `async def run"),
         (_two_arguments, "run takes the event that started it, and nothing else"),
+        (_init_with_arguments, "made without arguments, but __init__ takes shop, limit;"),
         (_two_handlers, "one and two both handle Shipped"),
         (_projection_handler, r"must take \(self, event\)"),
     ],
@@ -115,6 +123,17 @@ def test_base_without_a_start_cannot_run():
 
     with pytest.raises(DeclarationError, match="Common declares no starts_on= and cannot run"):
         Common()
+
+
+def test_an_init_of_its_own_that_makes_no_run_is_named():
+    class Fulfil(Saga, starts_on=Placed, key="order_id"):
+        def __init__(self, *more: object, limit: int = 3) -> None:
+            self.limit = limit
+
+        async def run(self, event: Placed) -> None: ...
+
+    with pytest.raises(TypeError, match=r"^Fulfil\.__init__ must call super\(\)\.__init__\(\), which makes the run$"):
+        Fulfil().abort("no")
 
 
 def test_a_saga_that_is_made_outside_of_a_workflow_says_how_a_run_begins():
