@@ -72,9 +72,8 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except DeclarationError as err:
-        place = where(err)
-        # an error that names a line itself is more exact: it has the method's line, not that of the class
-        raise DeclarationError(str(err) if place and str(err).startswith(place.split(":")[0]) else f"{place}{err}") from err
+        # an error that names its place is more exact: it has the method's line, not that of the class
+        raise DeclarationError(str(err) if err.place else f"{where(err)}{err}") from err
     except UnoError:
         raise
     except KeyboardInterrupt:

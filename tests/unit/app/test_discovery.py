@@ -254,6 +254,12 @@ def test_whatever_a_module_raises_is_one_sentence_with_its_line(folder: Path, so
     assert words in refused("broken")
 
 
+def test_an_event_that_is_refused_is_told_with_one_place(folder: Path):
+    (folder / "wrong.py").write_text("from typing import Any\n\n" + EVENTS + "class Odd(Event):\n    x: Any\n")
+    with pytest.raises(DeclarationError, match=rf"^{folder}/wrong\.py:\d+: Odd\.x is Any"):
+        discover(["wrong"])
+
+
 def test_a_declaration_that_names_its_own_line_keeps_it(folder: Path):
     source = EVENTS + (
         "from uno_workflows import Saga\nclass Shipped(Event): ...\nclass Fulfil(Saga, starts_on=Placed, key='order_id'):\n\n"
