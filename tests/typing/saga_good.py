@@ -58,6 +58,10 @@ class FulfilOrder(Saga, starts_on=OrderPlaced, expects=OrderShipped | OrderFulfi
         one, two, three = await self.parallel(self.step(charge, order), self.look(), asyncio.sleep(1, "x"))
         assert_type((one, two, three), tuple[str, int, str])
         await self.parallel(self.look(), self.look(), self.look(), self.expect(OrderShipped))
+        many = await self.parallel(*[self.step(charge, order) for _ in range(9)])
+        assert_type(many, tuple[str, ...])
+        five = await self.parallel(self.look(), self.look(), self.look(), self.look(), self.look())
+        assert_type(five, tuple[int, ...])
         try:
             shipped = await self.expect(OrderShipped, within=timedelta(days=2))
         except Expired as err:

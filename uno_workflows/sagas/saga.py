@@ -224,8 +224,13 @@ class Saga:
     async def parallel(
         self, a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], d: Awaitable[T4], /
     ) -> tuple[T1, T2, T3, T4]: ...
+    @overload
+    async def parallel(self, a: Awaitable[T1], b: Awaitable[T1], /, *more: Awaitable[T1]) -> tuple[T1, ...]: ...
     async def parallel(self, *awaitables: Awaitable[Any]) -> tuple[Any, ...]:
-        """Run up to four at once, all of them or none: when one fails, the others are cancelled and settle before any undo."""
+        """Run several at once, all of them or none: when one fails, the others are cancelled and settle before any undo.
+
+        Results come in the order given. Up to four may be of different types; `parallel(*calls)` takes a list of one type.
+        """
         check_awaitables(awaitables)
         return await self._uno.parallel(awaitables)
 
