@@ -108,7 +108,15 @@ class Event(BaseModel, metaclass=_EventClass):
     """How `encoding` writes and reads it: field names, base64, no computed fields, whatever nested models say."""
 
     def __init_subclass__(cls, *, type: str | None = None, schema_version: int = 1, **config: Any) -> None:
-        super().__init_subclass__(**config)
+        try:
+            super().__init_subclass__(**config)
+        except TypeError as error:
+            if not config:
+                raise
+            odd = ", ".join(f"{name}=" for name in config)
+            raise DeclarationError(
+                f"{cls.__name__}: no base takes {odd} in the class line; an event takes type= and schema_version="
+            ) from error
         for name in _RESERVED:
             if name in cls.__dict__ or name in _own_annotations(cls):
                 raise DeclarationError(

@@ -329,6 +329,13 @@ def test_an_instance_is_taken_by_the_names_of_its_fields_whatever_their_aliases(
         Packed(box=box, crossed=crossed)
 
 
+def test_a_word_in_the_class_line_that_means_nothing_is_refused_by_name():
+    with pytest.raises(DeclarationError, match=r"Placed: no base takes typ= in the class line; an event takes type= and schema"):
+
+        class Placed(Event, typ="placed"):
+            order_id: str
+
+
 def test_computed_fields_are_not_stored():
     class Area(Event):
         width: int
