@@ -221,22 +221,6 @@ MESSAGE_ARGUMENTS: Final = Limit(
     "the call begins in the next workflow task",
     (TEMPORAL_MESSAGE,),
 )
-HISTORY_EVENTS: Final = Limit(
-    "events in the history of a run, with six for each undo that it may have to do",
-    45_000,
-    "items",
-    "each call, and each event that is handled",
-    "the run stops and is undone, while there is room for that",
-    (TEMPORAL_HISTORY_EVENTS,),
-)
-HISTORY_BYTES: Final = Limit(
-    "history of a run, with the arguments of its undos",
-    40 * MIB,
-    "bytes",
-    "each call, and each event that is handled",
-    "the run stops and is undone, while there is room for that",
-    (TEMPORAL_HISTORY_BYTES,),
-)
 SUMMARY: Final = Limit(
     "summary in the UI; a codec takes its share of the far end's limit",
     200,

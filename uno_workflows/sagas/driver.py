@@ -34,7 +34,7 @@ from uno_workflows.events.base import Event
 from uno_workflows.events.border import user_code
 from uno_workflows.events.durations import spell
 from uno_workflows.events.errors import Expired, RunUndone, StepFailed, TooManyAtOnce, UnoError
-from uno_workflows.events.limits import HISTORY_BYTES, HISTORY_EVENTS, IN_FLIGHT, REASON, SUMMARY
+from uno_workflows.events.limits import IN_FLIGHT, REASON, SUMMARY
 from uno_workflows.events.runs import RunState
 from uno_workflows.events.telling import error_type, faults_in, message_of
 from uno_workflows.events.text import labelled, shown, storable
@@ -61,12 +61,6 @@ FEW_TASKS: Final = 64
 MALFORMED_SHOWN: Final = 100
 ALL_IDS: Final = "uno-all-ids"
 """The patch of runs that know every event that they took in, and not the last ones only."""
-FULL_HISTORY: Final = "uno-full-history"
-"""The patch of runs that stop before Temporal would end them."""
-EVENTS_OF_UNDO: Final = 6
-"""A call of a step: scheduled, started, completed, and a workflow task that takes the answer."""
-BYTES_OF_UNDO: Final = 4096
-"""What a call of a step adds to a history beside its argument, generously."""
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 
@@ -102,7 +96,6 @@ class Driver:
         self._inbox = Inbox(_Handled(self._handles), frozenset(definition.expects), forgets=lambda: not workflow.patched(ALL_IDS))
         self._early: list[Any] = []
         self._undos: list[Undo] = []
-        self._undo_bytes = 0
         self._stop: tuple[RunState, str] | None = None
         self._past_deadline = self._ended = False
         self._awaited: dict[Entry, str] = {}
@@ -168,7 +161,6 @@ class Driver:
         if undo is not None:  # registered before the call: a failed call may have had its effect
             same = undo.argument_type is step.argument_type
             self._undos.append(Undo(undo, given if same else proven(undo, argument), self._running.next(step.name)))
-            self._undo_bytes += len(self._undos[-1].argument.payload.data) + BYTES_OF_UNDO
         return await self._running.step(step, given)
 
     async def emit(self, event: Event, stream: str | None) -> None:
@@ -271,7 +263,6 @@ class Driver:
         """Handle events one at a time, in order; the first stays in `work` until it is done, so that the run waits for it."""
         while True:
             await workflow.wait_condition(lambda: bool(self._inbox.work))
-            self._stop_if_full()
             delivery = self._inbox.handling()
             event_type, method = self._definition.handlers[delivery.type]
             if (event := await self._take(delivery, event_type)) is not None:
@@ -408,20 +399,8 @@ class Driver:
             raise self._bug
         if workflow.cancellation_reason() is not None:  # the reason may be an empty string
             self._stop = self._stop or ("cancelled", "cancelled")
-        self._stop_if_full()
         if self._stop is not None or self._ended:
             raise asyncio.CancelledError(self._stop[1] if self._stop else "the saga has ended")
-
-    def _stop_if_full(self) -> None:
-        """Stop the run while its history has room for its undo. Temporal would terminate it, and nothing would be undone."""
-        events = workflow.info().get_current_history_length() + EVENTS_OF_UNDO * len(self._undos)
-        size = workflow.info().get_current_history_size() + self._undo_bytes
-        if (events > HISTORY_EVENTS.most or size > HISTORY_BYTES.most) and workflow.patched(FULL_HISTORY):
-            reason = (
-                f"its history, with its undo, would have {events:,} events and {size:,} bytes; at most {HISTORY_EVENTS.most:,} "
-                f"and {HISTORY_BYTES.most:,} are safe: divide the work among several sagas"
-            )
-            self._stop = self._stop or ("compensated", reason)
 
     def _know(self, task: asyncio.Task[Any]) -> None:
         """Remember a task. Ended tasks are dropped only now and then, because thousands may run side by side."""

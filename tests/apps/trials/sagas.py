@@ -159,10 +159,6 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
         sizes = begun.load.split()
         await self.parallel(*(self.emit(Reported(trial=begun.trial, words=("x" * int(size),))) for size in sizes))
 
-    async def endless(self, begun: Begun) -> None:
-        while True:
-            await self.step(act, Deed(word="more"), undo=take_back)
-
     async def held(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one"), undo=take_back)
         await self.step(act, Deed(word="two", how=f"hold:{begun.trial}"), undo=take_back)

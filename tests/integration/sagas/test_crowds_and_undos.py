@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +11,6 @@ from apps.trials.events import Noted, Poked
 from apps.trials.starting import begin
 from apps.trials.steps import gate
 
-from uno_workflows.events.limits import HISTORY_BYTES, HISTORY_EVENTS
 from uno_workflows.sagas import driver
 
 pytestmark = pytest.mark.parametrize("app", ["sandboxed"], indirect=True, scope="session")
@@ -49,29 +47,6 @@ async def test_large_events_that_wait_together_are_read_one_after_the_other(app:
     await app.uno.append(f"trial-{key}", [*large, Noted(trial=key)])
     assert await app.ended(run) == ("done", "")
     assert (await app.state(run))["state"]["poked"] == len(large)
-
-
-async def test_a_run_stops_and_is_undone_while_its_history_has_room_for_that(app: App, monkeypatch: pytest.MonkeyPatch):
-    """Temporal terminates a run at 51,200 events, and nothing is undone."""
-    monkeypatch.setattr(driver, "HISTORY_EVENTS", replace(HISTORY_EVENTS, most=90))
-    _, run = await begin(app, "endless")
-    state, reason = await app.ended(run)
-    assert state == "compensated"
-    assert "would have 9" in reason
-    assert "divide the work among several sagas" in reason
-    did = app.did(run)
-    assert did == ["more"] * (len(did) // 2) + ["unmore"] * (len(did) // 2)
-    assert len(await app.history(run)) < 120
-
-
-async def test_a_history_may_be_full_of_events_that_are_only_handled(app: App, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(driver, "HISTORY_BYTES", replace(HISTORY_BYTES, most=50_000))
-    key, run = await begin(app, "act_nudge")
-    await app.waits_for(run, "expect Nudged")
-    await app.uno.append(f"trial-{key}", [Poked(trial=key, what="x" * 10_000) for _ in range(10)])
-    state, reason = await app.ended(run)
-    assert (state, "at most 45,000 and 50,000 are safe" in reason) == ("compensated", True)
-    assert app.did(run) == ["one", "unone"]
 
 
 async def test_undo_that_breaks_without_end_is_given_up_and_the_others_run(app: App, monkeypatch: pytest.MonkeyPatch):
