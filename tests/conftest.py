@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -24,6 +28,8 @@ from uno_workflows.events.limits import TEMPORAL_SQL_ID
 from uno_workflows.storage.migrations import migrate
 from uno_workflows.storage.store import PostgresStore
 
+MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 4 << 30  # bytes; several such servers may run side by side
 _numbers = count(1)
 # machines differ, and no test is about time
 hypothesis.settings.register_profile("uno", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -43,10 +49,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer]:
-    """A running Postgres server, for all tests of the session. It waits for no disk, which matters only if the machine dies."""
-    folder = tmp_path_factory.mktemp("postgres")
-    async with PostgresServer(folder, options={"fsync": "off"}, disposable=True) as server:
-        yield server
+    """A running Postgres server, for all tests of the session; in memory if there is room, as most tests make a database."""
+    inmemory = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED
+    folder = Path(tempfile.mkdtemp(prefix="uno-tests-", dir=MEMORY)) if inmemory else tmp_path_factory.mktemp("postgres")
+    try:
+        async with PostgresServer(folder, disposable=True) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
