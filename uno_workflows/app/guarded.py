@@ -13,7 +13,7 @@ from typing import Any, Final
 from temporalio import activity, workflow
 from temporalio.bridge.proto.workflow_activation import RemoveFromCache, WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
@@ -166,6 +166,11 @@ class _ActivityBorder(ActivityInboundInterceptor):
                 return await super().execute_activity(input)
         except UserCodeExit as err:
             raise ApplicationError(message_of(err.raised), type=error_type(err.raised)) from err.raised
+        except FailureError as err:  # such as the cause of what Temporal's client raised in this activity
+            if is_a(err, ApplicationError) or (is_a(err, CancelledError) and activity.is_cancelled()):
+                raise
+            # the server takes no other kind from an activity, and drops the answer: the attempt would end by its time-out alone
+            raise ApplicationError(message_of(err), type=error_type(err)) from err
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from pydantic import ValidationError
 from temporalio import activity
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError, FailureError
 
 from uno_workflows.events.annotations import spelt
 from uno_workflows.events.border import UserCodeExit, unwrapped, user_code
@@ -257,7 +257,11 @@ class FrameworkActivities:
 
 def _was_asked_for(error: BaseException) -> bool:
     """Whether Temporal wants this attempt to end; a cancellation that the step itself raised is a failure."""
-    return is_a(error, asyncio.CancelledError) and (not activity.in_activity() or activity.is_cancelled())
+    return is_a(error, asyncio.CancelledError) and _was_asked_to_end()
+
+
+def _was_asked_to_end() -> bool:
+    return not activity.in_activity() or activity.is_cancelled()
 
 
 def _inherited(call: StepCall) -> dict[str, Any]:
@@ -353,13 +357,20 @@ def _failures(step: str) -> Iterator[None]:
 def _translated(error: Exception) -> Exception:
     if is_a(error, NotYet, Refused):  # an answer, not a fault: no warning for it
         final, category = is_a(error, Refused), ApplicationErrorCategory.BENIGN
-    elif is_a(error, UnoError, UserCodeExit) or not (is_a(error, FailureError) or is_told_whole(error)):
+    elif is_a(error, UnoError, UserCodeExit) or not _travels(error):
         # interceptors, such as that of traces, write `str(error)`
         final, category = is_a(error, UnoError) and not error.retryable, ApplicationErrorCategory.UNSPECIFIED
     else:
         return error
     told = unwrapped(error)
     return ApplicationError(message_of(told), type=error_type(told), non_retryable=final, category=category)
+
+
+def _travels(error: Exception) -> bool:
+    """Whether the server takes the error as it is. Of Temporal's own errors it takes one kind from an activity."""
+    if is_a(error, FailureError):
+        return is_a(error, ApplicationError) or (is_a(error, CancelledError) and _was_asked_to_end())
+    return is_told_whole(error)
 
 
 def _is_last_attempt() -> bool:

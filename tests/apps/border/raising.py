@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import NoReturn
 
+from temporalio.exceptions import ActivityError, CancelledError, RetryState, TerminatedError
 
 class Odd(BaseException):
     """Derived from what nothing should derive from."""
@@ -27,6 +28,8 @@ HOWS = {
     "unprintable": "Unprintable",
 }
 """How to misbehave, and the name by which it must be told. Some of their names reach us inside of a text."""
+OF_TEMPORAL = {"of-cancel": "CancelledError", "of-terminate": "TerminatedError", "of-activity": "ActivityError"}
+"""Errors that Temporal's client finds as causes, and that the server takes from no activity."""
 
 
 def misbehave(how: str) -> NoReturn:
@@ -49,6 +52,20 @@ def misbehave(how: str) -> NoReturn:
             raise Unprintable
         case "cancelled":
             raise asyncio.CancelledError
+        case "of-cancel":
+            raise CancelledError("the other workflow was cancelled")
+        case "of-terminate":
+            raise TerminatedError("the other workflow was terminated")
+        case "of-activity":
+            raise ActivityError(
+                "an activity failed",
+                scheduled_event_id=1,
+                started_event_id=2,
+                identity="",
+                activity_type="a",
+                activity_id="1",
+                retry_state=RetryState.TIMEOUT,
+            )
         case _:
             raise AssertionError(how)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 from apps.border.events import CommandCalled, HandlerCalled, KeyCalled, Nudge, RunCalled, Shown, StepCalled, Well
-from apps.border.raising import HOWS
+from apps.border.raising import HOWS, OF_TEMPORAL
 from apps.running import App, until
 from patience import LIMIT
 from temporalio.client import WorkflowQueryFailedError
@@ -65,6 +65,16 @@ async def test_what_a_step_raises_is_a_failed_attempt_by_name(app: App):
     for how, name in hows.items():
         assert await app.ended(f"InSteps/{how}") == ("compensated", f"aborted: {' '.join([name] * 3)}"), how
     await _goes_on(app, "after-steps")
+
+
+async def test_errors_that_the_server_takes_from_no_activity_are_failed_attempts_by_name(app: App):
+    """The server dropped them, and the attempt ended by its time-out alone."""
+    for how, name in OF_TEMPORAL.items():
+        await app.uno.append(f"step-{how}", StepCalled(key=how, how=how))
+        ended = await app.client.execute_workflow("BadActivities", how, id=f"{app.settings.app}-{how}", task_queue=app.settings.app)
+        assert ended == [name, name], how
+    for how, name in OF_TEMPORAL.items():
+        assert await app.ended(f"InSteps/{how}") == ("compensated", f"aborted: {' '.join([name] * 3)}"), how
 
 
 async def test_what_a_key_function_or_a_projection_raises_halts_by_name(app: App):
