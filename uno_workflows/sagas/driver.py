@@ -147,6 +147,11 @@ class Driver:
             "malformed": self._malformed,
         }
 
+    @property
+    def begun(self) -> bool:
+        """Whether the run has its start; before that, no word of the vocabulary works."""
+        return self._calls is not None
+
     # -- the vocabulary
 
     async def step(self, step: Step[A, R], argument: A, undo: Step[A, Any] | None) -> R:

@@ -43,6 +43,20 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
     async def refuse(self) -> None:
         raise ApplicationError("refused in a signal handler", non_retryable=True)
 
+    @workflow.signal(name="trial.act")
+    async def act_for_signal(self) -> None:
+        self.words.append(await self.step(act, Deed(word="signalled"), undo=take_back))
+
+    @workflow.update(name="trial.update")
+    async def update(self, how: str) -> str:
+        match how:
+            case "abort":
+                self.abort("updated")
+            case "own":
+                raise ApplicationError("not like this")
+            case _:
+                return await self.step(act, Deed(word="two", how=how), undo=take_back)
+
     @on(Noted)
     async def note(self, event: Noted) -> None:
         self.noted += 1

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
 import pytest
 from apps.running import App, until
 from apps.trials.events import Nudged
 from apps.trials.starting import begin
 from apps.trials.steps import fixed
+from temporalio.client import WorkflowUpdateFailedError
+
+from uno_workflows.app.worker import Role
 
 pytestmark = pytest.mark.parametrize("app", ["sandboxed", "bare"], indirect=True, scope="session")
 
@@ -46,3 +52,48 @@ async def test_failure_in_a_signal_handler_of_the_saga_s_own_is_undone(app: App)
     await app.handle(run).signal("trial.refuse")
     assert await app.ended(run) == ("compensated", "refused in a signal handler")
     assert app.did(run) == ["one", "unone"]
+
+
+@pytest.mark.parametrize(
+    ("how", "answer", "reason"),
+    [
+        ("refuse|", "step act failed: Refused: two is refused", "step act failed: Refused: two is refused"),
+        ("abort", "updated", "aborted: updated"),
+    ],
+)
+async def test_failure_in_an_update_handler_is_the_answer_and_is_undone(app: App, how: str, answer: str, reason: str):
+    key, run = await begin(app, "act_nudge_note")
+    await app.uno.append(f"trial-{key}", Nudged(trial=key))
+    await app.waits_for(run, "expect Noted")
+    with pytest.raises(WorkflowUpdateFailedError) as failed:
+        await app.handle(run).execute_update("trial.update", how)
+    assert answer in str(failed.value.cause)
+    assert await app.ended(run) == ("compensated", reason)
+    assert app.did(run)[-1] == "unone"
+    assert await app.failures(run) == []
+
+
+async def test_update_that_its_handler_refuses_by_an_error_of_temporals_leaves_the_saga_alone(app: App):
+    key, run = await begin(app, "act_nudge")
+    await app.waits_for(run, "expect Nudged")
+    with pytest.raises(WorkflowUpdateFailedError):
+        await app.handle(run).execute_update("trial.update", "own")
+    assert await app.handle(run).execute_update("trial.update", "ok") == "TWO"
+    await app.uno.append(f"trial-{key}", Nudged(trial=key))
+    assert await app.ended(run) == ("done", "")
+
+
+async def test_signal_of_the_saga_s_own_that_comes_before_the_first_task_is_handled(
+    app: App, run_app: Callable[..., AbstractAsyncContextManager[App]]
+):
+    """Its handler ran before the run had its start, and no word of the vocabulary worked then."""
+    async with run_app(["apps.trials"], role=Role.DISPATCH, app="early") as early:
+        key, run = await begin(early, "act_nudge")
+        await until(lambda: early.history(run))
+        await early.handle(run).signal("trial.act")
+        async with run_app(["apps.trials"], role=Role.SAGAS, app="early", database=early.settings.database_url) as late:
+            await late.waits_for(run, "expect Nudged")
+            await late.uno.append(f"trial-{key}", Nudged(trial=key))
+            assert await late.ended(run) == ("done", "")
+            assert "SIGNALLED" in (await late.state(run))["state"]["words"]
+            assert await late.failures(run) == []
