@@ -32,11 +32,27 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from uno_workflows.app.task_failures import TaskFailures
 from uno_workflows.events.border import SDK, UserCodeExit, user_code
+from uno_workflows.events.errors import UnoError
+from uno_workflows.events.limits import TASK_MESSAGE, TEMPORAL_MESSAGE
 from uno_workflows.events.raised import is_a, is_from
 from uno_workflows.events.telling import error_type, message_of
 
 MOST_EXITS: Final = 10_000
 """Tasks of one run that may exit while it is evicted; each does so once."""
+
+
+class MessageTooLarge(UnoError):
+    """A saga asks Temporal for more in one workflow task than a message takes.
+
+    It is a bug of the saga's code: nothing of it was begun or undone, and the run waits for repaired code.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"one workflow task of the saga sends {size:,} bytes, and Temporal terminates a run, without undo, for more than "
+            f"{TEMPORAL_MESSAGE.most:,}; await large calls of Temporal's SDK one after the other, or make them steps, which wait "
+            "for one another"
+        )
 
 
 class GuardedRunner(UnsandboxedWorkflowRunner):
@@ -66,6 +82,7 @@ class GuardedInstance(WorkflowInstance):
     def __init__(self, inner: WorkflowInstance, failures: TaskFailures) -> None:
         self._inner, self._failures = inner, failures
         self._length = 0  # of the history at the last activation
+        self._message = _Message()
         failures.cached(inner.get_info())
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
@@ -81,6 +98,8 @@ class GuardedInstance(WorkflowInstance):
             if is_from(err, SDK):
                 raise  # the SDK interrupts a deadlocked workflow by it
             completion = _failed(act, err)
+        if self._failures.is_saga(self.get_info()) and (size := self._message.size(act, completion)) > TASK_MESSAGE.most:
+            completion = _failed(act, MessageTooLarge(size))
         self._tell(act, completion)
         return completion
 
@@ -117,6 +136,25 @@ class GuardedInstance(WorkflowInstance):
 
     def get_thread_id(self) -> int | None:
         return self._inner.get_thread_id()
+
+
+class _Message:
+    """Counts what the present workflow task of a run sends. A task may have several activations, if it has local activities."""
+
+    def __init__(self) -> None:
+        self._task = self._size = 0
+
+    def size(self, act: WorkflowActivation, completion: WorkflowActivationCompletion) -> int:
+        """Bytes up to now, with those of this activation."""
+        if act.is_replaying or completion.HasField("failed"):
+            return 0
+        if act.history_length != self._task:
+            self._task, self._size = act.history_length, 0
+        asked = (one.ByteSize() for one in completion.successful.commands if one.HasField("schedule_local_activity"))
+        # a local activity is not asked for, but its result goes out as a marker
+        found = (job.ByteSize() for job in act.jobs if job.HasField("resolve_activity") and job.resolve_activity.is_local)
+        self._size += completion.ByteSize() - sum(asked) + sum(found)
+        return self._size
 
 
 def _failed(act: WorkflowActivation, error: BaseException) -> WorkflowActivationCompletion:

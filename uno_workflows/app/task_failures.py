@@ -80,6 +80,10 @@ class TaskFailures:
         with sdk_lines(self._heard):
             yield
 
+    def is_saga(self, info: workflow.Info) -> bool:
+        """Whether a run is of a saga."""
+        return info.workflow_type in self._sagas
+
     def cached(self, info: workflow.Info) -> None:
         """A run is in a worker's cache."""
         self._cached[info.run_id] = info
@@ -109,11 +113,11 @@ class TaskFailures:
         if length <= self._refused.get(info.run_id, -OF_A_FAILURE) + OF_A_FAILURE:
             return  # the same task again, which the server refuses again
         self._refused.pop(info.run_id, None)
-        if info.workflow_type in self._sagas:
+        if self.is_saga(info):
             self._note(info.workflow_id, None)
 
     def _tell(self, info: workflow.Info, kind: ProblemKind, error: str, message: str, *, stack: str = "") -> None:
-        saga = info.workflow_type in self._sagas
+        saga = self.is_saga(info)
         if saga:
             self._note(info.workflow_id, Problem(kind, f"{error}: {message}" if message else error))
         if not self._told.is_new(info.run_id, f"{error} {cut(message)}"):

@@ -221,6 +221,22 @@ MESSAGE_ARGUMENTS: Final = Limit(
     "the call begins in the next workflow task",
     (TEMPORAL_MESSAGE,),
 )
+TASK_MESSAGE: Final = Limit(
+    "all that one workflow task of a saga sends, its own calls of Temporal's SDK included",
+    4 * MIB - 128 * KIB,
+    "bytes",
+    "the task's end",
+    "the task fails: MessageTooLarge, a bug of the saga",
+    (TEMPORAL_MESSAGE,),
+)
+ERROR: Final = Limit(
+    "an error with its details and causes; base64 in a codec adds a third",
+    3 * MIB // 2,
+    "bytes",
+    "as it is written",
+    "its details are left out, and its causes if need be",
+    (TEMPORAL_BLOB,),
+)
 SUMMARY: Final = Limit(
     "summary in the UI; a codec takes its share of the far end's limit",
     200,

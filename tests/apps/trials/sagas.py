@@ -278,6 +278,17 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
             with contextlib.suppress(BaseException):
                 workflow.continue_as_new(begun)
 
+    async def calls_too_much(self, begun: Begun) -> None:
+        await self.quick(begun)
+        if begun.trial in steps.fixed:
+            return
+        large = {"args": ["x" * 1_500_000], "start_to_close_timeout": timedelta(seconds=10)}
+        if begun.load == "local":
+            calls = [workflow.execute_local_activity("trial-echo", **large) for _ in range(3)]
+        else:
+            calls = [workflow.execute_activity("trial-echo", **large) for _ in range(3)]
+        await asyncio.gather(*calls)
+
     async def abandons(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one"), undo=take_back)
         policy = workflow.ParentClosePolicy.TERMINATE if begun.trial in steps.fixed else workflow.ParentClosePolicy.ABANDON

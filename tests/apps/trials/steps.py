@@ -120,6 +120,11 @@ async def hand_back_in_tx(begun: Begun, tx: Transaction) -> Begun:
     return begun
 
 
+@activity.defn(name="trial-echo")
+async def echo(text: str) -> str:
+    return text
+
+
 @activity.defn
 async def plain_activity(word: str) -> str:
     """An activity of Temporal's own kind."""

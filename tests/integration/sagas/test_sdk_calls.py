@@ -35,6 +35,17 @@ async def test_call_that_would_lose_the_undo_is_a_bug_by_name_and_the_repaired_r
     assert app.did(run) == ["one"]
 
 
+@pytest.mark.parametrize("kind", ["ordinary", "local"])
+async def test_calls_that_are_too_large_for_one_message_are_a_bug_by_name_and_the_repaired_run_goes_on(app: App, kind: str):
+    """Temporal terminated such a run, and nothing was undone."""
+    key, run = await begin(app, "calls_too_much", load=kind)
+    failure = (await until(lambda: app.failures(run)))[0]
+    assert "one workflow task of the saga sends 4,5" in failure
+    fixed.add(key)
+    assert await app.ended(run) == ("done", "")
+    assert app.did(run) == ["one"]
+
+
 async def test_child_that_is_left_at_the_end_of_a_saga_is_cancelled_and_not_terminated(app: App):
     key, run = await begin(app, "leaves_a_child")
     assert await app.ended(run) == ("done", "")
