@@ -6,13 +6,14 @@ then retries a refused step forever. A message or a chain of causes over 2 MB ke
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 
-from uno_workflows.events.limits import ERROR_TYPE, MESSAGE
+from uno_workflows.events.limits import ERROR, ERROR_TYPE, MESSAGE
 from uno_workflows.events.raised import attribute, cause_of, context_of, is_a
 from uno_workflows.events.telling import error_type, frames_of, masked, message_of
 from uno_workflows.events.text import labelled, shown, storable
@@ -21,14 +22,17 @@ DEEPEST: Final = 8
 """How many causes travel with an error."""
 CAUSE_LENGTH: Final = 2000
 """Characters of the message of a cause."""
+DROPPED: Final = "its details are larger than an error may be"
 
 
 class UnoFailureConverter(DefaultFailureConverter):
     """The SDK's converter, given a copy of each error that can be written."""
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
-        """Write an error and its causes. If a part cannot be written, a note replaces it."""
+        """Write an error and its causes. If a part cannot be written, or is too large, a note replaces it."""
         self._write(exception, payload_converter, failure, depth=0)
+        if failure.ByteSize() > ERROR.most:  # Temporal ends no run and no attempt with it
+            _drop_details(failure)
 
     def _write(self, error: BaseException, payload_converter: PayloadConverter, failure: Failure, *, depth: int) -> None:
         if is_a(error, FailureError) and is_a(came := attribute(error, "failure"), Failure):
@@ -44,6 +48,25 @@ class UnoFailureConverter(DefaultFailureConverter):
         failure.stack_trace = frames_of(error)
         if (cause := _cause(error)) is not None and depth < DEEPEST:
             self._write(cause, payload_converter, failure.cause, depth=depth + 1)
+
+
+def _drop_details(failure: Failure) -> None:
+    """Leave out the values that an error and its causes carry, and the causes, if it is too large then."""
+    failure.message = f"{failure.message} ({DROPPED})"
+    for one in _chain(failure):
+        if one.HasField("application_failure_info"):
+            one.application_failure_info.ClearField("details")
+        if one.HasField("canceled_failure_info"):
+            one.canceled_failure_info.ClearField("details")
+    if failure.ByteSize() > ERROR.most:
+        failure.ClearField("cause")
+
+
+def _chain(failure: Failure) -> Iterator[Failure]:
+    yield failure
+    while failure.HasField("cause"):
+        failure = failure.cause
+        yield failure
 
 
 def _copy(error: BaseException, depth: int) -> BaseException:

@@ -95,6 +95,18 @@ def test_details_that_cannot_travel_are_left_out_and_said() -> None:
     assert failure.message.startswith("no (its details cannot travel: ")
 
 
+def test_details_larger_than_an_error_may_be_are_left_out_and_said() -> None:
+    """With them no run could end: Temporal refused its last task for ever."""
+    failure = travelled(raised(ApplicationError("no", "x" * 3_000_000, type="Kind", non_retryable=True)))
+    assert failure.message == "no (its details are larger than an error may be)"
+    assert failure.application_failure_info.type == "Kind"
+    assert failure.application_failure_info.non_retryable
+    cause = ApplicationError("why", "x" * 1_000_000)
+    failure = travelled(raised(ApplicationError("no", "x" * 1_000_000), cause=cause))
+    assert failure.cause.message == "why"
+    assert failure.ByteSize() < 20_000
+
+
 def test_an_error_that_came_from_a_server_goes_on_as_it_came() -> None:
     came = data_converter.failure_converter.from_failure(travelled(Refused("no")), data_converter.payload_converter)
     assert travelled(came) == travelled(came)
