@@ -257,11 +257,7 @@ class FrameworkActivities:
 
 def _was_asked_for(error: BaseException) -> bool:
     """Whether Temporal wants this attempt to end; a cancellation that the step itself raised is a failure."""
-    return is_a(error, asyncio.CancelledError) and _was_asked_to_end()
-
-
-def _was_asked_to_end() -> bool:
-    return not activity.in_activity() or activity.is_cancelled()
+    return is_a(error, asyncio.CancelledError, CancelledError) and (not activity.in_activity() or activity.is_cancelled())
 
 
 def _inherited(call: StepCall) -> dict[str, Any]:
@@ -368,9 +364,7 @@ def _translated(error: Exception) -> Exception:
 
 def _travels(error: Exception) -> bool:
     """Whether the server takes the error as it is. Of Temporal's own errors it takes one kind from an activity."""
-    if is_a(error, FailureError):
-        return is_a(error, ApplicationError) or (is_a(error, CancelledError) and _was_asked_to_end())
-    return is_told_whole(error)
+    return is_a(error, ApplicationError) or _was_asked_for(error) if is_a(error, FailureError) else is_told_whole(error)
 
 
 def _is_last_attempt() -> bool:

@@ -40,6 +40,7 @@ from uno_workflows.sagas.envelope import (
     Unread,
 )
 from uno_workflows.sagas.payloads import is_nothing, payload_of, text_of, unmarked, value_of
+from uno_workflows.sagas.room import Room
 from uno_workflows.sagas.steps import Step
 
 A = TypeVar("A")
@@ -72,12 +73,14 @@ class Calls:
     Attributes:
         start: The delivery that started the run.
         cause: The delivery that the saga took last: the cause of what it does next.
+        room: What the run still needs of its history.
     """
 
     def __init__(self, saga: str, start: Delivery) -> None:
         self._saga, self.start, self.cause = saga, start, start
         self._counts: dict[str, int] = {}
         self._in_flight = self._task = self._message = 0
+        self.room = Room()
         self._turn = asyncio.Lock()
         self._workflow_id = workflow.info().workflow_id
         self._first_run_id = workflow.info().first_execution_run_id
@@ -241,18 +244,26 @@ class Calls:
     async def _execute(self, name: str, *, args: Sequence[RawValue | BaseModel], **options: Any) -> Any:
         """An ordinary activity. One too many is refused before its command: the task fails, and none of its commands counts."""
         size = HEAD + sum(len(_data(one)) for one in args)
+        self.room.begin(size)
+        try:
+            await self._wait_for_message(size)
+            if self._in_flight >= IN_FLIGHT.most:
+                raise TooManyAtOnce(f"one more call of {name}", limit=IN_FLIGHT.most)
+            self._fill(size)
+            self._in_flight += 1
+            try:
+                return await workflow.execute_activity(name, args=args, **options)
+            finally:
+                self._in_flight -= 1
+        finally:
+            self.room.end(size)
+
+    async def _wait_for_message(self, size: int) -> None:
+        """Wait for a workflow task whose message has room for a call."""
         if (self._turn.locked() or not self._fits(size)) and workflow.patched(FULL):
             async with self._turn:  # in the order of the calls
                 if not self._fits(size):
                     await workflow.sleep(NEXT_TASK, summary="the message of this workflow task is full")
-        if self._in_flight >= IN_FLIGHT.most:
-            raise TooManyAtOnce(f"one more call of {name}", limit=IN_FLIGHT.most)
-        self._fill(size)
-        self._in_flight += 1
-        try:
-            return await workflow.execute_activity(name, args=args, **options)
-        finally:
-            self._in_flight -= 1
 
     def _fits(self, size: int) -> bool:
         """Whether the message of this workflow task has room for a call. Temporal terminates a run, without undo, for one too

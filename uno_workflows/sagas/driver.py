@@ -61,6 +61,8 @@ FEW_TASKS: Final = 64
 MALFORMED_SHOWN: Final = 100
 ALL_IDS: Final = "uno-all-ids"
 """The patch of runs that know every event that they took in, and not the last ones only."""
+FULL_HISTORY: Final = "uno-full-history"
+"""The patch of runs that stop before their history is full. Only such a run asks for it."""
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 
@@ -121,6 +123,7 @@ class Driver:
             self._set_aside(f"{err.error_count()} faults, first at {faults_in(err, 1)[0].path}")
         else:
             self._inbox.accept(found, trusted=self._is_readable(found))
+        self._stop_if_full()
 
     def _is_readable(self, delivery: Delivery) -> bool:
         """Whether this code can read it as it came; if not, the log is asked before the run takes it."""
@@ -166,6 +169,7 @@ class Driver:
         if undo is not None:  # registered before the call: a failed call may have had its effect
             same = undo.argument_type is step.argument_type
             self._undos.append(Undo(undo, given if same else proven(undo, argument), self._running.next(step.name)))
+            self._running.room.undo(len(self._undos[-1].argument.payload.data))
         return await self._running.step(step, given)
 
     async def emit(self, event: Event, stream: str | None) -> None:
@@ -404,8 +408,13 @@ class Driver:
             raise self._bug
         if workflow.cancellation_reason() is not None:  # the reason may be an empty string
             self._stop = self._stop or ("cancelled", "cancelled")
+        self._stop_if_full()
         if self._stop is not None or self._ended:
             raise asyncio.CancelledError(self._stop[1] if self._stop else "the saga has ended")
+
+    def _stop_if_full(self) -> None:
+        if self._stop is None and (fault := self._running.room.fault()) and workflow.patched(FULL_HISTORY):
+            self._stop = ("compensated", fault)
 
     def _know(self, task: asyncio.Task[Any]) -> None:
         """Remember a task. Ended tasks are dropped only now and then, because thousands may run side by side."""

@@ -129,6 +129,10 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
         await self.soon_held(begun)
         await self.expect(Noted)
 
+    async def endless(self, begun: Begun) -> None:
+        while True:
+            await self.step(act, Deed(word="one"), undo=take_back)
+
     async def refused(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one"), undo=take_back)
         await self.step(act, Deed(word="two", how="refuse|"), undo=take_back)

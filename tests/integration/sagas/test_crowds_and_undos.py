@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from apps.trials.events import Noted, Poked
 from apps.trials.starting import begin
 from apps.trials.steps import gate
 
-from uno_workflows.sagas import driver
+from uno_workflows.sagas import driver, room
 
 pytestmark = pytest.mark.parametrize("app", ["sandboxed"], indirect=True, scope="session")
 
@@ -47,6 +48,28 @@ async def test_large_events_that_wait_together_are_read_one_after_the_other(app:
     await app.uno.append(f"trial-{key}", [*large, Noted(trial=key)])
     assert await app.ended(run) == ("done", "")
     assert (await app.state(run))["state"]["poked"] == len(large)
+
+
+async def test_run_is_undone_before_its_history_is_full_of_events(app: App, monkeypatch: pytest.MonkeyPatch):
+    """Temporal terminated a run with a full history, and nothing was undone."""
+    monkeypatch.setattr(room, "EVENTS", 200)
+    monkeypatch.setattr(room, "SPARE_EVENTS", 20)
+    _, run = await begin(app, "endless")
+    state, reason = await app.ended(run)
+    assert state == "compensated"
+    assert re.match(r"its history has \d+ events and [\d,]+ bytes; Temporal terminates a run, without undo", reason)
+    done = app.did(run)
+    assert done == ["one"] * (len(done) // 2) + ["unone"] * (len(done) // 2)
+    assert len(await app.history(run)) <= 200
+
+
+async def test_run_is_undone_before_large_events_fill_its_history(app: App, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(room, "BYTES", room.SPARE_BYTES + 500_000)
+    key, run = await begin(app, "act_nudge")
+    await app.waits_for(run, "expect Nudged")
+    await app.uno.append(f"trial-{key}", [Poked(trial=key, what="x" * 100_000) for _ in range(10)])
+    assert (await app.ended(run))[0] == "compensated"
+    assert app.did(run) == ["one", "unone"]
 
 
 async def test_undo_that_breaks_without_end_is_given_up_and_the_others_run(app: App, monkeypatch: pytest.MonkeyPatch):
