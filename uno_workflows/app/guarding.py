@@ -95,7 +95,7 @@ class _Outbound(WorkflowOutboundInterceptor):
 
 
 async def _begun(handler: str) -> None:
-    """Wait until the saga has begun: signals and updates of the first workflow task come before its start, and its words need it."""
+    """Wait until the saga has begun: signals and updates of the first workflow task come before its start."""
     driver = _driver()
     if driver is not None and handler != SIGNAL and not driver.begun and workflow.patched(BEGUN_FIRST):
         await workflow.wait_condition(lambda: driver.begun)

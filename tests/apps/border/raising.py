@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from temporalio.exceptions import ActivityError, CancelledError, RetryState, TerminatedError
 
+
 class Odd(BaseException):
     """Derived from what nothing should derive from."""
 

@@ -71,7 +71,9 @@ async def test_errors_that_the_server_takes_from_no_activity_are_failed_attempts
     """The server dropped them, and the attempt ended by its time-out alone."""
     for how, name in OF_TEMPORAL.items():
         await app.uno.append(f"step-{how}", StepCalled(key=how, how=how))
-        ended = await app.client.execute_workflow("BadActivities", how, id=f"{app.settings.app}-{how}", task_queue=app.settings.app)
+        ended = await app.client.execute_workflow(
+            "BadActivities", how, id=f"{app.settings.app}-{how}", task_queue=app.settings.app
+        )
         assert ended == [name, name], how
     for how, name in OF_TEMPORAL.items():
         assert await app.ended(f"InSteps/{how}") == ("compensated", f"aborted: {' '.join([name] * 3)}"), how
