@@ -95,6 +95,13 @@ TEMPORAL_BLOB: Final = FarLimit(
 TEMPORAL_MESSAGE: Final = FarLimit(
     "Temporal", "one gRPC message", 4 * MIB, "bytes", "docs.temporal.io/self-hosted-guide/defaults, gRPC"
 )
+TEMPORAL_STATE: Final = FarLimit(
+    "Temporal",
+    "the mutable state of a run: the last error of each activity that is retried, and more",
+    8 * MIB,
+    "bytes",
+    f"{_CONFIG}limit.mutableStateSize.error",
+)
 TEMPORAL_HISTORY_BYTES: Final = FarLimit(
     "Temporal", "the history of a run", 50 * MIB, "bytes", f"{_CONFIG}limit.historySize.error"
 )
@@ -236,6 +243,14 @@ ERROR: Final = Limit(
     "as it is written",
     "its details are left out, and its causes if need be",
     (TEMPORAL_BLOB,),
+)
+RETRIED_ERROR: Final = Limit(
+    "an error of an attempt that is followed by another, with its stack and causes",
+    2000,
+    "bytes",
+    "as it is written",
+    "causes, stack and message are cut; the log has them",
+    (TEMPORAL_STATE,),
 )
 SUMMARY: Final = Limit(
     "summary in the UI; a codec takes its share of the far end's limit",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import timedelta
 
 import asyncpg
@@ -10,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.failure.v1 import Failure
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
+from temporalio.testing import ActivityEnvironment
 
 from uno_workflows.events.errors import NotYet, Refused
+from uno_workflows.events.limits import RETRIED_ERROR
 from uno_workflows.sagas.converter import data_converter
 
 MIB = 1024 * 1024
@@ -105,6 +109,31 @@ def test_details_larger_than_an_error_may_be_are_left_out_and_said() -> None:
     failure = travelled(raised(ApplicationError("no", "x" * 1_000_000), cause=cause))
     assert failure.cause.message == "why"
     assert failure.ByteSize() < 20_000
+
+
+class Attempt(ActivityEnvironment):
+    """The attempt of an activity, with the attempts that its policy allows."""
+
+    def __init__(self, attempt: int, *, of: int) -> None:
+        super().__init__()
+        policy = RetryPolicy(maximum_attempts=of)
+        self.info = dataclasses.replace(self.info, attempt=attempt, retry_policy=policy)
+
+
+@pytest.mark.parametrize("message", ["away", "x" * 9000, "注" * 9000, "\U0001f600" * 9000])
+def test_the_error_of_an_attempt_that_another_follows_is_short(message: str) -> None:
+    """Temporal keeps those of all pending attempts, and terminates a run that has more than 8 MiB."""
+    error: BaseException = ConnectionError(message)
+    for level in range(5):
+        error = raised(RuntimeError(f"{level} {message}"), cause=error)
+    failure = Attempt(1, of=0).run(travelled, error)
+    assert failure.ByteSize() <= RETRIED_ERROR.most
+    assert failure.message.startswith(f"4 {message[:100]}")
+    assert failure.application_failure_info.type == "RuntimeError"
+    last = Attempt(3, of=3).run(travelled, error)
+    assert (last.message, last.cause.cause.cause.cause.cause.message[:4]) == (f"4 {message}", message[:4])
+    final = Attempt(1, of=0).run(travelled, raised(ApplicationError("no", "x" * 5000, non_retryable=True)))
+    assert final.application_failure_info.details.payloads
 
 
 def test_an_error_that_came_from_a_server_goes_on_as_it_came() -> None:
