@@ -7,11 +7,15 @@ other `BaseException`, and completes the workflow task without a command. Here b
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from concurrent.futures import BrokenExecutor
+from concurrent.futures.thread import BrokenThreadPool
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from temporalio import activity, workflow
 from temporalio.bridge.proto.workflow_activation import RemoveFromCache, WorkflowActivation
+from temporalio.bridge.proto.workflow_commands import QueryResult
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.exceptions import ApplicationError, CancelledError, FailureError
 from temporalio.worker import (
@@ -39,6 +43,11 @@ from uno_workflows.events.telling import error_type, message_of
 
 MOST_EXITS: Final = 10_000
 """Tasks of one run that may exit while it is evicted; each does so once."""
+
+
+ALONE: Final = "legacy_query"
+"""The core's id of a query whose answer is a message of its own."""
+NO_ROOM: Final = "the answer is too large for the message of a workflow task that was under way; a query at rest may have more"
 
 
 class MessageTooLarge(UnoError):
@@ -98,7 +107,7 @@ class GuardedInstance(WorkflowInstance):
             if is_from(err, SDK):
                 raise  # the SDK interrupts a deadlocked workflow by it
             completion = _failed(act, err)
-        if self._failures.is_saga(self.get_info()) and (size := self._message.size(act, completion)) > TASK_MESSAGE.most:
+        if (size := self._message.size(act, completion)) > TASK_MESSAGE.most and self._failures.is_saga(self.get_info()):
             completion = _failed(act, MessageTooLarge(size))
         self._tell(act, completion)
         return completion
@@ -139,22 +148,37 @@ class GuardedInstance(WorkflowInstance):
 
 
 class _Message:
-    """Counts what the present workflow task of a run sends. A task may have several activations, if it has local activities."""
+    """Counts what the present workflow task of a run sends. A task may have several activations: for queries, and for local
+    activities."""
 
     def __init__(self) -> None:
         self._task = self._size = 0
 
     def size(self, act: WorkflowActivation, completion: WorkflowActivationCompletion) -> int:
-        """Bytes up to now, with those of this activation."""
-        if act.is_replaying or completion.HasField("failed"):
-            return 0
+        """Bytes up to now, with those of this activation. An answer to a query that has no room is replaced by a failure."""
         if act.history_length != self._task:
             self._task, self._size = act.history_length, 0
+        if completion.HasField("failed"):
+            return 0
+        if any(job.HasField("query_workflow") for job in act.jobs):  # the core says of each that it is a replay
+            self._answer([one.respond_to_query for one in completion.successful.commands if one.HasField("respond_to_query")])
+            return 0
+        if act.is_replaying:
+            return 0
         asked = (one.ByteSize() for one in completion.successful.commands if one.HasField("schedule_local_activity"))
         # a local activity is not asked for, but its result goes out as a marker
         found = (job.ByteSize() for job in act.jobs if job.HasField("resolve_activity") and job.resolve_activity.is_local)
         self._size += completion.ByteSize() - sum(asked) + sum(found)
         return self._size
+
+    def _answer(self, answers: Iterable[QueryResult]) -> None:
+        for answer in answers:
+            if answer.query_id == ALONE:
+                continue
+            if self._size + answer.ByteSize() > TASK_MESSAGE.most:
+                answer.failed.message = NO_ROOM
+                answer.failed.application_failure_info.type = MessageTooLarge.__name__
+            self._size += answer.ByteSize()
 
 
 def _failed(act: WorkflowActivation, error: BaseException) -> WorkflowActivationCompletion:
@@ -204,6 +228,11 @@ class _ActivityBorder(ActivityInboundInterceptor):
                 return await super().execute_activity(input)
         except UserCodeExit as err:
             raise ApplicationError(message_of(err.raised), type=error_type(err.raised)) from err.raised
+        except BrokenExecutor as err:
+            if input.executor is not None and is_a(err, BrokenThreadPool):
+                raise  # of the worker's own threads
+            # a pool of the user's: the SDK would end this worker for it, and by the retry the next one
+            raise ApplicationError(message_of(err), type=error_type(err)) from err
         except FailureError as err:  # such as the cause of what Temporal's client raised in this activity
             if is_a(err, ApplicationError) or (is_a(err, CancelledError) and activity.is_cancelled()):
                 raise

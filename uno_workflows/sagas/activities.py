@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -364,7 +365,9 @@ def _translated(error: Exception) -> Exception:
 
 def _travels(error: Exception) -> bool:
     """Whether the server takes the error as it is. Of Temporal's own errors it takes one kind from an activity."""
-    return is_a(error, ApplicationError) or _was_asked_for(error) if is_a(error, FailureError) else is_told_whole(error)
+    if is_a(error, FailureError):
+        return is_a(error, ApplicationError) or _was_asked_for(error)
+    return is_told_whole(error) and not is_a(error, BrokenExecutor)  # by which the SDK ends a worker
 
 
 def _is_last_attempt() -> bool:

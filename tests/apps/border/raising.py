@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from typing import NoReturn
 
 from temporalio.exceptions import ActivityError, CancelledError, RetryState, TerminatedError
@@ -31,6 +32,8 @@ HOWS = {
 """How to misbehave, and the name by which it must be told. Some of their names reach us inside of a text."""
 OF_TEMPORAL = {"of-cancel": "CancelledError", "of-terminate": "TerminatedError", "of-activity": "ActivityError"}
 """Errors that Temporal's client finds as causes, and that the server takes from no activity."""
+OF_POOLS = {"pool": "BrokenProcessPool"}
+"""An error of a pool of the user's own, by which the SDK ends a worker."""
 
 
 def misbehave(how: str) -> NoReturn:
@@ -53,6 +56,8 @@ def misbehave(how: str) -> NoReturn:
             raise Unprintable
         case "cancelled":
             raise asyncio.CancelledError
+        case "pool":
+            raise BrokenProcessPool("a process in the pool was terminated abruptly")
         case "of-cancel":
             raise CancelledError("the other workflow was cancelled")
         case "of-terminate":

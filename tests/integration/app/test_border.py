@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 from apps.border.events import CommandCalled, HandlerCalled, KeyCalled, Nudge, RunCalled, Shown, StepCalled, Well
-from apps.border.raising import HOWS, OF_TEMPORAL
+from apps.border.raising import HOWS, OF_POOLS, OF_TEMPORAL
 from apps.running import App, until
 from patience import LIMIT
 from temporalio.client import WorkflowQueryFailedError
@@ -67,15 +67,16 @@ async def test_what_a_step_raises_is_a_failed_attempt_by_name(app: App):
     await _goes_on(app, "after-steps")
 
 
-async def test_errors_that_the_server_takes_from_no_activity_are_failed_attempts_by_name(app: App):
-    """The server dropped them, and the attempt ended by its time-out alone."""
-    for how, name in OF_TEMPORAL.items():
+@pytest.mark.parametrize("hows", [OF_TEMPORAL, OF_POOLS], ids=["of-temporal", "of-pools"])
+async def test_errors_that_the_server_or_the_sdk_takes_for_something_else_are_failed_attempts(app: App, hows: dict[str, str]):
+    """The server dropped the former, and the attempt ended by its time-out alone. For the latter the SDK ended the worker."""
+    for how, name in hows.items():
         await app.uno.append(f"step-{how}", StepCalled(key=how, how=how))
         ended = await app.client.execute_workflow(
             "BadActivities", how, id=f"{app.settings.app}-{how}", task_queue=app.settings.app
         )
         assert ended == [name, name], how
-    for how, name in OF_TEMPORAL.items():
+    for how, name in hows.items():
         assert await app.ended(f"InSteps/{how}") == ("compensated", f"aborted: {' '.join([name] * 3)}"), how
 
 

@@ -14,6 +14,7 @@ from uno_workflows.app.guarded import GuardedInstance
 from uno_workflows.app.task_failures import TaskFailures
 from uno_workflows.events.problems import Problem
 
+MIB = 1024 * 1024
 INFO = SimpleNamespace(workflow_id="Order/1", workflow_type="Order", run_id="r")
 
 
@@ -29,6 +30,7 @@ class Inner:
 
     def __init__(self, *raises: BaseException) -> None:
         self.raises, self.calls = list(raises), 0
+        self.answers: dict[str, int] = {}
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         self.calls += 1
@@ -36,6 +38,9 @@ class Inner:
             raise self.raises.pop(0)
         completion = WorkflowActivationCompletion()
         completion.successful.SetInParent()
+        for name, size in self.answers.items():
+            result = completion.successful.commands.add().respond_to_query
+            result.query_id, result.succeeded.response.data = name, b"x" * size
         return completion
 
     def get_info(self) -> Any:
@@ -100,3 +105,25 @@ def _eviction(reason: Any) -> WorkflowActivation:
     act = WorkflowActivation(run_id="r")
     act.jobs.add().remove_from_cache.CopyFrom(RemoveFromCache(message="why", reason=reason))
     return act
+
+
+def test_an_answer_that_has_no_room_in_the_message_of_a_task_is_a_failed_query() -> None:
+    """In the message, it had the run terminated by Temporal."""
+    inner = Inner()
+    instance, noted = guarded(inner)
+    inner.answers = {"1": 3 * MIB, "2": 2 * MIB, "legacy_query": 5 * MIB}
+    completion = instance.activate(queried(*inner.answers))
+    results = {one.respond_to_query.query_id: one.respond_to_query for one in completion.successful.commands}
+    assert [name for name, result in results.items() if result.HasField("succeeded")] == ["1", "legacy_query"]
+    assert results["2"].failed.application_failure_info.type == "MessageTooLarge"
+    assert noted == []
+    inner.answers = {"3": 3 * MIB}
+    completion = instance.activate(queried("3", length=9))  # the next task
+    assert completion.successful.commands[0].respond_to_query.HasField("succeeded")
+
+
+def queried(*names: str, length: int = 4) -> WorkflowActivation:
+    activation = WorkflowActivation(run_id="r", history_length=length, is_replaying=True)
+    for name in names:
+        activation.jobs.add().query_workflow.query_id = name
+    return activation
