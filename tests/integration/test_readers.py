@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from patience import LIMIT
 
 from uno_workflows import Cursor, CursorOutOfLog, Event, InvalidArgument, InvalidStreamId, Settings, Uno, UnoError
+from uno_workflows.events.errors import StoreContended, StoreRefused, StoreUnavailable
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.storage.pool import Database
 
@@ -125,6 +126,45 @@ async def test_a_follower_is_told_when_the_log_is_restored_while_it_waits(uno: U
     await uno.append("c-1", Counted(n=2))
     with pytest.raises(CursorOutOfLog, match="was restored"):
         await asyncio.wait_for(waiting, LIMIT)
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable("gone"), StoreContended("a deadlock")], ids=lambda error: type(error).__name__
+)
+async def test_a_follower_waits_through_an_outage_and_goes_on_behind_its_last_event(
+    uno: Uno, monkeypatch: pytest.MonkeyPatch, error: UnoError
+) -> None:
+    """A server that closed an idle connection, or was restarted, ended it."""
+    monkeypatch.setattr("uno_workflows.storage.reading._BATCH", 2)
+    fetch, failures = Database.fetch, [error, error]
+
+    async def fails_twice(self: Database, name: str, /, **values: Any) -> list[Any]:
+        if name == "read_window" and values["after"] and failures:
+            raise failures.pop()
+        return await fetch(self, name, **values)
+
+    monkeypatch.setattr(Database, "fetch", fails_twice)
+    await uno.append("c-1", [Counted(n=n) for n in range(6)])
+    following = uno.follow(types=[Counted])
+    assert [(await anext(following)).event.n for _ in range(6)] == list(range(6))
+    assert failures == []
+
+
+async def test_a_follower_that_postgres_refuses_is_told(uno: Uno, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = Database.fetch
+
+    async def refused(self: Database, name: str, /, **values: Any) -> list[Any]:
+        if name == "read_window":
+            raise StoreRefused("no grant")
+        return await fetch(self, name, **values)
+
+    await uno.append("c-1", Counted(n=1))
+    following = uno.follow(types=[Counted])
+    await anext(following)
+    monkeypatch.setattr(Database, "fetch", refused)
+    await uno.append("c-1", Counted(n=2))
+    with pytest.raises(StoreRefused):
+        await asyncio.wait_for(anext(following), LIMIT)
 
 
 async def test_a_reader_of_the_whole_log_is_told_when_it_is_restored_meanwhile(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from uuid import UUID
 
 from uno_workflows.app.catalogue import Catalogue, discover
@@ -19,11 +20,12 @@ from uno_workflows.events.batches import batch_of
 from uno_workflows.events.context import EventContext, current_context
 from uno_workflows.events.cursors import Cursor
 from uno_workflows.events.encoding import to_new_events
-from uno_workflows.events.errors import InvalidArgument
+from uno_workflows.events.errors import InvalidArgument, StoreContended, StoreRefused, StoreUnavailable
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.names import ANY, StreamId, check_stream_id
 from uno_workflows.events.protocols import Measures, Transaction
 from uno_workflows.events.recorded import Appended, Recorded, StoredEvent, StreamAppend
+from uno_workflows.events.retry import jittered
 from uno_workflows.observability.outages import Outages
 from uno_workflows.observability.traces import sending
 from uno_workflows.observability.unmeasured import UNMEASURED
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Event)
 G = TypeVar("G", bound=Event)
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between the attempts of a follower while Postgres is away."""
 
 
 class Uno:
@@ -267,7 +273,7 @@ class Uno:
         """As `read_all`, and then every later event as it comes, for ever.
 
         The caller keeps the cursor of the last event it finished (`str(recorded.cursor)`), and gives it as `after` next time. All
-        followers of a store share one connection for wake-ups.
+        followers of a store share one connection for wake-ups. Once it has begun, a follower waits through outages of Postgres.
 
         Raises:
             CursorOutOfLog: `after` does not fit the log, or the log was restored meanwhile.
@@ -280,17 +286,23 @@ class Uno:
     async def _follow(self, after: Cursor | int, types: list[str] | None) -> AsyncIterator[Recorded[Event]]:
         events = self.store.events
         async with self.store.tail() as tail:
-            at = (await events.end()).admit(after)
+            at, pause = (await events.end()).admit(after), FIRST_PAUSE
             while True:
-                bound = await tail.wait_beyond(at.position, seconds=60)
-                if bound <= at.position or tail.epoch != at.epoch:  # no new event, or another log: check again
-                    tail.wake()
-                    (await events.end()).admit(at)
-                    continue
-                found = events.read_all(after=at.position, upto=bound, types=types, epoch=at.epoch)
-                async for event in found:
-                    yield self.catalogue.events.decode(event, epoch=at.epoch)
-                at = Cursor(at.epoch, bound)
+                try:
+                    bound = await tail.wait_beyond(at.position, seconds=60)
+                    if bound <= at.position or tail.epoch != at.epoch:  # no new event, or another log: check again
+                        tail.wake()
+                        (await events.end()).admit(at)
+                        continue
+                    async for event in events.read_all(after=at.position, upto=bound, types=types, epoch=at.epoch):
+                        at = Cursor(at.epoch, event.position)
+                        yield self.catalogue.events.decode(event, epoch=at.epoch)
+                    at, pause = Cursor(at.epoch, bound), FIRST_PAUSE
+                except StoreRefused:
+                    raise
+                except (StoreUnavailable, StoreContended):  # waited through, as while it waits; the tail logs outages
+                    await asyncio.sleep(jittered(pause))
+                    pause = min(2 * pause, LONGEST_PAUSE)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction of the store's database: `tx.execute(…)` and `tx.append(…)` commit together."""

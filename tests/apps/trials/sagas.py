@@ -54,8 +54,7 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
                 self.abort("updated")
             case "own":
                 raise ApplicationError("not like this")
-            case _:
-                return await self.step(act, Deed(word="two", how=how), undo=take_back)
+        return await self.step(act, Deed(word="two", how=how), undo=take_back)
 
     @on(Noted)
     async def note(self, event: Noted) -> None:
