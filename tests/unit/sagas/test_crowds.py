@@ -19,7 +19,7 @@ from temporalio.workflow import NondeterminismError
 
 from uno_workflows.events.errors import TooManyAtOnce
 from uno_workflows.events.limits import IN_FLIGHT, MESSAGE_ARGUMENTS
-from uno_workflows.sagas import calls
+from uno_workflows.sagas import calls, room
 from uno_workflows.sagas.converter import data_converter
 
 NEVER = "00000000-0000-7000-8000-000000000000"
@@ -128,3 +128,9 @@ async def test_a_run_that_began_more_in_an_earlier_version_replays():
     await replayer().replay_workflow(history("1300000 1300000 1300000", what="heavy", called=["weigh#1", "weigh#2", "weigh#3"]))
     with pytest.raises(NondeterminismError):
         await replayer().replay_workflow(history("1 1 1", what="heavy", called=["weigh#1", "weigh#2", "weigh#4"]))
+
+
+async def test_a_run_that_went_on_with_a_full_history_in_an_earlier_version_replays(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(room, "EVENTS", 1)
+    await replayer().replay_workflow(history("1 1 1", what="heavy", called=["weigh#1", "weigh#2", "weigh#3"]))
+    assert (await first_task(monkeypatch, "1 1 1", what="heavy"))["commands"] == ["uno.begin_undo#1"]
