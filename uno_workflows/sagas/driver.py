@@ -39,6 +39,7 @@ from uno_workflows.events.runs import RunState
 from uno_workflows.events.telling import error_type, faults_in, message_of
 from uno_workflows.events.text import labelled, shown, storable
 from uno_workflows.observability.line import line
+from uno_workflows.sagas.awaiting import CallsMade, spelt_call
 from uno_workflows.sagas.calls import Calls, proven
 from uno_workflows.sagas.decoding import decode_delivery
 from uno_workflows.sagas.definition import SagaDefinition
@@ -63,6 +64,8 @@ ALL_IDS: Final = "uno-all-ids"
 """The patch of runs that know every event that they took in, and not the last ones only."""
 FULL_HISTORY: Final = "uno-full-history"
 """The patch of runs that stop before their history is full. Only such a run asks for it."""
+NOTHING_FORGOTTEN: Final = "uno-nothing-forgotten"
+"""The patch of runs that do not end over a call that was never awaited. Only such a run asks for it."""
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 
@@ -98,6 +101,7 @@ class Driver:
         self._inbox = Inbox(_Handled(self._handles), frozenset(definition.expects), forgets=lambda: not workflow.patched(ALL_IDS))
         self._early: list[Any] = []
         self._undos: list[Undo] = []
+        self._made = CallsMade()
         self._stop: tuple[RunState, str] | None = None
         self._past_deadline = self._ended = False
         self._awaited: dict[Entry, str] = {}
@@ -156,6 +160,10 @@ class Driver:
         return self._calls is not None
 
     # -- the vocabulary
+
+    def note(self, call: Coroutine[Any, Any, Any]) -> None:
+        """Remember a call of the vocabulary until it is awaited."""
+        self._made.add(call)
 
     async def step(self, step: Step[A, R], argument: A, undo: Step[A, Any] | None) -> R:
         self._check()
@@ -231,6 +239,7 @@ class Driver:
         body = asyncio.create_task(self._body(delivery))
         hands = asyncio.create_task(self._handle())
         await self._until_over(body, hands)
+        self._find_forgotten(body, hands)
         self._raise_bug(body, hands)  # before any cancellation: it would leave a command that the repaired code does not make
         left = body.cancelled() or hands.cancelled()  # they cancelled themselves: the driver has cancelled nothing yet
         self._ended = True  # a step that completes in spite of its cancel is followed by no other
@@ -527,6 +536,15 @@ class Driver:
     def _upsert(self, state: RunState) -> None:
         if self._running.start.searchable:
             workflow.upsert_search_attributes([STATE_ATTRIBUTE.value_set(state)])
+
+    def _find_forgotten(self, body: asyncio.Task[None], hands: asyncio.Task[None]) -> None:
+        """A run that would end as done has a bug if it made a call and never awaited it: that call was not carried out."""
+        if self._bug is not None or self._stop is not None or hands.done() or body.cancelled() or _failure(body) is not None:
+            return
+        if (forgotten := self._made.waiting()) and workflow.patched(NOTHING_FORGOTTEN):
+            self._bug = RuntimeError(f"{spelt_call(forgotten[0])} was never awaited, so it was not carried out")
+            for call in forgotten:
+                call.close()  # without this, Python warns of it, too
 
     def _raise_bug(self, *tasks: asyncio.Task[None]) -> None:
         if self._bug is not None:

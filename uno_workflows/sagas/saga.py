@@ -17,6 +17,7 @@ from uno_workflows.events.errors import DeclarationError
 from uno_workflows.events.handlers import handlers_of
 from uno_workflows.events.subscriptions import check_since
 from uno_workflows.events.values import Unresolved
+from uno_workflows.sagas.awaiting import word
 from uno_workflows.sagas.definition import (
     EventTypes,
     Key,
@@ -177,6 +178,7 @@ class Saga:
 
     # -- the vocabulary of `run` and of handlers
 
+    @word
     async def step(self, step: Step[A, R], argument: A, *, undo: Step[A, Any] | None = None) -> R:
         """Run a step and return its result.
 
@@ -192,6 +194,7 @@ class Saga:
         check_step(step, undo)
         return await self._uno.step(step, argument, undo)
 
+    @word
     async def expect(self, event_type: type[E], *, within: Duration | None = None) -> E:
         """Wait for the next event of a type; one that came before counts.
 
@@ -206,6 +209,7 @@ class Saga:
         check_event_type(event_type)
         return await self._uno.expect(event_type, None if within is None else duration(within, what="within"))
 
+    @word
     async def emit(self, event: Event, *, stream: str | None = None) -> None:
         """Append an event, once whatever happens.
 
@@ -226,6 +230,7 @@ class Saga:
     ) -> tuple[T1, T2, T3, T4]: ...
     @overload
     async def parallel(self, a: Awaitable[T1], b: Awaitable[T1], /, *more: Awaitable[T1]) -> tuple[T1, ...]: ...
+    @word
     async def parallel(self, *awaitables: Awaitable[Any]) -> tuple[Any, ...]:
         """Run several at once, all of them or none: when one fails, the others are cancelled and settle before any undo.
 

@@ -176,6 +176,14 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
         sizes = begun.load.split()
         await self.parallel(*(self.emit(Reported(trial=begun.trial, words=("x" * int(size),))) for size in sizes))
 
+    async def forgetful(self, begun: Begun) -> None:
+        """Makes more calls than are looked at together, and awaits all but the last."""
+        for word in ("one", "two"):
+            await self.parallel(*(self.step(count_up, number) for number in range(50)))
+            await self.step(act, Deed(word=word), undo=take_back)
+        if begun.trial not in steps.fixed:
+            self.step(act, Deed(word="three"))  # type: ignore[unused-coroutine]
+
     async def held(self, begun: Begun) -> None:
         await self.step(act, Deed(word="one"), undo=take_back)
         await self.step(act, Deed(word="two", how=f"hold:{begun.trial}"), undo=take_back)

@@ -34,6 +34,15 @@ async def test_runs_with_bugs_go_on_when_they_are_repaired(app: App):
     assert bugs == [{"'a bug'"}, {"'a bug in a branch'"}, {"'a bug in a handler'"}]  # and nothing that does not replay
 
 
+async def test_a_run_does_not_end_over_a_call_that_was_never_awaited(app: App):
+    key, run = await begin(app, "forgetful")
+    assert (await until(lambda: app.failures(run)))[0] == "self.step(act) was never awaited, so it was not carried out"
+    assert (await until(lambda: app.run(run))).state == "open"
+    steps.fixed.add(key)
+    assert await app.ended(run) == ("done", "")
+    assert app.did(run) == ["one", "two"]
+
+
 async def _in_run(app: App) -> str:
     return (await begin(app, "bug"))[0]
 
