@@ -157,7 +157,7 @@ MUTATIONS: Final = (
         functions={"append": (("s.version = p_expected", "s.version = s.version"),)},
     ),
     Mutation(
-        name="no stream expected, any taken",
+        name="no stream expected and any taken",
         sites=("function append: version = 0", "function append: on conflict (tenant, stream_id) do update"),
         functions={
             "append": (

@@ -58,6 +58,8 @@ class Build:
         writer: More arguments for the writers.
         points: The crash points that lives aim at, if not all.
         insists: Whether too few hits of a point are a finding.
+        gives_up: Whether the pumps of a crashed worker are reported as ended at once. If not, another worker gets the lease by
+            the heartbeat time-out, and the runs that the crashed one fed have ended by then.
     """
 
     launcher: tuple[str, ...] = LEASH
@@ -65,6 +67,7 @@ class Build:
     writer: tuple[str, ...] = ()
     points: tuple[str, ...] = POINTS
     insists: bool = True
+    gives_up: bool = True
 
 
 PRODUCT: Final = Build()
@@ -203,7 +206,7 @@ async def _add(system: System, stack: AsyncExitStack, name: str, argv: list[str]
 
     def ended(pid: int) -> bool:
         crashed = crashes.ended(name)
-        if crashed and role_of(name) == "worker":
+        if crashed and build.gives_up and role_of(name) == "worker":
             tasks.create_task(give_up_pumps(servers.temporal.address, pid), name=f"the pumps of {name}")
         return crashed
 
