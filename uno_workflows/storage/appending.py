@@ -102,7 +102,7 @@ class Appending:
             made = await self.write(handle, writes)
         except StoreRefused as error:
             raise StoreRefused(
-                f"{error}; tx= must be a transaction of the store's own database, by a role that may append there"
+                f"{error}; is tx= a transaction of the store's own database, by a role that may append there?"
             ) from error
         if isinstance(tx, KnowsItsCommit):
             tx.note_appended(writes, made)

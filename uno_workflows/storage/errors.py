@@ -65,6 +65,7 @@ _URL: Final = "the database URL, or a PG… variable that completes it,"
 _DESCRIPTION: Final = re.compile(r"one of <[^>]*>")
 """Where the driver's message shows a method in place of the values."""
 _NO_SCHEMA: Final = ("3F000", "42P01", "42703", "42883")
+_IN_THE_WAY: Final = ("42701", "42710", "42723", "42809", "42P07")  # a column, object, function, other kind or table of that name
 _REFUSED: Final = {
     "28000": "check user and password of the URL, and pg_hba.conf",
     "28P01": "check user and password of the URL",
@@ -84,6 +85,7 @@ def translate(
     writing: StreamAppend | None = None,
     foreign: bool = False,
     opening: bool = False,
+    migrating: bool = False,
 ) -> UnoError | None:
     """Our error for one of asyncpg's, SQLAlchemy's or the operating system's; `None` if it is not for us to explain.
 
@@ -93,8 +95,16 @@ def translate(
         foreign: Whether the statement may be a user's own: then only outages and contention are ours to explain.
         opening: Whether this is the first contact: then a refusal is a mistake in the settings. Later what has worked is being
             changed (a password, pg_hba.conf, a restore), and that passes.
+        migrating: Whether the statement makes the schema: then an object in its way, or one that is missing, is not ours.
     """
     cause = _driver_error(error)
+    if migrating and getattr(cause, "sqlstate", None) in (*_IN_THE_WAY, *_NO_SCHEMA):
+        return ConfigurationError(
+            [
+                f"schema {schema!r} holds something that uno_workflows did not make, or lacks something that it made: "
+                f"{_said(cause)}. Use another schema (UNO_SCHEMA), or restore this one"
+            ]
+        )
     if is_a(cause, asyncpg.PostgresError):
         return _of_server(cause, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening)
     if foreign and not is_a(error, DBAPIError):
@@ -158,9 +168,12 @@ def _of_server(
     if state in _NO_SCHEMA:
         lacking = f"schema {schema!r} lost what it had when it was opened: {said}"
         return SchemaMismatch(schema, found=0, needed=needed) if opening else StoreRefused(lacking)
-    if state == "23505" and writing is not None:
-        return _of_unique_key(error, writing)
-    return None
+    if writing is None:
+        return None
+    return _of_unique_key(error, writing) or StoreRefused(
+        f"Postgres refuses an append to stream {writing.stream_id} with {state}: {said}; does a trigger or a constraint of your "
+        "own guard the tables of the store?"
+    )
 
 
 def outage(error: Exception, *, schema: str) -> UnoError | None:
@@ -203,6 +216,7 @@ def translated(
     writing: StreamAppend | None = None,
     foreign: bool = False,
     opening: bool = False,
+    migrating: bool = False,
     lifetime: Lifetime | None = None,
 ) -> Iterator[None]:
     """Let only our errors out of this block, each with the driver's as its cause; see `translate`.
@@ -216,7 +230,9 @@ def translated(
         ours = (
             None
             if is_a(error, UnoError)
-            else translate(error, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening)
+            else translate(
+                error, schema=schema, needed=needed, writing=writing, foreign=foreign, opening=opening, migrating=migrating
+            )
         )
         if lifetime is not None and lifetime.over and is_a(ours or error, StoreUnavailable):
             raise StoreClosed("the store was closed while the call was under way") from error

@@ -28,6 +28,16 @@ create table if not exists {schema}.schema_migrations (
 _LOCK: Final = "hashtextextended('uno migrate {name}', 0)"
 _ENCODING: Final = """\
 do $uno_encoding$
+# A role's limits are for its queries; pg_restore lifts them as well. `lock_timeout` stays: operators set it for migrations.
+_PATIENT: Final = """\
+select set_config(name, '0', false) from pg_catalog.pg_settings
+ where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')
+"""
+_HIDDEN: Final = """\
+select string_agg(c.relname, ', ' order by c.relname)
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where n.nspname = $1 and c.relname = any($2::text[]) and c.relrowsecurity and pg_catalog.row_security_active(c.oid)
+"""
 begin
   if current_setting('server_encoding') <> 'UTF8' then
     raise exception 'this database is %, which cannot hold every text', current_setting('server_encoding')
@@ -104,14 +114,15 @@ async def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
     Raises:
         MigrationChanged: one that was applied has another content in this version; nothing is applied then.
         SchemaMismatch: the schema is newer than this version.
-        ConfigurationError: the database is not in UTF-8, so it cannot hold every text.
+        ConfigurationError: the database is not in UTF-8, so it cannot hold every text, or the schema holds other objects.
     """
     check_schema_name(schema)
-    with translated(schema, needed=newest_migration(), opening=True):
+    with translated(schema, needed=newest_migration(), opening=True, migrating=True):
         connection = await asyncpg.connect(plain_dsn(dsn), server_settings={"application_name": "uno migrate"})
         try:
             await _check_encoding(connection)
             await connection.execute(f"select pg_advisory_lock({_LOCK.format(name=schema)})")
+            await connection.execute(_PATIENT)
             return await _apply(connection, schema)
         finally:
             connection.terminate()  # ends the session and so the lock, even in the middle of a cancelled migration

@@ -134,6 +134,36 @@ async def test_a_store_opens_only_on_its_own_schema(empty_database, database):
     await connection.close()
 
 
+async def test_a_statement_time_out_of_the_role_does_not_end_a_migration(empty_database, until):
+    other = await asyncpg.connect(empty_database)
+    await other.execute(f"alter database {empty_database.rpartition('/')[2]} set statement_timeout = '100ms'")
+    await other.execute("select pg_advisory_lock(hashtextextended('uno migrate uno', 0))")
+    old = "select true from pg_stat_activity where wait_event = 'advisory' and clock_timestamp() - query_start > interval '200ms'"
+    migrating = asyncio.create_task(migrate(empty_database))
+
+    async def has_waited_longer():
+        return migrating.done() or await other.fetchval(old)
+
+    await until(has_waited_longer)
+    await other.close()
+    assert len(await migrating) == newest_migration()
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("events (id int)", 'relation "events" already exists'),
+        ("schema_migrations (version text)", 'column "number" does not exist'),
+    ],
+)
+async def test_a_schema_with_tables_of_another_program_is_refused_by_name(empty_database, table, reason):
+    await psql(empty_database, f"create table public.{table}")
+    with pytest.raises(
+        ConfigurationError, match=f"'public' holds something that uno_workflows did not make.*{reason}.*UNO_SCHEMA"
+    ):
+        await migrate(empty_database, schema="public")
+
+
 async def test_a_schema_may_have_a_name_that_sql_reserves(empty_database, write):
     await migrate(empty_database, schema="order")
     async with PostgresStore.open(empty_database, schema="order", encode=lambda *_: None) as store:

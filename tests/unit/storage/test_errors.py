@@ -13,6 +13,7 @@ from uno_workflows.events.errors import (
     DuplicateEventId,
     SchemaMismatch,
     StoreContended,
+    StoreRefused,
     StoreUnavailable,
     TransactionFailed,
     UnoError,
@@ -174,7 +175,9 @@ def test_a_unique_key_is_translated_by_its_name():
     beside = translate(server_error("23505", "events_stream_version_key"), schema="uno", writing=WRITING)
     assert isinstance(beside, UnoError)
     assert "beside append()" in str(beside)
-    assert translate(server_error("23505", "other"), schema="uno", writing=WRITING) is None
+    other = translate(server_error("23505", "other"), schema="uno", writing=WRITING)
+    assert isinstance(other, StoreRefused)
+    assert "refuses an append to stream order-1 with 23505" in str(other)
 
 
 def test_the_drivers_error_is_the_cause_of_ours():
