@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import chain
 from typing import Any, Final
 
 import asyncpg
@@ -26,8 +28,6 @@ create table if not exists {schema}.schema_migrations (
 """
 # One lock a schema. A key of 64 bits cannot meet the two keys of 32 that the fence uses.
 _LOCK: Final = "hashtextextended('uno migrate {name}', 0)"
-_ENCODING: Final = """\
-do $uno_encoding$
 # A role's limits are for its queries; pg_restore lifts them as well. `lock_timeout` stays: operators set it for migrations.
 _PATIENT: Final = """\
 select set_config(name, '0', false) from pg_catalog.pg_settings
@@ -38,6 +38,8 @@ select string_agg(c.relname, ', ' order by c.relname)
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  where n.nspname = $1 and c.relname = any($2::text[]) and c.relrowsecurity and pg_catalog.row_security_active(c.oid)
 """
+_ENCODING: Final = """\
+do $uno_encoding$
 begin
   if current_setting('server_encoding') <> 'UTF8' then
     raise exception 'this database is %, which cannot hold every text', current_setting('server_encoding')
@@ -120,9 +122,9 @@ async def migrate(dsn: str, *, schema: str = DEFAULT_SCHEMA) -> list[str]:
     with translated(schema, needed=newest_migration(), opening=True, migrating=True):
         connection = await asyncpg.connect(plain_dsn(dsn), server_settings={"application_name": "uno migrate"})
         try:
+            await connection.execute(_PATIENT)
             await _check_encoding(connection)
             await connection.execute(f"select pg_advisory_lock({_LOCK.format(name=schema)})")
-            await connection.execute(_PATIENT)
             return await _apply(connection, schema)
         finally:
             connection.terminate()  # ends the session and so the lock, even in the middle of a cancelled migration
@@ -175,14 +177,22 @@ def sql(*, schema: str = DEFAULT_SCHEMA) -> str:
     return in_schema("\n".join(parts), schema)
 
 
+@cache
+def tables() -> tuple[str, ...]:
+    """The tables that the migrations make."""
+    made = (re.findall(r"^create table \{schema\}\.(\w+)", migration.script, re.MULTILINE) for migration in migrations())
+    return tuple(chain.from_iterable(made))
+
+
 async def check_schema(connection: Any, *, schema: str = DEFAULT_SCHEMA) -> None:
-    """Make sure that the schema is the one of this version.
+    """Make sure that the schema is the one of this version, and that the role sees every row of it.
 
     Args:
         connection: Of asyncpg.
 
     Raises:
         SchemaMismatch: it is older, newer, or not there (migration 0).
+        ConfigurationError: row security hides rows of it from the role: readers would pass hidden events as if there were none.
     """
     found = 0
     table = in_schema("{schema}.schema_migrations", schema)
@@ -190,3 +200,10 @@ async def check_schema(connection: Any, *, schema: str = DEFAULT_SCHEMA) -> None
         found = await connection.fetchval(f"select coalesce(max(number), 0) from {table}")
     if found != newest_migration():
         raise SchemaMismatch(schema, found=found, needed=newest_migration())
+    if hidden := await connection.fetchval(_HIDDEN, schema, list(tables())):
+        raise ConfigurationError(
+            [
+                f"row security of {hidden} in schema {schema!r} hides events and checkpoints from this role: turn it off (alter "
+                "table … disable row level security), or use the owner of the tables or a role with BYPASSRLS"
+            ]
+        )

@@ -140,7 +140,7 @@ class Database:
                 timeout=settings.connect_timeout,
                 command_timeout=settings.statement_timeout,
                 statement_cache_size=settings.statement_cache_size,
-                server_settings=settings.session(),
+                server_settings=settings.session_of_ours(),
                 reset=_nothing_to_reset,
                 connect=_connect,
             )

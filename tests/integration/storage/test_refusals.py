@@ -10,7 +10,7 @@ import pytest
 from patience import LIMIT
 
 from uno_workflows.events.encoding import to_new_events
-from uno_workflows.events.errors import ConfigurationError, StoreUnavailable, UnoError
+from uno_workflows.events.errors import ConfigurationError, StoreRefused, StoreUnavailable, UnoError
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.store import PostgresStore
 
@@ -101,6 +101,52 @@ async def test_a_table_that_is_away_for_a_while_is_an_outage(store, write, opera
         _ = [event async for event in store.events.read_stream("", "order-1")]
     await (await connect()).execute("alter table uno.elsewhere rename to events")
     assert [event async for event in store.events.read_stream("", "order-1")] == []
+
+
+@pytest.fixture
+async def tenant_url(database, connect):
+    """The database for a role that has every grant, and obeys row security."""
+    owner = await connect()
+    await owner.execute("create role tenant login password 'p'; grant all on schema uno to tenant")
+    await owner.execute("grant all on all tables in schema uno to tenant; grant all on all sequences in schema uno to tenant")
+    yield f"postgresql://tenant:p@{database.partition('@')[2]}"
+    await owner.execute("drop owned by tenant; drop role tenant")
+
+
+async def test_events_that_row_security_hides_are_never_passed_as_if_there_were_none(tenant_url, write, connect):
+    owner = await connect()
+    async with PostgresStore.open(tenant_url, encode=to_new_events) as store:
+        await store.events.append([write("order-1")])
+        await owner.execute("alter table uno.events enable row level security")
+        with pytest.raises(StoreRefused, match="row-level security policy"):
+            _ = [event async for event in store.events.read_all()]
+    with pytest.raises(ConfigurationError, match=r"row security of events in schema 'uno' hides events"):
+        await PostgresStore.open(tenant_url, encode=to_new_events).__aenter__()
+    await owner.execute("alter table uno.events disable row level security")
+
+
+TRIGGER = """
+create function uno.guard() returns trigger language plpgsql as $$begin raise exception 'not today'; end$$;
+create trigger guard before insert on uno.events for each row execute function uno.guard()"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [(TRIGGER, "P0001: not today"), ("alter table uno.events add constraint mine check (type = '')", '23514: .* "mine"')],
+)
+async def test_an_append_that_a_rule_of_the_user_refuses_is_told_so_without_its_values(
+    store, write, event, connect, rule, reason
+):
+    owner = await connect()
+    await owner.execute(rule)
+    told = f"refuses an append to stream order-1 with {reason}; does a trigger or a constraint of your own"
+    secret = write("order-1", [event(payload=b"CANARY")])
+    with pytest.raises(StoreRefused, match=f"{told}.*; nothing was stored$") as caught:
+        await store.events.append([secret])
+    assert b"CANARY".hex() not in str(caught.value)
+    with pytest.raises(StoreRefused, match=told):
+        async with owner.transaction():
+            await store.events.append([secret], tx=owner)
 
 
 @pytest.mark.parametrize("broken", ["tail", "listener"])
