@@ -232,10 +232,17 @@ async def _discard(connection: Any) -> None:
     try:
         await connection.close(timeout=_CLOSING)
     except Exception:
-        connection.terminate()
+        _terminate(connection)
     except BaseException:
-        connection.terminate()
+        _terminate(connection)
         raise
+
+
+def _terminate(connection: Any) -> None:
+    # A close that was cut off has ended the connection, and the pool has taken it back. The driver's error about that would take
+    # the place of a cancel.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _close(pool: Any, *, seconds: float) -> None:

@@ -7,6 +7,7 @@ import gc
 from typing import Any
 
 import pytest
+from patience import LIMIT
 
 from uno_workflows.storage.pool import Database
 from uno_workflows.storage.settings import StoreSettings
@@ -39,3 +40,18 @@ async def test_a_connect_that_is_cancelled_leaves_no_error_that_nobody_takes(dat
     await asyncio.sleep(0)
     gc.unfreeze()
     assert complaints == []
+
+
+async def test_a_call_that_is_cancelled_twice_ends_as_cancelled(store, write, connect, blocked):
+    await store.events.append([write("order-1")])
+    other = await connect()
+    async with other.transaction():
+        await other.execute("select * from uno.streams for update")
+        calls = [asyncio.create_task(store.database.fetch("claim", tenants=[""], stream_ids=["order-1"])) for _ in range(4)]
+        await blocked(4)
+        for _ in range(2):
+            for call in calls:
+                call.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait(calls, timeout=LIMIT)
+    assert [call.cancelled() for call in calls] == [True] * 4
