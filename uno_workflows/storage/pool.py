@@ -135,7 +135,7 @@ class Database:
         with translated(schema, opening=True):
             pool = await asyncpg.create_pool(
                 plain,
-                min_size=1,
+                min_size=0,  # else the driver tries to keep some, and logs a stack for each attempt while Postgres is away
                 max_size=settings.pool_size,
                 timeout=settings.connect_timeout,
                 command_timeout=settings.statement_timeout,

@@ -43,7 +43,7 @@ async def test_the_store_outlives_a_crash_of_the_server(mortal, write):
         await waiting
 
 
-async def test_without_a_server_the_store_says_so(mortal, write, monkeypatch):
+async def test_without_a_server_the_store_says_so(mortal, write, monkeypatch, caplog):
     monkeypatch.setattr("uno_workflows.storage.appending._PAUSES", (0.01,))
     async with PostgresStore.open(mortal.dsn, encode=to_new_events) as store:
         await mortal.kill()
@@ -54,6 +54,7 @@ async def test_without_a_server_the_store_says_so(mortal, write, monkeypatch):
             await store.subscriptions.transaction().__aenter__()
         with pytest.raises(StoreUnavailable):
             await PostgresStore.open(mortal.dsn, encode=to_new_events).__aenter__()
+        assert [record for record in caplog.records if record.name.startswith("asyncpg")] == []  # no stacks of the driver's
         await mortal.start()
 
 
