@@ -237,7 +237,7 @@ def _lost_by_cancel() -> str | None:
     """Why an activity that nobody asked to cancel was cancelled, in words; the SDK has a stack for it in the log."""
     details = activity.cancellation_details()
     if details is not None and (details.not_found or details.timed_out):
-        return "its heartbeats came too late, and another has it"
+        return "its heartbeats came too late and another has it, or its workflow has ended in Temporal"
     if details is not None and details.worker_shutdown:
         return "the page at hand took longer than the grace of this worker"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,6 +19,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from uno_workflows.dispatch.eager import EagerStarts
+from uno_workflows.dispatch.search_attributes import NAMES, ensure_search_attributes
 from uno_workflows.events.context import Principal
 from uno_workflows.events.encoding import parse_metadata
 from uno_workflows.events.errors import TemporalUnavailable, UndecodableEvent, UnoError
@@ -112,8 +114,19 @@ class SagaClient:
         except WorkflowAlreadyStartedError:
             return await self._started_before(workflow_id, event)
         except RPCError as err:
+            if self.searchable and await self._registered_again(err):
+                raise TemporalUnavailable(f"start of {workflow_id}: {err.message}") from err
             raise self._translated(err, f"start of {workflow_id}") from err
         return Begun(handle.first_execution_run_id, at)
+
+    async def _registered_again(self, error: RPCError) -> bool:
+        """Whether the namespace has lost our search attributes, as when Temporal was made anew. Where we may, they are registered
+        again; elsewhere starts wait until an operator did it."""
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT or not any(name in error.message for name in NAMES):
+            return False
+        with suppress(RPCError):  # another delivery was faster, or Temporal is away: the next attempt finds out
+            await ensure_search_attributes(self.client)
+        return True
 
     async def _started_before(self, workflow_id: str, event: StoredEvent) -> Begun:
         """Make sure that a run is ours: between a start and its row in the table of runs, a dispatcher may have died."""

@@ -138,7 +138,7 @@ _ALL: Final = (
     LogEvent(
         "lease_lost",
         "warning",
-        "Another process reads for the subscription now; what this one had not finished is done again there",
+        "This process no longer reads for the subscription; the next one that does repeats what this one had not finished",
         "if it comes often: is this process starved, or frozen?",
     ),
     LogEvent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -63,3 +64,35 @@ async def test_whether_a_run_has_a_former_id_is_asked_again_after_an_outage() ->
     event: Any = None
     with pytest.raises(TemporalUnavailable):
         await saga_client(RPCStatusCode.UNAVAILABLE).started_as("Order/" + "x" * 300, event)
+
+
+class Forgetful:
+    """A server that was made anew, without search attributes, below a client that does not know it yet."""
+
+    namespace = "default"
+
+    def __init__(self) -> None:
+        self.known: dict[str, Any] = {}
+        self.workflow_service = self.operator_service = self
+
+    async def start_workflow(self, *_: Any, **__: Any) -> Any:
+        if len(self.known) < 2:
+            message = "Namespace default has no mapping defined for search attribute UnoCorrelation"
+            raise RPCError(message, RPCStatusCode.INVALID_ARGUMENT, b"")
+        return SimpleNamespace(first_execution_run_id="run")
+
+    async def list_search_attributes(self, _: Any) -> Any:
+        return SimpleNamespace(custom_attributes=self.known)
+
+    async def add_search_attributes(self, request: Any) -> None:
+        self.known.update(request.search_attributes)
+
+
+async def test_a_start_is_tried_again_after_temporal_lost_the_search_attributes() -> None:
+    server: Any = Forgetful()
+    value: Any = None
+    event: Any = SimpleNamespace(type="T", stream_id="s", id=1)
+    client, envelope = SagaClient(server, "queue", searchable=True), Envelope(value, "c")
+    with pytest.raises(TemporalUnavailable, match="no mapping defined for search attribute"):
+        await client.start("Order", "Order/1", envelope, event=event)
+    assert (await client.start("Order", "Order/1", envelope, event=event)).run_id == "run"
