@@ -23,6 +23,7 @@ from uno_workflows.app.registering import subscriptions_of
 from uno_workflows.app.sdk_worker import build_id, cancel
 from uno_workflows.app.step_measures import StepMeasures
 from uno_workflows.config import Settings
+from uno_workflows.dispatch.temporal import namespace_id_of
 from uno_workflows.events.errors import TemporalUnavailable, UnoError
 from uno_workflows.events.protocols import Measures
 from uno_workflows.observability.core_logs import core_logging
@@ -140,6 +141,7 @@ async def _keep_reading(store: PostgresStore, metrics: Metrics) -> None:
 async def _check_temporal(client: Client) -> None:
     if not await client.service_client.check_health(timeout=timedelta(seconds=ANSWER_SECONDS)):
         raise TemporalUnavailable("Temporal answers that it does not serve")
+    await namespace_id_of(client)  # a namespace that was deleted, or an API key that ended, does not show in its health
 
 
 def _measured_runtime() -> tuple[Runtime, int]:

@@ -18,10 +18,13 @@ from patience import LIMIT
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from temporalio.client import Client
 
 from uno_workflows import NO_STREAM, Uno, WrongExpectedVersion
+from uno_workflows.app.monitoring import _check_temporal
 from uno_workflows.app.worker import Role
-from uno_workflows.events.errors import ConfigurationError
+from uno_workflows.devstack.temporal import TemporalServer
+from uno_workflows.events.errors import ConfigurationError, TemporalUnavailable
 from uno_workflows.events.subscriptions import Delivered
 from uno_workflows.observability.catalogue import CATALOGUE, Source
 from uno_workflows.observability.joined import free_port
@@ -269,3 +272,10 @@ async def test_a_worker_whose_address_is_taken_does_not_start(run_app: RunApp):
         with pytest.raises(ConfigurationError, match=f"^UNO_MONITOR=127.0.0.1:{port}: cannot listen there"):
             async with run_app(["apps.shop"], role=Role.SAGAS, monitor=("127.0.0.1", port)):
                 pass
+
+
+async def test_a_worker_is_not_ready_without_its_namespace(temporal: TemporalServer):
+    gone = await Client.connect(temporal.address, namespace="gone")
+    with pytest.raises(TemporalUnavailable, match="namespace gone: NOT_FOUND"):
+        await _check_temporal(gone)
+    await _check_temporal(await Client.connect(temporal.address))
