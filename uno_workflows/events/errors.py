@@ -269,7 +269,7 @@ class NotInTransaction(UnoError):
 
 
 class TransactionFailed(UnoError):
-    """A statement in this transaction failed and its error was swallowed, so nothing of it can be committed."""
+    """Nothing of this transaction can be committed: a statement failed and its error was swallowed, or your code ended it."""
 
     retryable = True  # what was swallowed may have been a deadlock
 

@@ -21,6 +21,7 @@ from uno_workflows.storage.dsn import plain_dsn
 from uno_workflows.storage.errors import translated
 from uno_workflows.storage.lifetime import Lifetime
 from uno_workflows.storage.migrations import newest_migration
+from uno_workflows.storage.own_statements import tell_watches, watch_of
 from uno_workflows.storage.settings import StoreSettings
 from uno_workflows.storage.statements import Statement, statements
 
@@ -94,7 +95,7 @@ class Lane:
             try:
                 yield connection
             finally:
-                await asyncio.shield(connection.close())
+                await asyncio.shield(_give_back(connection))
         finally:
             self.busy -= 1
             self._free.release()
@@ -105,6 +106,14 @@ class Lane:
             for connection in list(self._made):
                 connection.terminate()
         await self.engine.dispose()
+
+
+async def _give_back(connection: AsyncConnection) -> None:
+    """Put a connection back into its pool, or close it if its session may keep something that user code left in it."""
+    watch = watch_of(connection)
+    if watch is not None and watch.changed and not connection.invalidated:
+        await connection.invalidate()
+    await connection.close()
 
 
 class Database:
@@ -277,6 +286,8 @@ def _engine(dsn: str, settings: StoreSettings, *, size: int, made: WeakSet[Any])
         max_overflow=0,
         pool_timeout=settings.connect_timeout,
     )
+
+    tell_watches(engine)
 
     @event.listens_for(engine.sync_engine, "checkout")
     def discard_closed(_: Any, record: Any, __: Any) -> None:

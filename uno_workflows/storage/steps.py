@@ -10,6 +10,7 @@ from uno_workflows.events.calls import StepCall
 from uno_workflows.events.errors import RunUndone, StepSuperseded
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.storage.handles import SqlalchemyHandle
+from uno_workflows.storage.own_statements import hold
 from uno_workflows.storage.pool import Database
 from uno_workflows.storage.transactions import PROGRAM_LIMITS, Transactions
 
@@ -45,6 +46,7 @@ class PostgresSteps:
                     if not stored or stored[0][0] is None:
                         raise StepSuperseded(f"step {call.key}: its stored result went away while it was looked for")
                     return bytes(stored[0][0])
+            hold(tx.connection)
             result = await work(tx)
             with self._database.errors():
                 await own.fetch(sql["keep_step_result"], key=call.key, result=result)

@@ -16,6 +16,7 @@ from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.subscriptions import Delivered, Halt, Lease, Page, Standing, SubscriptionStatus, Unfit, Wanted
 from uno_workflows.events.text import storable
 from uno_workflows.storage.handles import SqlalchemyHandle
+from uno_workflows.storage.own_statements import hold
 from uno_workflows.storage.pool import Database
 from uno_workflows.storage.reading import end_of_hole
 from uno_workflows.storage.transactions import Limits, Transactions
@@ -182,6 +183,7 @@ class PostgresSubscriptions:
         else:
             with self._database.errors():
                 moved = await SqlalchemyHandle(tx.connection).fetch(self._database.statements["advance"], **values)
+                hold(tx.connection)
         if not moved:
             raise LostLease(
                 f"subscription {lease.subscription}: its checkpoint is no longer {lease.position} under term {lease.term}"

@@ -24,6 +24,7 @@ from uno_workflows.observability.traces import sending
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.appending import Appending, check_writes
 from uno_workflows.storage.handles import SqlalchemyHandle, lent
+from uno_workflows.storage.own_statements import Watch
 from uno_workflows.storage.pool import Database
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ class Transactions:
         Raises:
             StoreUnavailable: the connection was lost; if at the commit, whether it happened is not known.
             StoreContended: a deadlock or a lock time-out; nothing was written.
-            TransactionFailed: the block swallowed the error of a statement; nothing was written.
+            TransactionFailed: the block swallowed the error of a statement, and nothing was written; or it ended a
+                transaction in which a record of ours stands.
         """
         lane = self._database.pumps if pump else self._database.steps
         # A program's may be nested, and would then wait for itself.
@@ -157,10 +159,12 @@ class Transactions:
             with self._database.errors():
                 connection = await stack.enter_async_context(lane.connection(seconds=seconds))
                 await self._limit(connection, limits)
+            watch = Watch(connection)
             made = PostgresTransaction(connection, appending=self._appending, encode=self._encode, call=call)
-            with self._database.errors(foreign=True):  # the user's own mistakes pass as they are
+            with self._database.errors(foreign=True), watch.named():  # the user's own mistakes pass as they are
                 yield made
             with self._database.errors():
+                watch.check()
                 await _commit(connection)
         if made.appended:
             self._committed()
