@@ -13,6 +13,7 @@ from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.guarded import Border
 from uno_workflows.app.guarding import SagaGuard
+from uno_workflows.app.heartbeats import StepHeartbeats
 from uno_workflows.app.problem_notes import StepProblems
 from uno_workflows.app.process import WorkerProcess
 from uno_workflows.app.profiles import Profile
@@ -32,6 +33,7 @@ from uno_workflows.events.protocols import Tail
 from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
 from uno_workflows.sagas.activities import FrameworkActivities, step_activity
+from uno_workflows.sagas.result_room import ResultRoom
 from uno_workflows.sagas.saga import Saga
 
 Watched = Sequence[asyncio.Future[Any]]
@@ -42,7 +44,7 @@ Watched = Sequence[asyncio.Future[Any]]
 async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
     """Sagas, steps, plain workflows and activities."""
     settings, catalogue, store, profile = process.settings, process.catalogue, process.store, process.profile
-    threads = threads_for(catalogue, settings.steps)
+    threads, room = threads_for(catalogue, settings.steps), ResultRoom()
     worker = make_worker(
         catalogue,
         process.client,
@@ -50,7 +52,7 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
         identity=f"{process.identity}/sagas",
         workflows=[*catalogue.sagas.values(), *catalogue.workflows.values()],
         activities=[
-            *(step_activity(step, store.steps, store.runs) for step in catalogue.steps.values()),
+            *(step_activity(step, store.steps, store.runs, room) for step in catalogue.steps.values()),
             *FrameworkActivities(store.events, store.runs, store.subscriptions, _missed(process)).all(),
             *catalogue.activities.values(),
         ],
@@ -61,6 +63,7 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
             StepTimes(profile.step_heartbeat),
             *process.seen.interceptors,
             StepProblems(frozenset(catalogue.sagas), process.notes),
+            StepHeartbeats(frozenset(catalogue.sagas)),
             Border(),
         ],
         workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox, failures=process.failures),

@@ -28,6 +28,8 @@ class StepCall(BaseModel):
         undo: It undoes the effect of another call, so it may run while its run is being undone.
         first_run_id: The first Temporal run of the saga's run. An attempt under another one is of a run that was reset. `None`
             in the calls of an earlier version.
+        history: Bytes of the run's history when it made the call.
+        needs: Bytes that the run will need for its undos and for the calls in flight.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,6 +44,8 @@ class StepCall(BaseModel):
     traceparent: str | None = None
     undo: bool = False
     first_run_id: str | None = None
+    history: int = 0
+    needs: int = 0
 
     @property
     def workflow_id(self) -> str:

@@ -252,6 +252,14 @@ RETRIED_ERROR: Final = Limit(
     "causes, stack and message are cut; the log has them",
     (TEMPORAL_STATE,),
 )
+HEARTBEAT: Final = Limit(
+    "details that a step gives to its heartbeat",
+    1000,
+    "bytes",
+    "the heartbeat",
+    "refused: InvalidValue, and the step fails",
+    (TEMPORAL_STATE,),
+)
 SUMMARY: Final = Limit(
     "summary in the UI; a codec takes its share of the far end's limit",
     200,

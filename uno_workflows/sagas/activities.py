@@ -46,6 +46,7 @@ from uno_workflows.sagas.envelope import (
 )
 from uno_workflows.sagas.payloads import payload_of, value_of
 from uno_workflows.sagas.resets import admit, may_undo
+from uno_workflows.sagas.result_room import ResultRoom
 from uno_workflows.sagas.steps import Step
 
 logger = logging.getLogger("uno_workflows.sagas")
@@ -66,14 +67,16 @@ class Missed(Protocol):
     async def __call__(self, request: LookRequest, event_type: str, upto: int, /) -> list[dict[str, Any]]: ...
 
 
-def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = None) -> Activity:
+def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = None, room: ResultRoom | None = None) -> Activity:
     """The activity that runs a step.
 
     Its errors reach the saga by their class names: a refusal is final, a "not yet" is retried without a warning.
 
     Args:
         runs: Tells a call of a run that was reset whether that run was undone.
+        room: Tells whether the history of a run has room for a result; one for all steps of a worker.
     """
+    results = room or ResultRoom()
 
     def written(result: Any) -> bytes:
         """The result, read back and compared here: a wrong one would fail forever in the saga, although the effect is there.
@@ -86,14 +89,16 @@ def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = No
         except InvalidValue as err:
             raise ApplicationError(_wrong_result(step, result, err), type="WrongResult", non_retryable=True) from None
 
-    async def called(*arguments: Any) -> bytes:
+    async def called(call: StepCall, *arguments: Any) -> bytes:
         """The step's result as it travels: models of the user's write themselves."""
         with user_code(f"step {step.name}", passes=_was_asked_for):
-            return written(await step.function(*arguments))
+            data = written(await step.function(*arguments))
+        await results.take(call, len(data))
+        return data
 
     async def in_transaction(argument: Any, call: StepCall) -> bytes:
         async def work(tx: Transaction) -> bytes:
-            return await called(argument, tx)
+            return await called(call, argument, tx)
 
         return await steps.run_once(call, work)
 
@@ -104,7 +109,7 @@ def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = No
                 given = _read(step, argument)
             if runs is not None:
                 await admit(runs, call, activity.info().workflow_run_id or "")
-            data = await in_transaction(given, call) if step.transactional else await called(given)
+            data = await in_transaction(given, call) if step.transactional else await called(call, given)
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug(line("step_done", step=step.name, duration_ms=_since(began)))
             return payload_of(data)

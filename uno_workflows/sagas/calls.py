@@ -318,6 +318,8 @@ class Calls:
             traceparent=self.start.traceparent,
             undo=undo,
             first_run_id=self._first_run_id,
+            history=workflow.info().get_current_history_size(),
+            needs=self.room.needs,
         )
 
 

@@ -45,12 +45,17 @@ class Room:
         self._calls -= 1
         self._call_bytes -= size + HEAD
 
+    @property
+    def needs(self) -> int:
+        """Bytes for the undos and for the calls in flight."""
+        return self._undo_bytes + self._call_bytes
+
     def fault(self) -> str:
         """Why the run must not go forward; empty if it may."""
         info = workflow.info()
         events, size = info.get_current_history_length(), info.get_current_history_size()
         needed = SPARE_EVENTS + self._undos * EVENTS_PER_UNDO + self._calls * EVENTS_PER_CALL
-        if events + needed <= EVENTS and size + SPARE_BYTES + self._undo_bytes + self._call_bytes <= BYTES:
+        if events + needed <= EVENTS and size + SPARE_BYTES + self.needs <= BYTES:
             return ""
         return (
             f"its history has {events:,} events and {size:,} bytes; Temporal terminates a run, without undo, that has more than "

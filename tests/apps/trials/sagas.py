@@ -11,7 +11,20 @@ from temporalio.exceptions import ApplicationError
 
 from apps.trials import steps
 from apps.trials.events import Announced, Begun, Noted, Nudged, Poked, Redone, Reported, Timed, Unsorted
-from apps.trials.steps import Deed, act, count_up, give_back, hand_back, hand_back_in_tx, react, record, take_back, weigh
+from apps.trials.steps import (
+    Deed,
+    act,
+    count_up,
+    fetch,
+    give_back,
+    hand_back,
+    hand_back_in_tx,
+    react,
+    record,
+    take_back,
+    tell,
+    weigh,
+)
 from uno_workflows import Expired, Saga, StepFailed, on
 from uno_workflows.sagas.definition import Key
 
@@ -170,6 +183,16 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
         """Steps side by side with arguments of as many characters as its load says."""
         done = await self.parallel(*(self.step(weigh, "x" * int(size)) for size in begun.load.split()))
         self.words += map(str, done)
+
+    async def bulky(self, begun: Begun) -> None:
+        """Steps side by side whose results have as many characters as its load says."""
+        await self.step(act, Deed(word="one"), undo=take_back)
+        await self.parallel(*(self.step(fetch, int(size)) for size in begun.load.split()))
+
+    async def talkative(self, begun: Begun) -> None:
+        """A step whose heartbeat has as many characters as its load says."""
+        await self.step(act, Deed(word="one"), undo=take_back)
+        await self.step(tell, int(begun.load))
 
     async def heavy_news(self, begun: Begun) -> None:
         """Events side by side, each of as many characters as its load says."""

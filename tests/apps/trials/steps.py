@@ -96,6 +96,18 @@ async def weigh(text: str) -> int:
 
 
 @step(retry=QUICK)
+async def fetch(size: int) -> str:
+    """A result of as many characters"""
+    return "x" * size
+
+
+@step(retry=QUICK)
+async def tell(size: int) -> None:
+    """Heartbeats with as many characters"""
+    activity.heartbeat("x" * size)
+
+
+@step(retry=QUICK)
 async def record(deed: Deed, tx: Transaction) -> list[str]:
     """Transactional: effect, result and event commit together."""
     write(deed.word)

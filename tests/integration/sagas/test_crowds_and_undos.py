@@ -12,7 +12,7 @@ from apps.trials.events import Noted, Poked
 from apps.trials.starting import begin
 from apps.trials.steps import gate
 
-from uno_workflows.sagas import driver, room
+from uno_workflows.sagas import driver, result_room, room
 
 pytestmark = pytest.mark.parametrize("app", ["sandboxed"], indirect=True, scope="session")
 
@@ -70,6 +70,35 @@ async def test_run_is_undone_before_large_events_fill_its_history(app: App, monk
     await app.uno.append(f"trial-{key}", [Poked(trial=key, what="x" * 100_000) for _ in range(10)])
     assert (await app.ended(run))[0] == "compensated"
     assert app.did(run) == ["one", "unone"]
+
+
+async def test_results_that_fill_the_history_together_fail_their_steps_and_the_run_is_undone(
+    app: App, monkeypatch: pytest.MonkeyPatch
+):
+    """Temporal terminated the run, and nothing was undone."""
+    monkeypatch.setattr(result_room, "MOST", 600_000)
+    _, run = await begin(app, "bulky", load="200000 " * 6)
+    state, reason = await app.ended(run)
+    assert state == "compensated"
+    assert "WrongResult: its result of 200,002 bytes has no room in the history of the run" in reason
+    assert app.did(run) == ["one", "unone"]
+    finished = [e for e in await app.history(run) if e.HasField("activity_task_completed_event_attributes")]
+    assert sum(e.ByteSize() for e in finished) < 600_000
+
+
+async def test_results_that_fit_into_the_history_one_after_the_other_all_pass(app: App, monkeypatch: pytest.MonkeyPatch):
+    """Those that the run has already got do not count twice."""
+    monkeypatch.setattr(result_room, "MOST", 900_000)
+    _, run = await begin(app, "bulky", load="200000 " * 3)
+    assert await app.ended(run) == ("done", "")
+
+
+async def test_a_heartbeat_that_would_fill_the_state_of_the_run_fails_its_step(app: App):
+    """Of five steps with 1.9 MB each, Temporal terminated the run, and nothing was undone."""
+    _, run = await begin(app, "talkative", load="1001")
+    state, reason = await app.ended(run)
+    assert (state, app.did(run)) == ("compensated", ["one", "unone"])
+    assert "InvalidValue: heartbeat of tell: its details are" in reason
 
 
 async def test_undo_that_breaks_without_end_is_given_up_and_the_others_run(app: App, monkeypatch: pytest.MonkeyPatch):
