@@ -16,6 +16,7 @@ from uuid import UUID
 from uno_workflows.dispatch.closing import record_closed_run
 from uno_workflows.dispatch.temporal import Envelope, SagaClient, make_envelope
 from uno_workflows.events.errors import TemporalUnavailable, UnoError
+from uno_workflows.events.limits import INLINE_RUN
 from uno_workflows.events.names import former_workflow_id, workflow_id
 from uno_workflows.events.protocols import EventStore, Runs
 from uno_workflows.events.recorded import StoredEvent
@@ -66,6 +67,7 @@ class Feeder:
     def __init__(self, saga: SagaDefinition, temporal: SagaClient, events: EventStore, runs: Runs, epoch: UUID) -> None:
         self._saga, self._temporal, self._events, self._runs, self._epoch = saga, temporal, events, runs, epoch
         self._known: OrderedDict[RunKey, KnownRun | None] = OrderedDict()
+        self._sent: OrderedDict[RunKey, int] = OrderedDict()
         self.started: list[Started] = []
 
     async def look_up(self, keys: Collection[RunKey]) -> None:
@@ -177,7 +179,17 @@ class Feeder:
 
     def _envelope(self, event: StoredEvent, key: RunKey, declared: Declared | None = None) -> Envelope:
         searchable = self._temporal.searchable
-        return make_envelope(event, key=key.key, epoch=self._epoch, searchable=searchable, declared=declared)
+        inline = self._may_send(event, key)
+        return make_envelope(event, key=key.key, epoch=self._epoch, searchable=searchable, declared=declared, inline=inline)
+
+    def _may_send(self, event: StoredEvent, key: RunKey) -> bool:
+        """Whether the run gets the payload. Signals fill a history also while no worker runs, when the run cannot judge it: 400
+        events of 128 KB had it terminated by Temporal, without undo."""
+        sent = self._sent.pop(key, 0) + len(event.payload)
+        self._sent[key] = sent
+        if len(self._sent) > REMEMBERED:
+            self._sent.popitem(last=False)
+        return sent <= INLINE_RUN.most
 
     def _known_run(self, row: Run | None) -> KnownRun | None:
         if row is None:

@@ -250,11 +250,13 @@ def make_envelope(
     key: str | None = None,
     generation: int = 0,
     declared: Declared | None = None,
+    inline: bool = True,
 ) -> Envelope:
     """The envelope of an event. Its JSON goes in unchanged: no decoding on the way, and readable in the Temporal UI.
 
     Args:
         declared: The declarations for the run that it starts.
+        inline: Whether it may carry the payload, unless that is large; if not, the run reads it from the log.
 
     Raises:
         UndecodableEvent: its metadata is not what `append` writes.
@@ -263,7 +265,7 @@ def make_envelope(
         metadata = parse_metadata(event.metadata)
     except ValueError as err:
         raise UndecodableEvent(event.type, position=event.position, reason=str(err)) from err
-    inline = len(event.payload) <= INLINE_BYTES
+    inline = inline and len(event.payload) <= INLINE_BYTES
     head = b'{"type":' + pydantic_core.to_json(event.type) + b',"data":' + (event.payload if inline else b"null")
     rest = pydantic_core.to_json(
         {

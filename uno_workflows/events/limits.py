@@ -204,6 +204,14 @@ INLINE: Final = Limit(
     "the run reads it from the log, by its position",
     (TEMPORAL_BLOB,),
 )
+INLINE_RUN: Final = Limit(
+    "payloads of events that travel to one run from one dispatcher, together",
+    8 * MIB,
+    "bytes",
+    "dispatch",
+    "the run reads those that follow from the log, by their positions",
+    (TEMPORAL_HISTORY_BYTES,),
+)
 VALUE: Final = Limit(
     "argument or result of a step; base64 in a codec adds a third",
     3 * MIB // 2,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,10 +12,12 @@ from uuid import UUID
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
+from uno_workflows.dispatch import feeding
 from uno_workflows.dispatch.feeding import Feeder, RunLost
-from uno_workflows.dispatch.temporal import Begun
+from uno_workflows.dispatch.temporal import Begun, Envelope
 from uno_workflows.events.errors import TemporalUnavailable
 from uno_workflows.events.ids import new_event_id
+from uno_workflows.events.limits import INLINE_RUN
 from uno_workflows.events.names import EventType, GlobalPosition, StreamId, Version
 from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.events.runs import Run, RunKey
@@ -62,7 +66,19 @@ class Temporal:
         return self.found
 
 
-def event(position: int) -> StoredEvent:
+class Accepting(Temporal):
+    """A server whose runs take every event."""
+
+    def __init__(self, found: WorkflowExecutionStatus | None) -> None:
+        super().__init__(found)
+        self.inline: list[bool] = []
+
+    async def signal(self, workflow_id: str, envelope: Envelope) -> bool:
+        self.inline.append(json.loads(envelope.value.payload.data)["data"] is not None)
+        return True
+
+
+def event(position: int, payload: bytes = b"{}") -> StoredEvent:
     metadata = b'{"correlation_id":"c"}'
     return StoredEvent(
         GlobalPosition(position),
@@ -72,7 +88,7 @@ def event(position: int) -> StoredEvent:
         new_event_id(),
         EventType("Shipped"),
         1,
-        b"{}",
+        payload,
         metadata,
         datetime.now(UTC),
     )
@@ -111,6 +127,15 @@ async def test_what_a_run_had_read_before_it_ended_is_not_late() -> None:
     for position in (4, 5, 6):
         await one.deliver(event(position), KEY)
     assert runs.written == ["late 6"]
+
+
+async def test_a_run_reads_from_the_log_what_would_fill_its_history_while_no_worker_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "INLINE_RUN", dataclasses.replace(INLINE_RUN, most=300))
+    temporal = Accepting(None)
+    one = feeder(temporal, Runs())
+    for position in range(3, 7):
+        await one.deliver(event(position, b'"' + 98 * b"x" + b'"'), KEY)
+    assert temporal.inline == [True, True, True, False]
 
 
 async def test_what_a_run_had_read_before_it_ended_is_not_late_when_its_end_is_news() -> None:
