@@ -168,7 +168,8 @@ class FrameworkActivities:
 
         As bytes, because escaped quotes would make it larger within JSON.
         """
-        found = await self._events.load([request.position])
+        with _beating():  # a cancel comes with a heartbeat
+            found = await self._events.load([request.position])
         if request.event_id is not None:
             return next((event.payload for event in found if event.id == request.event_id), None)
         if not found:

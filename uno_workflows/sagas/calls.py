@@ -61,6 +61,8 @@ HEAD: Final = 512
 """Bytes that a call takes in a message beside its arguments, generously: ids, time-outs, a summary."""
 LOADS_ALONE: Final = "uno-load-activity"
 """The patch of runs that read a large event by an ordinary activity."""
+PUT_BACK: Final = "uno-put-back"
+"""The patch of runs that lose no event if an `expect` is cancelled while it reads one. Only such a run asks for it."""
 HEARTBEAT_FUNCTION: Final = "uno_heartbeat"
 """The function by which a worker tells its workflows after how long of silence an activity counts as dead."""
 HEARTBEAT: Final = timedelta(seconds=7)
@@ -103,7 +105,14 @@ class Calls:
         return await self.run(step, argument, self.number(step.name), label=step.summary)
 
     async def run(
-        self, step: Step[A, R], argument: RawValue, activity_id: str, *, label: str | None, undo_within: timedelta | None = None
+        self,
+        step: Step[A, R],
+        argument: RawValue,
+        activity_id: str,
+        *,
+        label: str | None,
+        undo_within: timedelta | None = None,
+        forever: RetryPolicy | None = None,
     ) -> R:
         """Run a step under a given id; the same id again is the same call again.
 
@@ -112,6 +121,7 @@ class Calls:
             label: What the UI shows beside the step's name; `None` for nothing more, which spares a tenth of the worker's CPU.
             undo_within: For an undo: how long all its attempts may take together. A single attempt gets the step's own time-out,
                 even if that is longer.
+            forever: For an undo: how it is tried until it succeeds or is refused; attempts of one call leave no events.
 
         Raises:
             StepFailed: refused or out of attempts.
@@ -123,14 +133,14 @@ class Calls:
         try:
             result = await self._execute(
                 step.name,
-                args=[argument, self._call(activity_id, undo=undo_within is not None)],
+                args=[argument, self._call(activity_id, undo=undo_within is not None or forever is not None)],
                 result_type=RawValue,
                 activity_id=activity_id,
                 summary=label and labelled(label, SUMMARY),
                 schedule_to_close_timeout=undo_within and max(undo_within, options.timeout),
                 start_to_close_timeout=options.timeout,
                 heartbeat_timeout=options.heartbeat or _heartbeat(),
-                retry_policy=retry_policy(options.retry),
+                retry_policy=forever or retry_policy(options.retry),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
         except ActivityError as err:
@@ -167,7 +177,12 @@ class Calls:
         number, summary = self.number(envelope.LOAD), f"event {delivery.position}"
         request = LoadRequest(position=delivery.position, event_id=delivery.event_id)
         ask = self._small if workflow.patched(LOADS_ALONE) else self._local
-        found = await ask(envelope.LOAD, request, RawValue, number, summary=summary)
+        try:
+            found = await ask(envelope.LOAD, request, RawValue, number, summary=summary)
+        except ActivityError as err:  # it is tried without end, so it was cancelled
+            if workflow.patched(PUT_BACK):
+                raise asyncio.CancelledError(f"reading {summary} was cancelled") from err
+            raise
         return None if is_nothing(found) else text_of(found)
 
     async def last_look(self, types: Iterable[str]) -> Sequence[Any]:

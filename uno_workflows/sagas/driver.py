@@ -27,7 +27,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.common import RawValue, SearchAttributeKey
+from temporalio.common import RawValue, RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 
 from uno_workflows.events.base import Event
@@ -40,7 +40,7 @@ from uno_workflows.events.telling import error_type, faults_in, message_of
 from uno_workflows.events.text import labelled, shown, storable
 from uno_workflows.observability.line import line
 from uno_workflows.sagas.awaiting import CallsMade, spelt_call
-from uno_workflows.sagas.calls import Calls, proven
+from uno_workflows.sagas.calls import PUT_BACK, Calls, proven
 from uno_workflows.sagas.decoding import decode_delivery
 from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import Delivery
@@ -68,6 +68,10 @@ NOTHING_FORGOTTEN: Final = "uno-nothing-forgotten"
 """The patch of runs that do not end over a call that was never awaited. Only such a run asks for it."""
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
+FOREVER: Final = RetryPolicy(initial_interval=FIRST_PAUSE, maximum_interval=LONGEST_PAUSE)
+LAST_CALLS: Final = "uno-last-calls"
+"""The patch of runs whose failed undos are tried by attempts of one call once their history is nearly full. Only such a run asks
+for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +202,20 @@ class Driver:
             self._check()
             delivery = self._inbox.first(name)
             assert delivery is not None
-            self._inbox.waiting.remove(delivery)
-            if (event := await self._take(delivery, event_type)) is not None:
+            if (event := await self._taken(delivery, event_type)) is not None:
                 return event
             within = None if end is None else max(end - workflow.now(), timedelta(milliseconds=1))
+
+    async def _taken(self, delivery: Delivery, event_type: type[E]) -> E | None:
+        """Take an awaited delivery. If the wait for its text is cut short, as by `asyncio.wait_for`, it is there for the next
+        `expect`."""
+        self._inbox.waiting.remove(delivery)
+        try:
+            return await self._take(delivery, event_type)
+        except asyncio.CancelledError:
+            if workflow.patched(PUT_BACK):
+                self._inbox.put_back(delivery)
+            raise
 
     async def parallel(self, awaitables: Sequence[Awaitable[Any]]) -> tuple[Any, ...]:
         if len(awaitables) > IN_FLIGHT.most:
@@ -488,10 +502,11 @@ class Driver:
             await workflow.wait_condition(lambda: False)  # an operator terminates it
         return reason
 
-    async def _undo(self, undo: Undo, key: str, entry: Entry) -> bool:
+    async def _undo(self, undo: Undo, key: str, entry: Entry, *, forever: RetryPolicy | None = None) -> bool:
         try:
             label = f"undo: {undo.step.summary or undo.step.name}"
-            await self._running.run(undo.step, undo.argument, key, label=label, undo_within=self._definition.undo_within)
+            within = None if forever else self._definition.undo_within
+            await self._running.run(undo.step, undo.argument, key, label=label, undo_within=within, forever=forever)
         except StepFailed as err:
             self._journal.settle(entry, "failed", err.reason)
             self._count_undo(undo, "failed")
@@ -513,9 +528,21 @@ class Driver:
             self._journal.conclude(f"compensation failed: {names} — after {reason}")
             await self._record("compensation_failed", f"{reason}; undo failed: {names}")
             self._upsert("compensation_failed")
+            arguments = [len(undo.argument.payload.data) for undo, _, _ in failed]
+            if not self._running.room.has_rounds(arguments) and workflow.patched(LAST_CALLS):
+                await self._insist_in_one_call(failed)
+                return
             await workflow.sleep(pause, summary=labelled(f"try again to undo: {names}", SUMMARY))
             pause = min(pause * 2, LONGEST_PAUSE)
             failed = [item for item in failed if not await self._undo(*item)]
+
+    async def _insist_in_one_call(self, failed: list[tuple[Undo, str, Entry]]) -> None:
+        """Try each undo until it succeeds, by attempts of one call, because each call more would fill the history: Temporal
+        terminated a run whose undo with 1.4 MB was called every hour. An undo that is refused now waits for an operator."""
+        tried = [asyncio.create_task(self._undo(*item, forever=FOREVER)) for item in failed]
+        await settle(*tried)
+        if not all(task.result() for task in tried):
+            await workflow.wait_condition(lambda: False)  # an operator terminates it
 
     async def _finish(self, state: RunState, reason: str) -> None:
         self._journal.conclude(state if reason in ("", state) else f"{state} — {reason}")
@@ -584,4 +611,6 @@ def _failure(task: asyncio.Task[None]) -> BaseException | None:
 
 
 def _spell_failure(failure: BaseException | None) -> str:
+    while isinstance(failure, BaseExceptionGroup) and failure.exceptions:  # its own text only counts them
+        failure = failure.exceptions[0]
     return "cancelled from inside" if failure is None else message_of(failure, REASON) or error_type(failure)

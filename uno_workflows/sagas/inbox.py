@@ -64,6 +64,10 @@ class Inbox:
         """The oldest waiting delivery of a type."""
         return next((d for d in self.waiting if d.type == event_type), None)
 
+    def put_back(self, delivery: Delivery) -> None:
+        """Let an awaited delivery wait again, before those that came after it."""
+        self.waiting.insert(0, delivery)
+
     def unread(self) -> list[Delivery]:
         """What nobody took, each once, in log order; one that a handler took need not be awaited too."""
         left = {d.event_id: d for d in (*self.unclaimed, *self.work, *self.waiting) if d.event_id not in self._handled_ids}

@@ -6,6 +6,7 @@ which the history records: a replay sees the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from temporalio import workflow
@@ -17,6 +18,8 @@ BYTES: Final = TEMPORAL_HISTORY_BYTES.most
 SPARE_EVENTS: Final = 2_000
 SPARE_BYTES: Final = 6 * 1024 * 1024
 """For results of the steps in flight, for events that arrive meanwhile, and for the end."""
+SPARE_AT_THE_END: Final = 1024 * 1024
+"""Bytes for the end of a run whose undo keeps failing."""
 EVENTS_PER_UNDO: Final = 12
 """Six for an attempt with its workflow task, and as many for one that follows after a pause."""
 EVENTS_PER_CALL: Final = 6
@@ -49,6 +52,13 @@ class Room:
     def needs(self) -> int:
         """Bytes for the undos and for the calls in flight."""
         return self._undo_bytes + self._call_bytes
+
+    def has_rounds(self, arguments: Sequence[int]) -> bool:
+        """Whether undos with arguments of so many bytes may be called now, and twice more."""
+        info = workflow.info()
+        events = info.get_current_history_length() + 3 * len(arguments) * EVENTS_PER_UNDO
+        size = info.get_current_history_size() + 3 * sum(argument + HEAD for argument in arguments)
+        return events <= EVENTS and size + SPARE_AT_THE_END <= BYTES
 
     def fault(self) -> str:
         """Why the run must not go forward; empty if it may."""

@@ -109,6 +109,12 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
     async def wait_noted(self, begun: Begun) -> None:
         await self.expect(Noted)
 
+    async def impatient(self, begun: Begun) -> None:
+        """Waits for one event, for half a second at a time."""
+        while not self.words:
+            with contextlib.suppress(asyncio.TimeoutError):
+                self.words.append((await asyncio.wait_for(self.expect(Nudged), 0.5)).word[:1])
+
     async def announced(self, begun: Begun) -> None:
         await self.expect(Announced)
 

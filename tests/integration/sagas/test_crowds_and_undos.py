@@ -11,6 +11,7 @@ from apps.shop.events import OrderPlaced
 from apps.trials.events import Noted, Poked
 from apps.trials.starting import begin
 from apps.trials.steps import gate
+from temporalio.common import RetryPolicy
 
 from uno_workflows.sagas import driver, result_room, room
 
@@ -117,6 +118,24 @@ async def test_undo_that_breaks_without_end_is_given_up_and_the_others_run(app: 
     assert "give_back: untwo broke" in (await app.state(run))["failed"]
     gate(key).touch()
     assert (await app.ended(run))[0] == "compensated"
+    assert {key for word, key, _ in app.lines(run) if word == "untwo"} == {f"{run}/give_back#1"}
+
+
+async def test_undo_that_keeps_failing_adds_nothing_to_a_history_that_is_nearly_full(app: App, monkeypatch: pytest.MonkeyPatch):
+    """Temporal terminated a run whose undo with a large argument was called again every hour."""
+    monkeypatch.setattr(room, "SPARE_AT_THE_END", room.BYTES)
+    monkeypatch.setattr(driver, "FOREVER", RetryPolicy(initial_interval=timedelta(milliseconds=50), backoff_coefficient=1))
+    key, run = await begin(app, "undo_breaks")
+
+    async def insisted() -> bool:
+        row = await app.run(run)
+        return row is not None and row.state == "compensation_failed" and app.did(run).count("untwo") > 5
+
+    await until(insisted)
+    assert len(await _spans(app, run, "give_back")) == 2
+    gate(key).touch()
+    assert (await app.ended(run))[0] == "compensated"
+    assert len(await _spans(app, run, "give_back")) == 2
     assert {key for word, key, _ in app.lines(run) if word == "untwo"} == {f"{run}/give_back#1"}
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from apps.running import App, until
@@ -10,7 +13,9 @@ from apps.trials.events import Announced, Noted, Nudged, Poked, Reported, Timed
 from apps.trials.starting import begin, poke
 from apps.trials.steps import gate
 
+from uno_workflows.events.recorded import StoredEvent
 from uno_workflows.sagas import driver
+from uno_workflows.storage.store import PostgresEvents
 
 pytestmark = pytest.mark.parametrize("app", ["sandboxed", "replaying", "bare"], indirect=True, scope="session")
 
@@ -71,7 +76,8 @@ async def test_step_that_nobody_awaits_settles_before_the_end(app: App):
 
 async def test_failure_inside_a_task_group_is_a_failure_and_not_a_bug(app: App):
     _, run = await begin(app, "grouped")
-    assert (await app.ended(run))[0] == "compensated"
+    state, reason = await app.ended(run)
+    assert (state, reason) == ("compensated", "step react failed: Refused: right is refused")
     assert set(app.did(run)) == {"left", "right", "unright", "unleft"}
 
 
@@ -211,6 +217,22 @@ async def test_an_event_that_comes_while_it_is_waited_for_is_taken(app: App):
     await app.uno.append(f"trial-{key}", Nudged(trial=key, word="a"))
     assert await app.ended(run) == ("done", "")
     assert (await app.state(run))["state"]["words"] == ["a"]
+
+
+async def test_event_that_a_cancelled_expect_was_reading_is_there_for_the_next_one(app: App, monkeypatch: pytest.MonkeyPatch):
+    load, asked = PostgresEvents.load, count()
+
+    async def slow_at_first(self: PostgresEvents, positions: Sequence[int]) -> list[StoredEvent]:
+        if next(asked) == 0:
+            await asyncio.Event().wait()  # until the activity is cancelled
+        return await load(self, positions)
+
+    monkeypatch.setattr(PostgresEvents, "load", slow_at_first)
+    key, run = await begin(app, "impatient")
+    await app.waits_for(run, "expect Nudged")
+    await app.uno.append(f"trial-{key}", Nudged(trial=key, word="x" * 200_000))
+    assert await app.ended(run) == ("done", "")
+    assert next(asked) == 2
 
 
 async def test_an_event_that_is_not_declared_cannot_be_waited_for(app: App):
