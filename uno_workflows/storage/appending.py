@@ -28,7 +28,7 @@ from uno_workflows.events.recorded import Appended, StreamAppend
 from uno_workflows.events.retry import jittered
 from uno_workflows.observability.unmeasured import UNMEASURED
 from uno_workflows.storage.commits import call_after_commit
-from uno_workflows.storage.handles import AsyncpgHandle, Handle, KnowsItsCommit, lent
+from uno_workflows.storage.handles import AsyncpgHandle, Handle, KnowsItsCommit, lent, usable
 from uno_workflows.storage.pool import Database
 from uno_workflows.storage.statements import Statement
 
@@ -75,6 +75,7 @@ class Appending:
             InvalidEvent: there are none, or too many, or too large ones.
             NotInTransaction: `tx` is not inside a transaction.
             TransactionFailed: a statement in `tx` failed before, and its error was swallowed.
+            InvalidArgument: another task is using `tx`.
             StoreUnavailable: the same ids may be sent again; the message says whether the events may be stored.
             StoreRefused: the role may not append; nothing was stored.
             StoreContended: nothing was stored.
@@ -96,10 +97,9 @@ class Appending:
         return made
 
     async def _append_in(self, tx: object, writes: Sequence[StreamAppend]) -> list[Appended]:
-        with self._database.errors():
-            handle = await lent(tx)
         try:
-            made = await self.write(handle, writes)
+            with usable(), self._database.errors():
+                made = await self.write(await lent(tx), writes)
         except StoreRefused as error:
             raise StoreRefused(
                 f"{error}; is tx= a transaction of the store's own database, by a role that may append there?"

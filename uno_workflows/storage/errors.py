@@ -39,7 +39,7 @@ _CONTENDED: Final = {
     "57014": "a statement time-out",
 }
 _UNAVAILABLE: Final = {
-    "25006": "the server is read-only (a replica, or default_transaction_read_only)",
+    "25006": "the transaction or the server is read-only (READ ONLY, a replica, or default_transaction_read_only)",
     "25P03": "the transaction was idle too long, and the server closed it",
     "40003": "the connection was lost at the commit: it may or may not have happened",
     "53100": "the server's disk is full",

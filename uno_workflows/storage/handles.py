@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, runtime_checkable
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, Final, Protocol, runtime_checkable
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from uno_workflows.events.errors import NotInTransaction
+from uno_workflows.events.errors import InvalidArgument, NotInTransaction, TransactionFailed
 from uno_workflows.events.protocols import Transaction
 from uno_workflows.events.recorded import Appended, StreamAppend
 from uno_workflows.storage.statements import Statement
+
+_SWALLOWED: Final = (
+    "an error in this session was swallowed, so nothing of its transaction can be committed; put what may fail into a savepoint "
+    "(`async with session.begin_nested(): …`), or let its error out"
+)
+_IN_USE: Final = re.compile("another operation is in progress|concurrent operations are not permitted|already in progress")
 
 
 class Handle(Protocol):
@@ -89,6 +97,26 @@ async def lent(tx: object) -> Handle:
     raise NotInTransaction(
         f"tx= takes a connection of asyncpg, an AsyncSession or AsyncConnection of SQLAlchemy, or a Transaction, not {type(tx)}"
     )
+
+
+@contextmanager
+def usable() -> Iterator[None]:
+    """Let no error of a driver out of this block that only says that the lent transaction cannot be used now.
+
+    Raises:
+        TransactionFailed: an error in the caller's session was swallowed.
+        InvalidArgument: another task is using it.
+    """
+    try:
+        yield
+    except PendingRollbackError as error:
+        raise TransactionFailed(_SWALLOWED) from error
+    except (InvalidRequestError, DBAPIError, asyncpg.InterfaceError) as error:
+        if _IN_USE.search(str(error)) is None:
+            raise
+        raise InvalidArgument(
+            "tx", "another task is using this transaction; nothing was appended, give each task its own"
+        ) from error
 
 
 def _connection_of(tx: object) -> AsyncConnection | None:

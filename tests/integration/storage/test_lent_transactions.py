@@ -9,12 +9,15 @@ import asyncpg
 import pytest
 from patience import LIMIT
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from uno_workflows import Event
 from uno_workflows.events.encoding import to_new_events
 from uno_workflows.events.errors import (
     DuplicateEventId,
+    InvalidArgument,
     NotInTransaction,
     StoreContended,
     StoreRefused,
@@ -266,3 +269,45 @@ async def test_a_cancelled_transaction_of_ours_is_rolled_back(store, write):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await store.events.append([write("order-1", expected=NO_STREAM)]))[0].first_version == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_append_to_streams_after_a_swallowed_error_says_what_happened(store, lend, write, kind):
+    async with lend(kind) as lent:
+        with pytest.raises((DBAPIError, asyncpg.PostgresError)):
+            await lent.execute("select 1/0")
+        with pytest.raises(TransactionFailed, match="savepoint"):
+            await store.events.append([write("order-1"), write("order-2")], tx=lent.tx)
+        await lent.rollback()
+
+
+async def test_append_in_a_session_whose_flush_failed_says_what_happened(store, engine, write):
+    class Base(DeclarativeBase):
+        pass
+
+    class Stock(Base):
+        __tablename__ = "stock"
+        n: Mapped[int] = mapped_column(primary_key=True)
+
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+        await connection.execute(text("insert into stock values (1)"))
+    async with AsyncSession(engine) as session:
+        await session.begin()
+        session.add(Stock(n=1))
+        with pytest.raises(DBAPIError):
+            await session.flush()
+        with pytest.raises(TransactionFailed, match="savepoint"):
+            await store.events.append([write("order-1")], tx=session)
+
+
+@pytest.mark.parametrize("kind", ["asyncpg", "asyncpg pool"])
+async def test_append_in_a_transaction_that_another_task_is_using_names_the_argument(store, lend, write, kind):
+    async with lend(kind) as lent:
+        other = asyncio.create_task(lent.execute("select pg_sleep(60)"))
+        await asyncio.sleep(0)
+        for writes in ([write("order-1")], [write("order-1"), write("order-2")]):
+            with pytest.raises(InvalidArgument, match="tx: another task is using this transaction"):
+                await store.events.append(writes, tx=lent.tx)
+        other.cancel()
+        await asyncio.wait([other])
