@@ -24,6 +24,14 @@ KeyOf = str | Callable[[Any], str | Sequence[str]]
 Key = KeyOf | Mapping[type[Event], KeyOf]
 EventTypes = type[Event] | types.UnionType | tuple[type[Event], ...]
 _USUAL: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_WORDS: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
+    "step": (2, ("undo",)),
+    "expect": (1, ("within",)),
+    "emit": (1, ("stream",)),
+    "parallel": (2, ()),
+    "abort": (1, ()),
+}
+"""Of each word of the vocabulary: how many arguments it takes by position, and which by name."""
 _SEVERAL: Final = (BaseModel, Mapping, list, tuple)
 _ASYNC: Final = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
 
@@ -231,6 +239,35 @@ def check_init(cls: type) -> None:
             f"saga {cls.__name__}: a run is made without arguments, but __init__ takes {', '.join(named)}; "
             "what a run needs comes with the event that starts it"
         ).at(place_of(init))
+
+
+def check_words(cls: type, base: type) -> None:
+    """Raise DeclarationError if an attribute hides one of ours: a saga whose own method is called `step` could run no step.
+
+    A word of the vocabulary may be overridden by a method that takes what the word takes, and calls it.
+
+    Args:
+        base: The class of ours that it derives from.
+    """
+    for name in [*_WORDS, "judge"]:
+        found = inspect.getattr_static(cls, name)
+        if found is vars(base)[name] or (name in _WORDS and _acts_as(found, name)):
+            continue
+        hint = "" if name == "judge" else f", or take what it takes and call super().{name}"
+        place = place_of(found) if inspect.isfunction(found) else None
+        refused = DeclarationError(f"saga {cls.__name__}: `{name}` hides what sagas have by this name; rename it{hint}")
+        raise refused if place is None else refused.at(place)
+
+
+def _acts_as(found: object, word: str) -> bool:
+    if not inspect.isfunction(found) or (word == "abort" and inspect.iscoroutinefunction(found)):
+        return False  # an `abort` that is a coroutine would never run
+    count, named = _WORDS[word]
+    try:
+        inspect.signature(found).bind(*[None] * (count + 1), **dict.fromkeys(named))
+    except TypeError:
+        return False
+    return True
 
 
 def saga_name(cls: type, name: str | None) -> str:

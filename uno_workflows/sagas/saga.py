@@ -24,6 +24,7 @@ from uno_workflows.sagas.definition import (
     SagaDefinition,
     check_init,
     check_run,
+    check_words,
     event_types,
     key_rules,
     saga_name,
@@ -121,6 +122,7 @@ class Saga:
         since: datetime | None,
     ) -> None:
         names = names_around()
+        check_words(cls, Saga)
         setattr(cls, OWN_ROLES, own_roles(cls, names))
         if not workflow.unsafe.in_sandbox():  # the sandbox reloads a module that was checked before
             with suppress(Unresolved):  # checked when the worker starts

@@ -136,6 +136,37 @@ def test_an_init_of_its_own_that_makes_no_run_is_named():
         Fulfil().abort("no")
 
 
+def _property(self: Saga) -> None: ...
+
+
+async def _judges(self: Saga, claim: Placed) -> None: ...
+
+
+@on(Shipped)
+async def _handles(self: Saga, event: Shipped) -> None: ...
+
+
+@pytest.mark.parametrize("name", ["step", "emit", "expect", "parallel", "abort", "judge"])
+@pytest.mark.parametrize("hiding", [5, _judges, _handles, property(_property), staticmethod(_judges)])
+def test_an_attribute_that_hides_one_of_ours_is_refused(name: str, hiding: Any):
+    with pytest.raises(DeclarationError, match=f"`{name}` hides what sagas have by this name; rename it"):
+        type("Fulfil", (Saga,), {name: hiding, "__module__": __name__})
+
+
+def test_a_word_may_be_overridden_by_what_takes_the_same():
+    class Base(Saga):
+        async def emit(self, event: Event, *, stream: str | None = None) -> None:
+            await super().emit(event, stream=stream or "all")
+
+        async def step(self, step: Any, argument: Any, **options: Any) -> Any:
+            return await super().step(step, argument, **options)
+
+    class Fulfil(Base, starts_on=Placed, key="order_id"):
+        async def run(self, event: Placed) -> None: ...
+
+    assert Fulfil.__uno_saga__ is not None
+
+
 def test_a_saga_that_is_made_outside_of_a_workflow_says_how_a_run_begins():
     with pytest.raises(TypeError, match=r"Parent\(\) makes no run: append the event that starts the saga"):
         Parent()
