@@ -25,15 +25,22 @@ _ENDS: Final = re.compile(
 )
 _STAYS: Final = re.compile(
     rf"{_SPACE}(?:set\s+(?!local\b|transaction\b|constraints\b)|reset\b|listen\b|prepare\b|load\b|discard\b|declare\b"
-    r"|create\s+(?:or\s+replace\s+)?(?:global\s+|local\s+)?temp)"
-    r"|.*(?:\bset_config\s*\(|advisory_lock(?:_shared)?\s*\(|\binto\s+temp)",
+    r"|create\s+(?:or\s+replace\s+)?(?:global\s+|local\s+)?temp)",
     re.IGNORECASE | re.DOTALL,
 )
+_STAYS_WITHIN: Final = ("set_config", "advisory_lock", "into temp")
+"""Words of statements that begin as others do; looked for without a pattern, because a statement may be long."""
 _REFUSED: Final = "your code must not end the transaction, so nothing of it can be committed"
 _ADVICE: Final = (
     "it commits after your code has returned, and rolls back if your code raises; put what may fail into a savepoint "
     "(`async with tx.connection.begin_nested(): …`)"
 )
+
+
+def stays(statement: str) -> bool:
+    """Whether a session may keep something of a statement when its transaction has ended."""
+    lowered = statement.lower()
+    return _STAYS.match(statement) is not None or any(word in lowered for word in _STAYS_WITHIN)
 
 
 class Watch:
@@ -80,7 +87,7 @@ class Watch:
         """A statement is about to be sent."""
         if self._held and _ENDS.match(statement):
             self.refuse_end()
-        self.changed = self.changed or _STAYS.match(statement) is not None
+        self.changed = self.changed or stays(statement)
 
     def refuse_end(self) -> None:
         """Refuse to end the transaction, which fails it as a whole: code that goes on would be half of what was meant."""

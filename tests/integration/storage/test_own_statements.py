@@ -10,7 +10,7 @@ from uno_workflows.events.calls import StepCall
 from uno_workflows.events.errors import TransactionFailed
 from uno_workflows.events.ids import new_event_id
 from uno_workflows.events.subscriptions import Delivered
-from uno_workflows.storage.own_statements import _STAYS
+from uno_workflows.storage.own_statements import stays
 
 
 async def commits(tx):
@@ -164,4 +164,4 @@ async def test_nothing_that_a_transaction_leaves_in_its_session_reaches_another(
     ],
 )
 def test_a_session_in_which_nothing_stays_goes_back_to_the_pool(statement):
-    assert _STAYS.match(statement) is None
+    assert not stays(statement)
