@@ -34,6 +34,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from uno_workflows.app.not_loaded import creating
 from uno_workflows.app.task_failures import TaskFailures
 from uno_workflows.events.border import SDK, UserCodeExit, user_code
 from uno_workflows.events.errors import UnoError
@@ -71,7 +72,8 @@ class GuardedRunner(UnsandboxedWorkflowRunner):
         self._failures = failures
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return GuardedInstance(super().create_instance(det), self._failures)
+        with creating(det, self._failures):
+            return GuardedInstance(super().create_instance(det), self._failures)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class GuardedSandbox(SandboxedWorkflowRunner):
     failures: TaskFailures = field(default_factory=TaskFailures)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        with user_code(f"the module of {det.defn.name}"):  # the sandbox imports it again, for this run alone
+        # the sandbox imports its module again, for this run alone
+        with creating(det, self.failures), user_code(f"the module of {det.defn.name}"):
             return GuardedInstance(super().create_instance(det), self.failures)
 
 

@@ -14,6 +14,7 @@ from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.guarded import Border
 from uno_workflows.app.guarding import SagaGuard
 from uno_workflows.app.heartbeats import StepHeartbeats
+from uno_workflows.app.not_loaded import with_not_loaded
 from uno_workflows.app.problem_notes import StepProblems
 from uno_workflows.app.process import WorkerProcess
 from uno_workflows.app.profiles import Profile
@@ -50,7 +51,7 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
         process.client,
         task_queue=settings.app,
         identity=f"{process.identity}/sagas",
-        workflows=[*catalogue.sagas.values(), *catalogue.workflows.values()],
+        workflows=with_not_loaded([*catalogue.sagas.values(), *catalogue.workflows.values()]),
         activities=[
             *(step_activity(step, store.steps, store.runs, room) for step in catalogue.steps.values()),
             *FrameworkActivities(store.events, store.runs, store.subscriptions, _missed(process)).all(),

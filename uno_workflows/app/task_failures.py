@@ -16,6 +16,7 @@ from temporalio import workflow
 from temporalio.api.failure.v1 import Failure
 
 from uno_workflows.app.refusals import Tell
+from uno_workflows.dispatch.temporal import START_EVENT
 from uno_workflows.events.border import UserCodeExit, unwrapped
 from uno_workflows.events.problems import Problem, ProblemKind
 from uno_workflows.events.telling import error_type, masked, message_of
@@ -63,6 +64,7 @@ class TaskFailures:
         self._sagas, self._note, self._ask = frozenset(sagas), note, ask
         self._refused: dict[str, int] = {}
         self._cached: dict[str, workflow.Info] = {}
+        self._uncreated: set[str] = set()
         self._told = Told()
 
     @contextmanager
@@ -81,8 +83,8 @@ class TaskFailures:
             yield
 
     def is_saga(self, info: workflow.Info) -> bool:
-        """Whether a run is of a saga."""
-        return info.workflow_type in self._sagas
+        """Whether a run is of a saga; of one that this worker does not declare, the dispatcher's memo tells it."""
+        return info.workflow_type in self._sagas or START_EVENT in info.raw_memo
 
     def cached(self, info: workflow.Info) -> None:
         """A run is in a worker's cache."""
@@ -91,6 +93,12 @@ class TaskFailures:
     def evicted(self, info: workflow.Info) -> None:
         """It no longer is."""
         self._cached.pop(info.run_id, None)
+
+    def uncreated(self, info: workflow.Info, error: Exception) -> None:
+        """A task failed before any code of the run could be called."""
+        self._uncreated.add(info.run_id)
+        shown = unwrapped(error)
+        self._tell(info, "bug", error_type(shown), message_of(shown))
 
     def failed(self, info: workflow.Info, failure: Failure) -> None:
         """A task failed, by an exception of the code that it ran."""
@@ -139,7 +147,11 @@ class TaskFailures:
     def _heard(self, record: logging.LogRecord) -> bool:
         """A filter: whether the line is to be written as it is."""
         arguments = record.args if isinstance(record.args, tuple) else ()
-        info = self._cached.get(str(arguments[0])) if record.msg in BY_RUN_ID and arguments else None
+        run_id = str(arguments[0]) if record.msg in BY_RUN_ID and arguments else ""
+        if run_id in self._uncreated:
+            self._uncreated.discard(run_id)
+            return False
+        info = self._cached.get(run_id)
         if info is None:
             return True
         error = record.exc_info[1] if record.exc_info else None

@@ -56,6 +56,7 @@ class PumpHost:
         self._pumps, self._leaving, self._times = pumps, leaving, times
         self._terms: dict[str, int | None] = {}  # of the last lease that was ours
         self._unfit: dict[str, Unfit] = {}  # where our code stopped, at an event that it does not handle
+        self._unloaded: set[str] = set()  # no module declares them
         self._stops: dict[str, int] = {}  # how often Temporal offered us the lease there
         self.at_work: set[str] = set()
         """The subscriptions that it hosts a pump for now."""
@@ -69,10 +70,12 @@ class PumpHost:
         and fro.
         """
         if (make := self._pumps.get(subscription.name)) is None:
+            self._tell_unloaded(subscription.name)
             raise ApplicationError(
-                f"no loaded module declares {subscription.name}; remove it or load its module",
+                f"no module of this worker declares {subscription.name}; a worker with the module must go on",
                 type="Unloaded",
                 next_retry_delay=UNLOADED_DELAY,
+                category=ApplicationErrorCategory.BENIGN,  # the SDK would log each offer, with a stack
             )
         heartbeat = activity.info().heartbeat_timeout or self._times.heartbeat
         if heartbeat > self._times.heartbeat:
@@ -124,6 +127,12 @@ class PumpHost:
         self._stops[name] = self._stops.get(name, 0) + 1 if known == unfit else 0
         self._unfit[name] = unfit
         return timedelta(seconds=jittered(min(UNFIT_SECONDS * 2 ** self._stops[name], UNFIT_LONGEST)))
+
+    def _tell_unloaded(self, name: str) -> None:
+        """Report it once, although Temporal offers the lease again and again."""
+        if name not in self._unloaded:
+            log.warning("subscription_not_loaded", subscription=name)
+        self._unloaded.add(name)
 
     def _tell_lost(self, name: str, reason: str) -> None:
         self._terms.pop(name, None)

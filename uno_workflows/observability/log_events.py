@@ -142,6 +142,12 @@ _ALL: Final = (
         "if it comes often: is this process starved, or frozen?",
     ),
     LogEvent(
+        "subscription_not_loaded",
+        "warning",
+        "Temporal offers this worker a subscription that no module of it declares; a worker with the module must go on",
+        "nothing if other workers of the app have the module; if the saga or projection was renamed, pin its old name with name=",
+    ),
+    LogEvent(
         "event_not_handled",
         "warning",
         "A subscription wants an event that this worker's code does not handle; a worker of another version must go on",

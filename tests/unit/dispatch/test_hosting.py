@@ -11,7 +11,7 @@ import pytest
 from apps.traced import request, traced
 from opentelemetry import trace
 from patience import LIMIT
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.testing import ActivityEnvironment
 
 from uno_workflows.dispatch.hosting import PumpHost, beat_seconds
@@ -106,9 +106,13 @@ async def test_a_lease_that_its_code_cannot_use_is_offered_to_others_soon_and_th
     assert 0.5 < delays[-1] < 5
 
 
-async def test_a_subscription_that_no_module_declares_says_so() -> None:
-    with pytest.raises(ApplicationError, match="no loaded module declares saga:Other"):
-        await hosted(asyncio.Event(), "saga:Other")
+async def test_a_subscription_that_no_module_declares_says_so_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    host = PumpHost({}, leaving=asyncio.Event(), times=OURS)
+    for _ in range(3):
+        with pytest.raises(ApplicationError, match="no module of this worker declares saga:Other") as error:
+            await ActivityEnvironment().run(host.pump, SubscriptionInput(name="saga:Other"))
+        assert error.value.category is ApplicationErrorCategory.BENIGN
+    assert [record.getMessage() for record in caplog.records] == ["subscription_not_loaded subscription=saga:Other"]
 
 
 async def test_a_lease_with_a_longer_time_out_than_ours_ends_before_it_begins_and_tells_ours() -> None:

@@ -1,0 +1,42 @@
+"""An app, or a class of it, that gets another name while runs are under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+from apps.running import App, forget, until
+from apps.trials.events import Nudged
+from apps.trials.starting import begin
+
+from uno_workflows.devstack.temporal import TemporalServer
+
+RunApp = Callable[..., AbstractAsyncContextManager[App]]
+
+
+async def test_a_run_whose_class_no_module_declares_is_named_and_goes_on_with_its_module(
+    run_app: RunApp, database: str, temporal: TemporalServer, caplog: pytest.LogCaptureFixture
+):
+    names = {"database": database, "app": "gone-class"}
+    async with run_app(["apps.trials"], **names) as app:
+        key, run = await begin(app, "nudge_twice")
+        await app.waits_for(run, "expect Nudged")
+    async with run_app(["apps.till"], **names) as app:
+        await app.handle(run).signal("wake-up")  # as a timer, or a step that ended meanwhile
+
+        async def problem() -> str:
+            found = await app.run(run)
+            return found.problem if found is not None else ""
+
+        said = await until(problem)
+        assert said.startswith("NotLoaded: no module of this worker declares the saga Trial: give `uno worker` the module")
+        assert "name='Trial'" in said
+    told = [record.getMessage() for record in caplog.records if "NotLoaded" in record.getMessage()]
+    assert len(told) == 1
+    assert told[0].startswith(f"saga_bug saga=Trial saga_key={key}")
+    async with run_app(["apps.trials"], **names) as app:
+        for word in "ab":
+            await app.uno.append(f"trial-{key}", Nudged(trial=key, word=word))
+        assert await app.ended(run) == ("done", "")
+    await forget(temporal.address, "TaskQueue STARTS_WITH 'gone-class'")
