@@ -48,9 +48,13 @@ def creating(details: WorkflowInstanceDetails, failures: TaskFailures) -> Iterat
         yield
         return
     try:
-        if details.defn.cls is NotLoadedWorkflow:
-            raise NotLoaded(details.info.workflow_type, saga=failures.is_saga(details.info))
+        _check_loaded(details, failures)
         yield
     except Exception as err:
         failures.uncreated(details.info, err)
         raise
+
+
+def _check_loaded(details: WorkflowInstanceDetails, failures: TaskFailures) -> None:
+    if details.defn.cls is NotLoadedWorkflow:
+        raise NotLoaded(details.info.workflow_type, saga=failures.is_saga(details.info))

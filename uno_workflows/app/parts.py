@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from temporalio.worker import Worker
 
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.connecting import connect_temporal
@@ -34,6 +37,7 @@ from uno_workflows.events.protocols import Tail
 from uno_workflows.processing.pump import Consumer, Pump, PumpSettings
 from uno_workflows.projections.folder import ProjectionFolder
 from uno_workflows.sagas.activities import FrameworkActivities, step_activity
+from uno_workflows.sagas.envelope import subscription_name as saga_subscription
 from uno_workflows.sagas.result_room import ResultRoom
 from uno_workflows.sagas.saga import Saga
 
@@ -43,13 +47,31 @@ Watched = Sequence[asyncio.Future[Any]]
 
 @asynccontextmanager
 async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
-    """Sagas, steps, plain workflows and activities."""
+    """Sagas, steps, plain workflows and activities: on the app's task queue, and on those of the apps that it was before.
+
+    Temporal keeps a run on the task queue of its start, so the runs of a renamed app would stand still there (ADR 0025).
+    """
+    app, names = process.settings.app, [saga_subscription(name) for name in process.catalogue.sagas]
+    threads, room, parts = threads_for(process.catalogue, process.settings.steps), ResultRoom(), list[asyncio.Future[Any]]()
+    try:
+        async with AsyncExitStack() as stack:
+            for queue in [app, *await process.store.definitions.former_apps(names, app=app)]:
+                worker = _saga_worker(process, queue, threads, room)
+                before = process.starts.end if queue == app else None
+                running = running_worker(worker, process.stop, before=before, watch=process.seen.expect)
+                parts += await stack.enter_async_context(running)
+            yield parts
+    finally:
+        if threads is not None:
+            threads.shutdown(wait=False)  # the worker has waited for what ran in them
+
+
+def _saga_worker(process: WorkerProcess, queue: str, threads: ThreadPoolExecutor | None, room: ResultRoom) -> Worker:
     settings, catalogue, store, profile = process.settings, process.catalogue, process.store, process.profile
-    threads, room = threads_for(catalogue, settings.steps), ResultRoom()
-    worker = make_worker(
+    return make_worker(
         catalogue,
         process.client,
-        task_queue=settings.app,
+        task_queue=queue,
         identity=f"{process.identity}/sagas",
         workflows=with_not_loaded([*catalogue.sagas.values(), *catalogue.workflows.values()]),
         activities=[
@@ -73,12 +95,6 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
         graceful_shutdown_timeout=settings.grace,
         **_times(profile),
     )
-    try:
-        async with running_worker(worker, process.stop, before=process.starts.end, watch=process.seen.expect) as running:
-            yield running
-    finally:
-        if threads is not None:
-            threads.shutdown(wait=False)  # the worker has waited for what ran in them
 
 
 def _missed(process: WorkerProcess) -> MissedEvents:

@@ -56,10 +56,19 @@ async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: C
 
     Raises:
         DefinitionRefused: a subscription is pumped in another namespace of Temporal.
-        ConfigurationError: the app in this namespace serves another store.
+        ConfigurationError: the app in this namespace serves another store, or a former app of a subscription does: its runs
+            are on that app's queues.
     """
-    store_id = str(await store.definitions.store_id())
     names = [definition.name for definition in subscriptions_of(catalogue)]
+    for one in [app, *await store.definitions.former_apps(names, app=app)]:
+        await _check_store(store, client, names, app=one)
+    namespace_id = await namespace_id_of(client)
+    await _claim(store, client, catalogue, app=app, namespace_id=namespace_id)
+    return namespace_id
+
+
+async def _check_store(store: PostgresStore, client: Client, names: Sequence[str], *, app: str) -> None:
+    store_id = str(await store.definitions.store_id())
     others = await asyncio.gather(*(store_of_subscription(client, app=app, name=name) for name in names))
     listed = await stores_of_app(client, app=app)  # subscriptions of other modules too, but the list may lag behind
     for name, other in [*zip(names, others, strict=True), *listed.items()]:
@@ -71,9 +80,6 @@ async def claim_subscriptions(store: PostgresStore, client: Client, catalogue: C
                     f"the workflow uno/{app}/{name}"
                 ]
             )
-    namespace_id = await namespace_id_of(client)
-    await _claim(store, client, catalogue, app=app, namespace_id=namespace_id)
-    return namespace_id
 
 
 async def _claim(store: PostgresStore, client: Client, catalogue: Catalogue, *, app: str, namespace_id: str | None) -> None:

@@ -307,7 +307,7 @@ class DefinitionRefused(UnoError):
     Attributes:
         name: Of the subscription.
         outcome: The reason: `other_app`, `other_namespace`, `was_removed`, `rule_changed`; `run_open` for a change of keys while
-            runs are under way.
+            runs are under way; `still_pumped` for an adoption while a pump is alive.
     """
 
     def __init__(self, name: str, outcome: str, detail: str, *, app: str) -> None:
@@ -325,6 +325,8 @@ class DefinitionRefused(UnoError):
             f"run `uno subscriptions adopt {name}`",
             "run_open": f"its keys cannot be changed while there are {detail}: wait for the runs, stop its workers by SIGTERM, "
             "and run this again; or give the saga another name with name=",
+            "still_pumped": f"a worker{detail} reads for it, and would take it back: stop its workers, and run this again; of a "
+            "worker that was killed, the last sign counts for some seconds more",
         }
         super().__init__(f"{name} is refused ({outcome}): {reasons[outcome]}")
 

@@ -119,12 +119,19 @@ class PostgresDefinitions:
 
         Raises:
             UnknownSubscription: it was never defined.
+            DefinitionRefused: its pump is alive, and would take the lease back.
         """
         row = await self._database.fetch_row("adopt", name=name, app=app)
         if row is None:
             raise UnknownSubscription(name)
         before: str | None = row[0]
+        if row[1]:
+            raise DefinitionRefused(name, "still_pumped", "" if before is None else f" of app {before!r}", app=app)
         return before
+
+    async def former_apps(self, names: Sequence[str], *, app: str) -> list[str]:
+        """The apps other than this one that subscriptions belonged to: runs that began there stay on their task queues."""
+        return [row[0] for row in await self._database.fetch("former_apps", names=list(names), app=app)]
 
     async def claim(self, names: Sequence[str], *, app: str, namespace: str, namespace_id: str | None = None) -> None:
         """Record that workers in this namespace of Temporal pump these subscriptions.

@@ -52,6 +52,19 @@ async def test_an_app_that_serves_another_store_in_the_same_namespace_is_refused
     await workflow.terminate()
 
 
+async def test_an_app_whose_former_name_serves_another_store_is_refused(store: PostgresStore, temporal: TemporalServer):
+    """The runs that it began under that name are on the task queues of that name, and the workers there would take them."""
+    client, before = await Client.connect(temporal.address, data_converter=data_converter), f"app-{secrets.token_hex(4)}"
+    await define_subscriptions(store, CATALOGUE, app=before)
+    assert await store.definitions.adopt(NAME, app=f"{before}-now") == before
+    await claim_subscriptions(store, client, CATALOGUE, app=f"{before}-now")
+    options: Any = {"task_queue": before, "name": NAME, "task_timeout": timedelta(seconds=5)}
+    await ensure_subscription(client, app=before, store="another", **options)
+    with pytest.raises(ConfigurationError, match=f"app '{before}' in Temporal's namespace .* reads {NAME} of another store"):
+        await claim_subscriptions(store, client, CATALOGUE, app=f"{before}-now")
+    await client.get_workflow_handle(f"uno/{before}/{NAME}").terminate()
+
+
 async def test_workers_in_another_namespace_are_refused_as_long_as_a_pump_there_has_not_stopped(store: PostgresStore):
     """They would divide the events, and start runs in both."""
     await define(store, NAME)

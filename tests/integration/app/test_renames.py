@@ -11,6 +11,9 @@ from apps.trials.events import Nudged
 from apps.trials.starting import begin
 
 from uno_workflows.devstack.temporal import TemporalServer
+from uno_workflows.events.encoding import to_new_events
+from uno_workflows.events.errors import DefinitionRefused
+from uno_workflows.storage.store import PostgresStore
 
 RunApp = Callable[..., AbstractAsyncContextManager[App]]
 
@@ -40,3 +43,30 @@ async def test_a_run_whose_class_no_module_declares_is_named_and_goes_on_with_it
             await app.uno.append(f"trial-{key}", Nudged(trial=key, word=word))
         assert await app.ended(run) == ("done", "")
     await forget(temporal.address, "TaskQueue STARTS_WITH 'gone-class'")
+
+
+async def test_runs_of_a_renamed_app_go_on_once_their_subscription_is_adopted(
+    run_app: RunApp, database: str, temporal: TemporalServer
+):
+    """Temporal keeps them on the task queue of the app that started them."""
+    async with run_app(["apps.trials"], database=database, app="old-name") as app:
+        key, run = await begin(app, "nudge_twice")
+        await app.waits_for(run, "expect Nudged")
+        definitions = app.uno.store.definitions
+
+        async def pumped() -> bool:
+            return all(status.alive for status in await app.uno.store.subscriptions.statuses() if status.name == "saga:Trial")
+
+        await until(pumped)
+        with pytest.raises(DefinitionRefused, match=r"saga:Trial is refused \(still_pumped\): a worker of app 'old-name' reads"):
+            await definitions.adopt("saga:Trial", app="new-name")
+    async with PostgresStore.open(database, encode=to_new_events) as store:
+        for status in await store.subscriptions.statuses():
+            assert await store.definitions.adopt(status.name, app="new-name") == "old-name"
+        assert await store.definitions.former_apps(["saga:Trial"], app="new-name") == ["old-name"]
+        assert await store.definitions.former_apps(["saga:Trial"], app="old-name") == []
+    async with run_app(["apps.trials"], database=database, app="new-name") as app:
+        for word in "ab":
+            await app.uno.append(f"trial-{key}", Nudged(trial=key, word=word))
+        assert await app.ended(run) == ("done", "")
+    await forget(temporal.address, "(TaskQueue STARTS_WITH 'old-name' or TaskQueue STARTS_WITH 'new-name')")

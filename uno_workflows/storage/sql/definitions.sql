@@ -49,12 +49,26 @@ select name, namespace from mine where pumped order by name
 -- name: store_id — the id that distinguishes this store from others in a Temporal namespace
 select store_id from {schema}.log
 
--- name: adopt — move a subscription to another app; its pump is fenced off. No row if there is no such subscription
-with adopted as (
+-- name: adopt — move a subscription to another app, unless a pump of it is alive; its last pump is fenced off, and the app that it
+-- leaves is recorded. No row if there is no such subscription
+with before as materialized (
+  select s.name, s.app, g.alive_at,
+         coalesce(g.left_at is null and g.alive_at + g.heartbeat > clock_timestamp(), false) as pumped
+    from {schema}.subscriptions s left join {schema}.pump_signs g on g.subscription = s.name
+   where s.name = cast(:name as text) for update of s),
+adopted as (
   update {schema}.subscriptions s set app = cast(:app as text), namespace = null, namespace_id = null
-    from (select name, app from {schema}.subscriptions where name = cast(:name as text) for update) before
-   where s.name = before.name
-  returning s.name, before.app),
+    from before b where s.name = b.name and not b.pumped
+  returning s.name),
+left_behind as (
+  insert into {schema}.former_apps (subscription, app)
+  select b.name, b.app from before b join adopted a on a.name = b.name where b.app <> cast(:app as text)
+  on conflict do nothing),
 fenced as (
   update {schema}.checkpoints c set term = c.term + 1, owner = null from adopted a where c.subscription = a.name)
-select app from adopted
+select app, pumped from before
+
+-- name: former_apps — the other apps that these subscriptions belonged to
+select distinct app from {schema}.former_apps
+ where subscription = any(cast(:names as text[])) and app <> cast(:app as text)
+ order by app
