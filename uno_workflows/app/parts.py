@@ -26,7 +26,7 @@ from uno_workflows.app.sdk_worker import WORKFLOW_TASKS, StepTimes, cancel, make
 from uno_workflows.app.tracing import traced_client, worker_interceptors
 from uno_workflows.app.uno import open_store
 from uno_workflows.dispatch.dispatcher import Dispatcher, DispatchSettings
-from uno_workflows.dispatch.hosting import PumpHost, keep_subscriptions
+from uno_workflows.dispatch.hosting import Part, PumpHost, keep_subscriptions, pump_queue
 from uno_workflows.dispatch.missed import MissedEvents
 from uno_workflows.dispatch.reconciler import Reconciler
 from uno_workflows.dispatch.search_attributes import ensure_search_attributes
@@ -166,10 +166,10 @@ async def projections_part(process: WorkerProcess) -> AsyncIterator[Watched]:
 
 
 @asynccontextmanager
-async def _pumps(process: WorkerProcess, part: str, tail: Tail, consumers: Sequence[Consumer]) -> AsyncIterator[Watched]:
+async def _pumps(process: WorkerProcess, part: Part, tail: Tail, consumers: Sequence[Consumer]) -> AsyncIterator[Watched]:
     """A Worker for pumps, with a slot for each: on shared slots, pumps that last minutes would keep steps from running."""
     settings, profile = process.settings, process.profile
-    queue, owner = f"{settings.app}.{part}", f"{process.identity}/{part}"
+    queue, owner = pump_queue(settings.app, part), f"{process.identity}/{part}"
     make_pump = partial(
         Pump,
         process.store.subscriptions,

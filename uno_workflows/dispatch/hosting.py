@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal, get_args
 
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -38,6 +38,8 @@ UNFIT_SECONDS: Final = 0.3
 UNFIT_LONGEST: Final = 3.0
 """After how long Temporal offers a lease again that this process cannot use: a worker of the right version may wait for it."""
 UNLOADED_DELAY: Final = timedelta(seconds=1)
+Part = Literal["dispatch", "projections"]
+PARTS: Final = get_args(Part)
 LISTED: Final = 1_000
 """Subscriptions of an app whose stores are compared at most."""
 
@@ -223,13 +225,19 @@ async def stores_of_app(client: Client, *, app: str) -> dict[str, str]:
 
     A list lags behind, and some servers or permissions give none; then this finds nothing.
     """
-    queue, found = app.replace("'", "''"), dict[str, str]()
-    query = f"WorkflowType = '{SUBSCRIPTION}' AND TaskQueue = '{queue}' AND ExecutionStatus = 'Running'"
+    quoted = (pump_queue(app, part).replace("'", "''") for part in PARTS)
+    queues, found = ", ".join(f"'{queue}'" for queue in quoted), dict[str, str]()
+    query = f"WorkflowType = '{SUBSCRIPTION}' AND TaskQueue IN ({queues}) AND ExecutionStatus = 'Running'"
     with suppress(RPCError):
         async for run in client.list_workflows(query, limit=LISTED):
             if store := await run.memo_value(STORE, None):
                 found[run.id.removeprefix(f"uno/{app}/")] = store
     return found
+
+
+def pump_queue(app: str, part: Part) -> str:
+    """The task queue of an app's subscriptions, by the part of the worker that pumps them."""
+    return f"{app}.{part}"
 
 
 def _workflow_id(app: str, name: str) -> str:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from apps.defining import define
+from apps.running import until
 from temporalio.client import Client
 
 from uno_workflows import Event, Projection, Transaction, on
 from uno_workflows.app.catalogue import Catalogue
 from uno_workflows.app.registering import claim_subscriptions, define_subscriptions
 from uno_workflows.devstack.temporal import TemporalServer
-from uno_workflows.dispatch.hosting import ensure_subscription
+from uno_workflows.dispatch.hosting import PARTS, ensure_subscription, pump_queue, stores_of_app
 from uno_workflows.events.errors import ConfigurationError, DefinitionRefused
 from uno_workflows.sagas.converter import data_converter
 from uno_workflows.storage.store import PostgresStore
@@ -50,6 +51,23 @@ async def test_an_app_that_serves_another_store_in_the_same_namespace_is_refused
     with pytest.raises(ConfigurationError, match=f"reads {NAME} of another store.* its own UNO_APP or namespace"):
         await claim_subscriptions(store, client, CATALOGUE, app=app)
     await workflow.terminate()
+
+
+async def test_two_stores_under_one_app_are_refused_whatever_their_subscriptions_are_called(
+    store: PostgresStore, temporal: TemporalServer
+):
+    client, app = await Client.connect(temporal.address, data_converter=data_converter), f"app-{secrets.token_hex(4)}"
+    for part in PARTS:
+        options: Any = {"task_queue": pump_queue(app, part), "task_timeout": timedelta(seconds=5)}
+        await ensure_subscription(client, app=app, store="another", name="saga:Unlike", **options)
+
+        async def listed() -> dict[str, str]:
+            return await stores_of_app(client, app=app)
+
+        await until(listed)
+        with pytest.raises(ConfigurationError, match="reads saga:Unlike of another store"):
+            await claim_subscriptions(store, client, CATALOGUE, app=app)
+        await client.get_workflow_handle(f"uno/{app}/saga:Unlike").terminate()
 
 
 async def test_an_app_whose_former_name_serves_another_store_is_refused(store: PostgresStore, temporal: TemporalServer):
