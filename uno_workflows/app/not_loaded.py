@@ -1,27 +1,41 @@
-"""Names the runs whose class no module of the worker declares, as after a rename. The SDK's own line has a run id only."""
+"""Names the runs and steps that no module of the worker declares, as after a rename.
+
+The SDK's own lines name neither saga nor key, and come before any interceptor. So the worker takes every unknown type, by the
+SDK's dynamic workflow and activity, and refuses it here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from temporalio import workflow
+from temporalio import activity, workflow
 from temporalio.common import RawValue
-from temporalio.worker import WorkflowInstanceDetails
+from temporalio.worker import (
+    Interceptor,
+    StartLocalActivityInput,
+    WorkflowInboundInterceptor,
+    WorkflowInstanceDetails,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
 
 from uno_workflows.app.task_failures import TaskFailures
 from uno_workflows.events.errors import UnoError
+from uno_workflows.sagas.activities import telling_failures
 
 
 class NotLoaded(UnoError):
-    """A run waits for a worker whose modules declare its class; nothing of it was begun or undone."""
+    """A run or an attempt waits for a worker whose modules declare its class or function; nothing of it was begun or undone."""
 
-    def __init__(self, name: str, *, saga: bool) -> None:
-        kind, pin = ("saga", f"name={name!r} in its class line") if saga else ("workflow", f"@workflow.defn(name={name!r})")
+    retryable = True
+
+    def __init__(self, what: str, name: str) -> None:
+        pin = f"@{what}.defn(name={name!r})" if what in ("workflow", "activity") else f"name={name!r}"
         super().__init__(
-            f"no module of this worker declares the {kind} {name}: give `uno worker` the module that does; if the class was "
-            f"renamed, pin the old name: {pin}"
+            f"no module of this worker declares the {what} {name}: give `uno worker` the module that does; if it was renamed, "
+            f"pin the old name: {pin}"
         )
 
 
@@ -57,4 +71,38 @@ def creating(details: WorkflowInstanceDetails, failures: TaskFailures) -> Iterat
 
 def _check_loaded(details: WorkflowInstanceDetails, failures: TaskFailures) -> None:
     if details.defn.cls is NotLoadedWorkflow:
-        raise NotLoaded(details.info.workflow_type, saga=failures.is_saga(details.info))
+        raise NotLoaded("saga" if failures.is_saga(details.info) else "workflow", details.info.workflow_type)
+
+
+@activity.defn(dynamic=True)
+async def not_loaded_activity(_: Sequence[RawValue]) -> None:
+    """Stands for every activity that the worker does not know; each attempt fails by name, and is retried."""
+    info = activity.info()
+    with telling_failures(info.activity_type):
+        raise NotLoaded("step" if "#" in info.activity_id else "activity", info.activity_type)
+
+
+class LocalsAreLoaded(Interceptor):
+    """Fails the workflow task that asks for an unknown local activity: with a dynamic activity the SDK checks no name.
+
+    Args:
+        names: Of the activities that the worker has.
+    """
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = frozenset(names)
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor] | None:
+        names = self._names
+
+        class Outbound(WorkflowOutboundInterceptor):
+            def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+                if input.activity not in names:
+                    raise NotLoaded("activity", input.activity)
+                return super().start_local_activity(input)
+
+        class Inbound(WorkflowInboundInterceptor):
+            def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+                super().init(Outbound(outbound))
+
+        return Inbound

@@ -17,7 +17,8 @@ from uno_workflows.app.connecting import connect_temporal
 from uno_workflows.app.guarded import Border
 from uno_workflows.app.guarding import SagaGuard
 from uno_workflows.app.heartbeats import StepHeartbeats
-from uno_workflows.app.not_loaded import with_not_loaded
+from uno_workflows.app.instances import activity_name
+from uno_workflows.app.not_loaded import LocalsAreLoaded, not_loaded_activity, with_not_loaded
 from uno_workflows.app.problem_notes import StepProblems
 from uno_workflows.app.process import WorkerProcess
 from uno_workflows.app.profiles import Profile
@@ -68,17 +69,18 @@ async def sagas_part(process: WorkerProcess) -> AsyncIterator[Watched]:
 
 def _saga_worker(process: WorkerProcess, queue: str, threads: ThreadPoolExecutor | None, room: ResultRoom) -> Worker:
     settings, catalogue, store, profile = process.settings, process.catalogue, process.store, process.profile
+    activities = [
+        *(step_activity(step, store.steps, store.runs, room) for step in catalogue.steps.values()),
+        *FrameworkActivities(store.events, store.runs, store.subscriptions, _missed(process)).all(),
+        *catalogue.activities.values(),
+    ]
     return make_worker(
         catalogue,
         process.client,
         task_queue=queue,
         identity=f"{process.identity}/sagas",
         workflows=with_not_loaded([*catalogue.sagas.values(), *catalogue.workflows.values()]),
-        activities=[
-            *(step_activity(step, store.steps, store.runs, room) for step in catalogue.steps.values()),
-            *FrameworkActivities(store.events, store.runs, store.subscriptions, _missed(process)).all(),
-            *catalogue.activities.values(),
-        ],
+        activities=[*activities, not_loaded_activity],
         activity_executor=threads,
         interceptors=[
             *worker_interceptors(),
@@ -87,6 +89,7 @@ def _saga_worker(process: WorkerProcess, queue: str, threads: ThreadPoolExecutor
             *process.seen.interceptors,
             StepProblems(frozenset(catalogue.sagas), process.notes),
             StepHeartbeats(frozenset(catalogue.sagas)),
+            LocalsAreLoaded([name for each in activities if (name := activity_name(each))]),
             Border(),
         ],
         workflow_runner=workflow_runner(catalogue, sandbox=settings.sandbox, failures=process.failures),

@@ -104,7 +104,7 @@ def step_activity(step: Step[Any, Any], steps: StepStore, runs: Runs | None = No
 
     async def run(argument: RawValue, call: StepCall) -> RawValue:
         current, began = CurrentStep(call.key, activity.info().attempt, call), time.monotonic()
-        with running_step(current), _failures(step.name), _beating(), inherited_context(**_inherited(call)):
+        with running_step(current), telling_failures(step.name), _beating(), inherited_context(**_inherited(call)):
             with user_code(f"step {step.name}", passes=_was_asked_for):
                 given = _read(step, argument)
             if runs is not None:
@@ -150,7 +150,7 @@ class FrameworkActivities:
     async def emit(self, request: EmitRequest) -> None:
         """Append one event; its id follows from the call's key, so a repeat appends nothing."""
         call = request.call
-        with _failures(EMIT), _beating():
+        with telling_failures(EMIT), _beating():
             event = NewEvent(
                 id=derived_event_id(call.start_event_id, call.key),
                 type=EventType(request.type),
@@ -225,7 +225,7 @@ class FrameworkActivities:
         forward, and would be refused for an undo that never happened.
         """
         info = activity.info()
-        with _failures(BEGIN_UNDO), _beating():
+        with telling_failures(BEGIN_UNDO), _beating():
             return await may_undo(self._runs, activity.client(), info.workflow_id or "", info.workflow_run_id or "", request)
 
     @activity.defn(name=CLOSE)
@@ -234,7 +234,7 @@ class FrameworkActivities:
         if request.state == "done" and (refusal := await self._refusal(request)):
             return refusal
         key = RunKey(request.saga, request.tenant, request.key, request.generation)
-        with _failures(CLOSE):
+        with telling_failures(CLOSE):
             await self._runs.record_end(
                 key,
                 request.state,
@@ -257,7 +257,7 @@ class FrameworkActivities:
         if request.first_run_id in (None, request.run_id):
             return ""
         made = activity.info().workflow_id or ""
-        with _failures(CLOSE):
+        with telling_failures(CLOSE):
             undone = await self._runs.undone(made)
         return str(RunUndone(made, undone.run_id)) if undone is not None else ""
 
@@ -343,7 +343,7 @@ def _tell_failure(step: str, error: Exception, *, again: bool) -> None:
 
 
 @contextmanager
-def _failures(step: str) -> Iterator[None]:
+def telling_failures(step: str) -> Iterator[None]:
     """Our errors in Temporal's words: retryable or not, by their own declaration; and no message without end."""
     try:
         yield

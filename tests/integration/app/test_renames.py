@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+from apps.renames.events import Billed
 from apps.running import App, forget, until
 from apps.trials.events import Nudged
 from apps.trials.starting import begin
@@ -43,6 +44,30 @@ async def test_a_run_whose_class_no_module_declares_is_named_and_goes_on_with_it
             await app.uno.append(f"trial-{key}", Nudged(trial=key, word=word))
         assert await app.ended(run) == ("done", "")
     await forget(temporal.address, "TaskQueue STARTS_WITH 'gone-class'")
+
+
+async def test_a_step_that_no_module_declares_is_named_and_goes_on_under_its_old_name(
+    run_app: RunApp, database: str, temporal: TemporalServer, caplog: pytest.LogCaptureFixture
+):
+    names = {"database": database, "app": "gone-step"}
+
+    async def problem(app: App) -> str:
+        found = await app.run("Pay/one")
+        return found.problem if found is not None else ""
+
+    async with run_app(["apps.renames.before"], **names) as app:
+        await app.uno.append("bill-one", Billed(bill="one"))
+        assert "the bank is closed" in await until(lambda: problem(app))
+    async with run_app(["apps.renames.after"], **names) as app:
+
+        async def no_code() -> bool:
+            return "no module of this worker declares the step charge: give `uno worker` the module" in await problem(app)
+
+        await until(no_code)
+    assert [record for record in caplog.records if record.name == "uno_workflows.sagas" and "NotLoaded" in record.getMessage()]
+    async with run_app(["apps.renames.pinned"], **names) as app:
+        assert await app.ended("Pay/one") == ("done", "")
+    await forget(temporal.address, "TaskQueue STARTS_WITH 'gone-step'")
 
 
 async def test_runs_of_a_renamed_app_go_on_once_their_subscription_is_adopted(
