@@ -11,9 +11,17 @@ import threading
 from contextlib import suppress
 from typing import Any, Final
 
-from temporalio import activity
+from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+    StartActivityInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
 
 from uno_workflows.app.step_measures import outcome_of
 from uno_workflows.events.border import unwrapped
@@ -97,7 +105,7 @@ class ProblemNotes:
 
 
 class StepProblems(Interceptor):
-    """Notes a saga's step that fails again and again, and that it goes on.
+    """Notes a saga's step that fails again and again, and that it goes on or is no longer called.
 
     Args:
         sagas: Names of the workflow types that are sagas.
@@ -108,6 +116,23 @@ class StepProblems(Interceptor):
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Attempt(next, self._sagas, self._notes)
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor] | None:
+        """Drop the problem of a call that has ended in its saga: cancelled between two attempts, it has no further one."""
+        note = self._notes.note
+
+        class Outbound(WorkflowOutboundInterceptor):
+            def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+                handle, run, part = super().start_activity(input), workflow.info().workflow_id, input.activity_id
+                if part is not None:
+                    handle.add_done_callback(lambda _: note(run, None, part=part))
+                return handle
+
+        class Inbound(WorkflowInboundInterceptor):
+            def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+                super().init(Outbound(outbound))
+
+        return Inbound
 
 
 class _Attempt(ActivityInboundInterceptor):

@@ -19,6 +19,7 @@ from apps.trials.steps import (
     give_back,
     hand_back,
     hand_back_in_tx,
+    insist,
     react,
     record,
     take_back,
@@ -92,6 +93,14 @@ class Common(Saga, expects=(Nudged, Noted, Announced), key=KEYS):
     async def nudge_twice(self, begun: Begun) -> None:
         for _ in range(2):
             self.words.append((await self.expect(Nudged)).word)
+
+    async def insists_for_a_while(self, begun: Begun) -> None:
+        call = asyncio.ensure_future(self.step(insist, Deed(word="one", how="fail")))
+        await self.expect(Nudged)
+        call.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await call
+        await self.expect(Nudged)
 
     async def two_wait_for_one(self, begun: Begun) -> None:
         first, second = await self.parallel(self.expect(Nudged), self.expect(Nudged))

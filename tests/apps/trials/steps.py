@@ -85,6 +85,12 @@ async def give_back(deed: Deed) -> None:
     await behave(Deed(word=f"un{deed.word}", how=deed.how.partition("|")[2] or "ok"))
 
 
+@step(retry=Retry(initial="20ms", maximum="50ms"))
+async def insist(deed: Deed) -> None:
+    """Tried without end, many times a second."""
+    await behave(deed)
+
+
 @step
 async def count_up(number: int) -> int:
     return number + 1

@@ -61,3 +61,25 @@ async def _in_handler(app: App) -> str:
     await until(lambda: "two" in app.did(run))
     await poke(app, key, "bug")
     return key
+
+
+async def test_a_failing_step_that_its_run_gave_up_is_no_problem_any_more(app: App):
+    """It is cancelled between two attempts, so no further attempt could end the problem."""
+    key, run = await begin(app, "insists_for_a_while")
+
+    async def problem() -> str:
+        found = await app.run(run)
+        return "" if found is None else found.problem
+
+    assert "one broke" in await until(problem)
+    await app.uno.append(f"trial-{key}", Nudged(trial=key))
+
+    async def no_problem() -> bool:
+        return not await problem()
+
+    await until(no_problem)
+    found = await app.run(run)
+    assert found is not None
+    assert found.state == "open"
+    await app.uno.append(f"trial-{key}", Nudged(trial=key))
+    assert await app.ended(run) == ("done", "")
