@@ -163,6 +163,21 @@ async def test_migrating_twice_changes_nothing(shop: Shop) -> None:
         assert words in said.out
 
 
+async def test_migrate_names_what_no_given_module_declares_with_its_open_runs(shop: Shop) -> None:
+    await shop.cli("migrate", "apps.shop", "apps.till")
+    async with shop.sql() as connection:
+        await connection.execute(
+            "insert into uno.saga_runs (saga, tenant, key, generation, workflow_id, state)"
+            " values ('Sale', '', '1', 0, 'Sale/1', 'open')"
+        )
+    said = (await shop.cli("migrate", "apps.shop", "--json")).json
+    assert {"name": "saga:Sale", "open_runs": 1} in said["undeclared"]
+    assert not {row["name"] for row in said["subscriptions"]} & {row["name"] for row in said["undeclared"]}
+    told = (await shop.cli("migrate", "apps.shop")).out
+    assert "saga:Sale: no given module declares it, and 1 run is open without its worker; after a rename, pin" in told
+    assert "saga:Sale:" not in (await shop.cli("migrate", "apps.shop", "apps.till")).out
+
+
 async def test_the_printed_script_makes_the_migrated_schema(shop: Shop, empty_database: str) -> None:
     said = await shop.cli("migrate", "--sql")
     assert said.code == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -59,13 +59,16 @@ async def _migrate(settings: Settings, catalogue: Catalogue, *, whole: bool, rek
         for line in [f"applied {name}" for name in applied] or [f"schema {settings.schema} is up to date"]:
             say(line)
     rows: list[dict[str, Any]] = []
+    undeclared: list[dict[str, Any]] = []
     if whole:
         async with open_store(settings) as store:
             rows = await _define(store, catalogue, app=settings.app, rekey=rekey)
+            undeclared = await _undeclared(store, {row["name"] for row in rows}, app=settings.app)
     if as_json:
-        print(json.dumps({"schema": settings.schema, "applied": applied, "subscriptions": rows}, default=str))
+        said = {"schema": settings.schema, "applied": applied, "subscriptions": rows, "undeclared": undeclared}
+        print(json.dumps(said, default=str))
     elif whole:
-        _tell(rows)
+        _tell(rows, undeclared)
 
 
 async def _define(store: PostgresStore, catalogue: Catalogue, *, app: str, rekey: bool) -> list[dict[str, Any]]:
@@ -73,11 +76,19 @@ async def _define(store: PostgresStore, catalogue: Catalogue, *, app: str, rekey
     return [await _row(store, one) for one in defined]
 
 
+async def _undeclared(store: PostgresStore, declared: Collection[str], *, app: str) -> list[dict[str, Any]]:
+    """The app's subscriptions that no given module declares: after a rename or a removal, nothing reads for them."""
+    names = [one.name for one in await store.subscriptions.statuses() if one.app in (app, None) and one.name not in declared]
+    return [{"name": name, "open_runs": await _open_runs(store, name)} for name in names]
+
+
+async def _open_runs(store: PostgresStore, name: str) -> int:
+    return await store.runs.count_open(name.removeprefix("saga:")) if name.startswith("saga:") else 0
+
+
 async def _row(store: PostgresStore, one: Defined) -> dict[str, Any]:
     """The types that were added and removed, and surprises for an operator."""
-    changed, open_runs = one.outcome == "changed", 0
-    if one.removed and one.name.startswith("saga:"):
-        open_runs = await store.runs.count_open(one.name.removeprefix("saga:"))
+    changed, open_runs = one.outcome == "changed", await _open_runs(store, one.name) if one.removed else 0
     return {
         "name": one.name,
         "outcome": one.outcome,
@@ -91,7 +102,7 @@ async def _row(store: PostgresStore, one: Defined) -> dict[str, Any]:
     }
 
 
-def _tell(rows: Sequence[dict[str, Any]]) -> None:
+def _tell(rows: Sequence[dict[str, Any]], undeclared: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         name, begun = row["name"], row["outcome"] in ("created", "adopted")
         if begun:
@@ -102,6 +113,9 @@ def _tell(rows: Sequence[dict[str, Any]]) -> None:
             say(f"{name} - {one['type']}{_awaited(one)}")
         for one in row["rekeyed"]:
             say(f"{name}: {one} has another role or key")
+    for row in undeclared:
+        runs = f", and {_runs_are(row['open_runs'])} open without its worker" if row["open_runs"] else ""
+        say(f"{row['name']}: no given module declares it{runs}; after a rename, pin the old name with name=")
     count = len(rows)
     say(f"{count} subscription{'s are' if count != 1 else ' is'} as the modules say")
 
@@ -120,4 +134,8 @@ def _awaited(removed: dict[str, Any]) -> str:
     count = removed["open_runs"]
     if not count:
         return ""
-    return f": {'1 run is' if count == 1 else f'{count:,} runs are'} open; what awaits this event waits on, and is not undone"
+    return f": {_runs_are(count)} open; what awaits this event waits on, and is not undone"
+
+
+def _runs_are(count: int) -> str:
+    return "1 run is" if count == 1 else f"{count:,} runs are"
