@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -218,6 +218,28 @@ async def test_a_renamed_app_adopts_its_subscriptions(store):
         await define(store, NAME, V2, app="shop")
     with pytest.raises(UnknownSubscription):
         await store.definitions.adopt("projection:None", app="store")
+
+
+async def test_an_adopted_subscription_remembers_each_former_app_once(store):
+    await define(store, NAME, V1, app="a")
+    for app in ("b", "b", "a", "b", "c"):
+        await store.definitions.adopt(NAME, app=app)
+    assert await store.definitions.former_apps([NAME], app="c") == ["a", "b"]
+    assert await store.definitions.former_apps([NAME], app="a") == ["b"]
+    assert await store.definitions.former_apps(["projection:None"], app="c") == []
+
+
+async def test_a_subscription_whose_pump_is_alive_is_not_adopted(store):
+    """The pump would take its lease back."""
+    await define(store, NAME, V1, app="shop")
+    lease = await store.subscriptions.take_over(NAME, owner="one")
+    await store.signs.give({NAME}, owner="one", heartbeat=timedelta(minutes=1))
+    with pytest.raises(DefinitionRefused, match=r"\(still_pumped\): a worker of app 'shop' reads for it") as caught:
+        await store.definitions.adopt(NAME, app="store")
+    assert caught.value.outcome == "still_pumped"
+    await store.subscriptions.check(lease)
+    await store.signs.leave([NAME], owner="one")
+    assert await store.definitions.adopt(NAME, app="store") == "shop"
 
 
 # -- keys and roles
