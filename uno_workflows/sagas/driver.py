@@ -33,7 +33,7 @@ from temporalio.exceptions import ApplicationError
 from uno_workflows.events.base import Event
 from uno_workflows.events.border import user_code
 from uno_workflows.events.durations import spell
-from uno_workflows.events.errors import Expired, RunUndone, StepFailed, TooManyAtOnce, UnoError
+from uno_workflows.events.errors import Expired, RunUndone, StepFailed, TooManyAtOnce
 from uno_workflows.events.limits import IN_FLIGHT, REASON, SUMMARY
 from uno_workflows.events.runs import RunState
 from uno_workflows.events.telling import error_type, faults_in, message_of
@@ -41,7 +41,7 @@ from uno_workflows.events.text import labelled, shown, storable
 from uno_workflows.observability.line import line
 from uno_workflows.sagas.awaiting import CallsMade, spelt_call
 from uno_workflows.sagas.calls import PUT_BACK, Calls, proven
-from uno_workflows.sagas.decoding import decode_delivery
+from uno_workflows.sagas.decoding import decode_delivery, decoded, not_a_delivery, started_by
 from uno_workflows.sagas.definition import SagaDefinition
 from uno_workflows.sagas.envelope import Delivery
 from uno_workflows.sagas.failures import Aborted, is_failure
@@ -137,7 +137,7 @@ class Driver:
         """Whether this code can read it as it came; if not, the log is asked before the run takes it."""
         handled = self._definition.handlers.get(delivery.type)
         event_type = handled[0] if handled else self._definition.expects.get(delivery.type)
-        return event_type is not None and delivery.data is not None and _decoded(event_type, delivery, delivery.data) is not None
+        return event_type is not None and delivery.data is not None and decoded(event_type, delivery, delivery.data) is not None
 
     def _set_aside(self, reason: str) -> None:
         """Set aside a signal that is no delivery, or whose event is not in the log; the state shows it."""
@@ -243,7 +243,7 @@ class Driver:
 
     async def drive(self, start: Any) -> None:
         """Run the saga to its end."""
-        delivery = _started_by(start)
+        delivery = started_by(start)
         if "/" not in workflow.info().workflow_id:
             raise not_a_delivery()  # started by hand: the table of runs could never hold it
         self._inbox.begin(delivery)
@@ -409,7 +409,7 @@ class Driver:
         """
         event = None
         if event_type is not None and delivery.data is not None:
-            event = _decoded(event_type, delivery, delivery.data)
+            event = decoded(event_type, delivery, delivery.data)
         if event is None:
             if (text := await self._running.load(delivery)) is None:
                 self._set_aside(f"{delivery.type} {delivery.event_id}: the log holds no such event at {delivery.position}")
@@ -584,26 +584,6 @@ class Driver:
     def _running(self) -> Calls:
         assert self._calls is not None  # nothing but `receive` and `state` can come before `drive`
         return self._calls
-
-
-def _started_by(start: Any) -> Delivery:
-    try:
-        return Delivery.model_validate(start)
-    except ValidationError:
-        raise not_a_delivery() from None
-
-
-def not_a_delivery() -> ApplicationError:
-    """The end of a workflow that the dispatcher did not start."""
-    hint = "a saga is started by appending one of its starts_on events, not by starting the workflow"
-    return ApplicationError(hint, type="NotADelivery", non_retryable=True)
-
-
-def _decoded(event_type: type[E], delivery: Delivery, data: Any) -> E | None:
-    try:
-        return decode_delivery(event_type, delivery, data)
-    except UnoError:
-        return None
 
 
 def _failure(task: asyncio.Task[None]) -> BaseException | None:
