@@ -80,6 +80,7 @@ async def test_commands_show_hostile_data_and_obey_none_of_it(hostile: str, comm
 async def test_json_has_the_exact_values(hostile: str):
     _, written = await uno(hostile, "sagas", "list", "--json")
     (row,) = json.loads(written)
+    assert (row["saga"], row["tenant"], row["key"], row["generation"]) == ("Sign", "", "[/v1/charge]", 0)
     assert row["reason"] == HOSTILE.replace("\x00", "\\x00").replace("\ud800", "\\ud800")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Annotated, cast, get_args
 
 import typer
@@ -48,7 +49,8 @@ async def _list(saga: str | None, state: RunState | None, limit: int, as_json: b
     async with open_store(Settings.from_env()) as store:
         runs = await store.runs.find(saga=saga, state=state, limit=limit)
         late, pending = await store.runs.count_late(saga), await store.runs.count_pending(saga)
-    rows = [{name: getattr(run, name) for name in COLUMNS} for run in runs]
+    # a cut workflow id does not contain the whole key
+    rows = [asdict(run.key) | {name: getattr(run, name) for name in COLUMNS} for run in runs]
     show(rows, columns=COLUMNS, as_json=as_json, empty="no runs")
     if late and not as_json:
         say(f"{late} event{'s' if late > 1 else ''} came after the end of their saga, or were not taken before it")
