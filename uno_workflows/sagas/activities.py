@@ -44,6 +44,7 @@ from uno_workflows.sagas.envelope import (
     UndoAnswer,
     UndoRequest,
 )
+from uno_workflows.sagas.failing import is_last_attempt
 from uno_workflows.sagas.payloads import payload_of, value_of
 from uno_workflows.sagas.resets import admit, may_undo
 from uno_workflows.sagas.result_room import ResultRoom
@@ -350,7 +351,7 @@ def telling_failures(step: str) -> Iterator[None]:
     except Exception as err:
         failure = _translated(err)
         final = is_a(failure, ApplicationError) and failure.non_retryable
-        _tell_failure(step, err, again=not (final or _is_last_attempt()))
+        _tell_failure(step, err, again=not (final or is_last_attempt()))
         marks_of(failure)[TOLD] = True  # the SDK has a line with a stack for every attempt
         if failure is err:
             raise
@@ -374,11 +375,6 @@ def _travels(error: Exception) -> bool:
     if is_a(error, FailureError):
         return is_a(error, ApplicationError) or _was_asked_for(error)
     return is_told_whole(error) and not is_a(error, BrokenExecutor)  # by which the SDK ends a worker
-
-
-def _is_last_attempt() -> bool:
-    policy = activity.info().retry_policy if activity.in_activity() else None
-    return policy is not None and 0 < policy.maximum_attempts <= activity.info().attempt
 
 
 @contextmanager

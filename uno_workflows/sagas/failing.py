@@ -52,16 +52,19 @@ class UnoFailureConverter(DefaultFailureConverter):
             self._write(cause, payload_converter, failure.cause, depth=depth + 1)
 
 
+def is_last_attempt() -> bool:
+    """Whether this is an attempt of an activity that may have no further one."""
+    policy = activity.info().retry_policy if activity.in_activity() else None
+    return policy is not None and 0 < policy.maximum_attempts <= activity.info().attempt
+
+
 def _is_retried(failure: Failure) -> bool:
     """Whether it ends an attempt that another one follows, as far as an attempt knows.
 
     Temporal keeps such an error in the state of the run. With 2,000 steps that fail side by side, 4 KB of each were more than it
     allows, and it terminated the run, without undo.
     """
-    if not activity.in_activity() or failure.application_failure_info.non_retryable:
-        return False
-    policy = activity.info().retry_policy
-    return policy is None or not 0 < policy.maximum_attempts <= activity.info().attempt
+    return activity.in_activity() and not failure.application_failure_info.non_retryable and not is_last_attempt()
 
 
 def _shorten(failure: Failure, most: int) -> None:
