@@ -101,7 +101,7 @@ async def _write_history(app: App, workflow_id: str, name: str) -> None:
 
 
 def _kept(value: Any) -> Any:
-    """What the file keeps: names of machines and folders are nobody's business, and a replay reads no argument of an activity."""
+    """What the file keeps: no names of machines and folders, and no long arguments of activities, which a replay never reads."""
     if isinstance(value, dict):
         return {key: _kept(one) for key, one in value.items() if key != "stackTrace" and not (key == "input" and _is_long(one))}
     if isinstance(value, list):
